@@ -1,0 +1,61 @@
+# The tested pair; setup.cfg has the range that the suite accepts.
+TORCH ?= torch==2.14.1 torchvision==0.29.1
+PYTHON ?= python3
+# Further options for run_all.py, e.g. make table4 ARGS="--data-dir ~/mnist --seeds 3".
+ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet
+
+.DEFAULT_GOAL := help
+.PHONY: help install table3 table4 tables collect smoke test test-slow test-gpu check format clean
+
+help: ## list these targets
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+install: $(VENV)/installed ## make .venv and install the package in it
+
+table3 table4: $(VENV)/installed ## train what is missing, and write tables/table3.* or tables/table4.*
+	$(BIN)/python run_all.py --table $(subst table,,$@) $(ARGS)
+
+tables: $(VENV)/installed ## the same for every table of the supplement that the suite has
+	$(BIN)/python run_all.py --table all $(ARGS)
+
+collect: $(VENV)/installed ## write the tables from cached runs, without training
+	$(BIN)/python run_all.py --collect $(ARGS)
+
+smoke: $(VENV)/installed ## a whole table on the embedded sample, in under a minute or so
+	$(BIN)/python run_all.py --table 4 --profile smoke --runs-dir .smoke/runs --tables-dir .smoke/tables $(ARGS)
+
+test: $(VENV)/installed-dev ## the tests (minutes; no GPU and no network needed)
+	$(BIN)/python -m pytest $(ARGS)
+
+test-slow: $(VENV)/installed-dev ## the tests that take longer, or need the network
+	$(BIN)/python -m pytest -m "slow or network" $(ARGS)
+
+test-gpu: $(VENV)/installed-dev ## the tests that need an NVIDIA GPU
+	$(BIN)/python -m pytest -m gpu $(ARGS)
+
+check: $(VENV)/installed-dev ## ruff and mypy
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: $(VENV)/installed-dev ## ruff's formatter and its safe fixes
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean: ## remove what can be made again; runs/ and tables/ stay
+	rm -rf $(VENV) .smoke .mypy_cache .pytest_cache .ruff_cache *.egg-info
+
+# PyTorch first and pinned: a range alone would pull whatever build is newest.
+$(VENV)/installed: setup.cfg pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) $(TORCH)
+	$(PIP) --editable .
+	touch $@
+
+$(VENV)/installed-dev: $(VENV)/installed
+	$(PIP) --editable ".[dev]"
+	touch $@

@@ -1,0 +1,128 @@
+"""The data sets: what they are (declared here, nothing heavy imported) and how to load them."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.errors import unknown
+from bench.spec import canonical_json, sha256
+
+if TYPE_CHECKING:
+    from bench.data.images import LoadedData
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A data set as it is declared.
+
+    Attributes:
+        name: its name in specs, file names and outputs.
+        network: the column of the supplement's Table 1 that is trained on it.
+        description: what a table says of it.
+        content: what fixes its images and labels: checksums or a generator's parameters, and how
+            the images are prepared. Never a path.
+        classes: number of classes of each label; digits have one label, shapes seven.
+        module: module with ``load(dataset, data_dir)``, which returns the whole data set.
+    """
+
+    name: str
+    network: str
+    description: str
+    content: dict[str, str | int]
+    classes: tuple[int, ...]
+    module: str
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of what fixes the content, in hex; part of a run's identity."""
+        return sha256(canonical_json(self.content))
+
+    def load(self, data_dir: Path) -> LoadedData:
+        """Load both splits, verified.
+
+        Args:
+            data_dir: folder with the user's files, and for downloads.
+
+        Raises:
+            BenchError: no source has the data, or a file is not what it should be.
+        """
+        return importlib.import_module(self.module).load(self, data_dir)
+
+
+_RESIZED = "28x28 to 32x32, bilinear, antialiased"
+
+DATASETS = {
+    dataset.name: dataset
+    for dataset in (
+        Dataset(
+            name="mnist",
+            network="mnist",
+            description="MNIST resized to 32x32",
+            # Of the uncompressed idx files.
+            content={
+                "train-images-idx3-ubyte": (
+                    "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db"
+                ),
+                "train-labels-idx1-ubyte": (
+                    "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5"
+                ),
+                "t10k-images-idx3-ubyte": (
+                    "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7"
+                ),
+                "t10k-labels-idx1-ubyte": (
+                    "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2"
+                ),
+                "prepare": _RESIZED,
+            },
+            classes=(10,),
+            module="bench.data.mnist",
+        ),
+        Dataset(
+            name="mnist-sample",
+            network="mnist",
+            description="embedded sample of MNIST (1,024 train, 512 test digits) resized to 32x32",
+            content={
+                "train-images-idx3-ubyte": (
+                    "f97c8cbb8f1ea773258a0d7bdab67bce0d5229cad236863c1b4287092297e5a8"
+                ),
+                "train-labels-idx1-ubyte": (
+                    "a99aaa92d635b763fa053a735f38ba707eddb6295f19988478a10c3f6a56fdcc"
+                ),
+                "t10k-images-idx3-ubyte": (
+                    "9d573bf61bb651469c2e01ffc42d32220e2eed3c8991e7148223c2a05698ae86"
+                ),
+                "t10k-labels-idx1-ubyte": (
+                    "2e5d96fa21a97a70e391239479319e3587978aa81a855c2a879c31d76768bcec"
+                ),
+                "prepare": _RESIZED,
+            },
+            classes=(10,),
+            module="bench.data.mnist",
+        ),
+        Dataset(
+            name="shape",
+            network="shape",
+            description="generated circles and squares, 32x32 RGB (section 1.1)",
+            content={
+                "generator": "shape",
+                "version": 1,
+                "seed": 0,
+                "train": 50_000,
+                "test": 10_000,
+            },
+            # Kind, size 3-8, x and y 8-24, and each colour channel in eight bins.
+            classes=(2, 6, 17, 17, 8, 8, 8),
+            module="bench.data.shapes",
+        ),
+    )
+}
+
+
+def dataset(name: str) -> Dataset:
+    """Look a data set up by name; an unknown one raises UsageError with the nearest names."""
+    if name not in DATASETS:
+        raise unknown("data set", name, DATASETS)
+    return DATASETS[name]

@@ -1,0 +1,65 @@
+"""Images in memory: uint8 tensors, and their resizing."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import torch
+from torchvision.transforms.v2 import InterpolationMode
+from torchvision.transforms.v2 import functional as transforms
+
+
+@dataclass(frozen=True)
+class Split:
+    """Images and labels of one split.
+
+    Attributes:
+        images: uint8, shape (n, channels, height, width), values 0-255.
+        labels: int64, shape (n, labels).
+    """
+
+    images: torch.Tensor
+    labels: torch.Tensor
+
+    def first(self, count: int) -> Split:
+        """The first ``count`` images."""
+        return Split(self.images[:count], self.labels[:count])
+
+
+@dataclass(frozen=True)
+class LoadedData:
+    """Both splits of a data set.
+
+    Attributes:
+        train: training split.
+        test: test split.
+        source: where the files came from, for the log.
+    """
+
+    train: Split
+    test: Split
+    source: str
+
+    @property
+    def checksum(self) -> str:
+        """SHA-256 over the prepared images of both splits, in hex."""
+        digest = hashlib.sha256()
+        for split in (self.train, self.test):
+            digest.update(split.images.contiguous().numpy().tobytes())
+        return digest.hexdigest()
+
+
+def resize(images: torch.Tensor, size: int) -> torch.Tensor:
+    """Resize uint8 images (n, channels, h, w) to (n, channels, size, size).
+
+    Bilinear and antialiased, the filter of PIL's ``Image.resize``.
+    """
+    return transforms.resize(
+        images, [size, size], interpolation=InterpolationMode.BILINEAR, antialias=True
+    )
+
+
+def to_float(images: torch.Tensor) -> torch.Tensor:
+    """Images as networks take them: float32 in [0, 1], channels last in memory."""
+    return images.to(torch.float32, memory_format=torch.channels_last).div_(255)

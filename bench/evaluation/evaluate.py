@@ -1,0 +1,127 @@
+"""Measure a trained model: reconstruction error, latent spectrum and rank, Fréchet distances."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from bench.data.images import LoadedData, to_float
+from bench.evaluation.extractor import Extractor
+from bench.evaluation.frechet import Gaussian, frechet_distance
+from bench.evaluation.samplers import fit_sampler
+from bench.evaluation.spectrum import THRESHOLDS, rank, spectrum
+from bench.models.networks import Autoencoder
+from bench.spec import SAMPLERS, RunSpec, derive_seed
+from bench.tensors import load_tensors, save_tensors
+
+_BATCH = 250
+# Drawn with the headline sampler and kept with the record, for t-SNE and for the eye.
+KEPT_SAMPLES = 1_000
+HEADLINE_SAMPLER = "gmm10"
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What was measured.
+
+    Attributes:
+        metrics: numbers by name: ``train_mse``, ``test_mse`` (mean over pixels, of images in
+            [0, 1]), ``rank`` (threshold 1e-3), ``ranks`` by threshold, and ``fid`` by what was
+            compared with the test images: ``reconstruction`` or a sampler.
+        arrays: ``spectrum`` (latent_dim,) float64; ``samples`` (1000, channels, size, size) uint8.
+    """
+
+    metrics: dict[str, Any]
+    arrays: dict[str, np.ndarray]
+
+
+@torch.no_grad()
+def evaluate(
+    model: Autoencoder, spec: RunSpec, data: LoadedData, extractor: Extractor, cache: Path
+) -> Evaluation:
+    """Measure a model by the protocol of docs/decisions.md, in fp32.
+
+    Args:
+        model: trained, on the device where it is to be measured.
+        spec: names the images, the samplers' codes and the seed.
+        data: the images that the spec names: ``train_images`` and ``test_images`` of them.
+        extractor: looks at the images for every Fréchet distance.
+        cache: folder for the test images' statistics.
+    """
+    device = next(model.parameters()).device
+
+    def batches(images: torch.Tensor) -> Iterator[torch.Tensor]:
+        for part in images.split(_BATCH):
+            yield to_float(part.to(device))
+
+    def decoded(codes: np.ndarray) -> Iterator[torch.Tensor]:
+        for part in torch.from_numpy(codes).split(_BATCH):
+            yield model.decoder(part.to(device))
+
+    train_codes, train_mse = _reconstruct(model, batches(data.train.images))
+    test_codes, test_mse = _reconstruct(model, batches(data.test.images))
+    values = spectrum(test_codes)
+
+    reference = _reference(spec, data, extractor, cache)
+    compared = {"reconstruction": test_codes}
+    drawn = max(spec.fid_samples, KEPT_SAMPLES)
+    # Evenly spaced: user data may come sorted by class.
+    chosen = np.linspace(0, len(train_codes) - 1, spec.sampler_codes).astype(np.int64)
+    for name in SAMPLERS:
+        sampler = fit_sampler(name, train_codes[chosen], derive_seed(name, spec.seed) % 2**32)
+        codes = sampler.sample(drawn, derive_seed("samples", spec.seed) % 2**32)
+        compared[name] = codes[: spec.fid_samples]
+        if name == HEADLINE_SAMPLER:
+            samples = torch.cat(list(decoded(codes[:KEPT_SAMPLES])))
+    fid = {
+        name: frechet_distance(extractor.gaussian(decoded(codes)), reference)
+        for name, codes in compared.items()
+    }
+    return Evaluation(
+        metrics={
+            "train_mse": train_mse,
+            "test_mse": test_mse,
+            "rank": rank(values),
+            "ranks": {f"{threshold:.0e}": rank(values, threshold) for threshold in THRESHOLDS},
+            "fid": fid,
+        },
+        arrays={
+            "spectrum": values,
+            "samples": samples.clamp(0, 1).mul(255).round().to(torch.uint8).cpu().numpy(),
+        },
+    )
+
+
+def _reconstruct(model: Autoencoder, batches: Iterator[torch.Tensor]) -> tuple[np.ndarray, float]:
+    """Codes (n, latent_dim) of images, and the mean squared error of their reconstructions."""
+    codes, errors, values = [], 0.0, 0
+    for images in batches:
+        code = model.codes(images)
+        errors += (model.decoder(code) - images).double().square().sum().item()
+        values += images.numel()
+        codes.append(code.float().cpu().numpy())
+    return np.concatenate(codes), errors / values
+
+
+def _reference(spec: RunSpec, data: LoadedData, extractor: Extractor, cache: Path) -> Gaussian:
+    """Statistics of the test images' features, cached by content and extractor."""
+    key = f"{extractor.name}-{extractor.checksum[:16]}-{data.checksum[:16]}"
+    path = cache / f"reference-{spec.dataset}-{key}.pt"
+    saved = load_tensors(path)
+    if saved is not None:
+        return Gaussian(saved["mean"].numpy(), saved["covariance"].numpy())
+    images = (to_float(part) for part in data.test.images.split(_BATCH))
+    gaussian = extractor.gaussian(images)
+    save_tensors(
+        path,
+        {
+            "mean": torch.from_numpy(gaussian.mean),
+            "covariance": torch.from_numpy(gaussian.covariance),
+        },
+    )
+    return gaussian

@@ -1,0 +1,49 @@
+"""A feature extractor: the network that a Fréchet distance looks through."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from bench.evaluation.frechet import Gaussian, fit
+
+
+@dataclass(frozen=True)
+class Extractor:
+    """A network that turns images into features.
+
+    Attributes:
+        name: as in :data:`bench.spec.EXTRACTORS`.
+        dimensions: number of features.
+        checksum: SHA-256 of its weights, in hex; two classifiers are two extractors.
+        network: float images (n, 3, size, size) in [0, 1] to features (n, dimensions).
+        device: where the network lies.
+        batch_size: images that go through it at once.
+    """
+
+    name: str
+    dimensions: int
+    checksum: str
+    network: Callable[[torch.Tensor], torch.Tensor]
+    device: torch.device
+    batch_size: int
+
+    @torch.no_grad()
+    def features(self, batches: Iterable[torch.Tensor]) -> Iterator[np.ndarray]:
+        """Features of float images, which come in batches of any size and are clipped to [0, 1]."""
+        for batch in batches:
+            for part in batch.split(self.batch_size):
+                inputs = three_channels(part.to(self.device).float().clamp(0, 1))
+                yield self.network(inputs).cpu().numpy()
+
+    def gaussian(self, batches: Iterable[torch.Tensor]) -> Gaussian:
+        """Mean and covariance of the features of images."""
+        return fit(self.features(batches))
+
+
+def three_channels(images: torch.Tensor) -> torch.Tensor:
+    """Images (n, 3, size, size); grey ones are repeated."""
+    return images.expand(-1, 3, -1, -1) if images.shape[1] == 1 else images

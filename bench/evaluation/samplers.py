@@ -1,0 +1,77 @@
+"""Densities that are fitted to training codes, to draw new codes from."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.mixture import GaussianMixture
+
+from bench.errors import unknown
+from bench.spec import SAMPLERS
+
+_COMPONENTS = {"gmm10": 10, "gmm4": 4, "mvg": 1}
+
+# Codes are rank-deficient: IRMAE leaves 4 of 128 directions. Directions below this share of the
+# largest variance are held at their mean, and the covariances are regularised by the same share,
+# so that nothing depends on the scale of the codes.
+VARIANCE_FLOOR = 1e-6
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """A Gaussian mixture in the subspace of the codes that carries variance.
+
+    Attributes:
+        mean: (latent_dim,) mean of the codes.
+        basis: (rank, latent_dim) principal directions times the largest standard deviation, so
+            that a code is ``mean + coordinates @ basis``.
+        mixture: fitted to the coordinates; None where the codes are constant.
+    """
+
+    mean: np.ndarray
+    basis: np.ndarray
+    mixture: GaussianMixture | None
+
+    def sample(self, count: int, seed: int) -> np.ndarray:
+        """Draw codes (count, latent_dim), float32, in random order."""
+        if self.mixture is None:
+            return np.repeat(self.mean[None], count, axis=0).astype(np.float32)
+        self.mixture.random_state = seed
+        coordinates = self.mixture.sample(count)[0]
+        # scikit-learn draws component by component; a prefix is to be a sample too.
+        np.random.default_rng(seed).shuffle(coordinates)
+        return (self.mean + coordinates @ self.basis).astype(np.float32)
+
+
+def fit_sampler(name: str, codes: np.ndarray, seed: int) -> Sampler:
+    """Fit a sampler to training codes.
+
+    Args:
+        name: ``gmm10`` or ``gmm4``, a full-covariance Gaussian mixture of that many components
+            (fewer where there are not two codes for each), or ``mvg``, one Gaussian.
+        codes: (n, latent_dim).
+        seed: in [0, 2^32), for the mixture's k-means start.
+    """
+    if name not in _COMPONENTS:
+        raise unknown("sampler", name, SAMPLERS)
+    codes = codes.astype(np.float64)
+    mean = codes.mean(axis=0)
+    values, vectors = np.linalg.eigh(np.atleast_2d(np.cov(codes, rowvar=False)))
+    largest = values[-1]
+    if largest <= 0:
+        return Sampler(mean, np.zeros((0, codes.shape[1])), None)
+    directions = vectors[:, values > VARIANCE_FLOOR * largest]
+    scale = np.sqrt(largest)
+    mixture = GaussianMixture(
+        min(_COMPONENTS[name], len(codes) // 2),
+        reg_covar=VARIANCE_FLOOR,
+        random_state=seed,
+    )
+    with warnings.catch_warnings():
+        # A hundred EM steps are the protocol, converged or not.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        mixture.fit((codes - mean) @ directions / scale)
+    return Sampler(mean, directions.T * scale, mixture)

@@ -1,0 +1,68 @@
+"""Where Inception's weights are, without importing anything heavy."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from bench.errors import BenchError
+from bench.files import file_sha256, write_bytes
+
+# The file that pytorch-fid publishes; its name carries the first digits of its SHA-256.
+NAME = "pt_inception-2015-12-05-6726825d.pth"
+SHA256_PREFIX = "6726825d"
+
+
+def hub_path() -> Path:
+    """The file's place in PyTorch's hub cache, which pytorch-fid uses too."""
+    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    home = Path(os.environ.get("TORCH_HOME") or Path(cache) / "torch").expanduser()
+    return home / "hub" / "checkpoints" / NAME
+
+
+def find(given: Path | None) -> Path | None:
+    """The weights file at hand: the given one, or the hub cache's; None where there is none.
+
+    Raises:
+        BenchError: a file was given that does not exist.
+    """
+    if given is not None:
+        if not given.is_file():
+            raise BenchError(f"--fid-weights {given}: no such file")
+        return given
+    return hub_path() if hub_path().is_file() else None
+
+
+def fetch() -> Path:
+    """Download the weights into the hub cache.
+
+    Raises:
+        BenchError: their host cannot be reached within seconds, or sends something else.
+    """
+    from pytorch_fid.inception import FID_WEIGHTS_URL
+
+    from bench.data.download import download
+
+    target = hub_path()
+    write_bytes(target, download(FID_WEIGHTS_URL))
+    try:
+        verify(target)
+    except BenchError:
+        target.unlink()
+        raise
+    return target
+
+
+def verify(path: Path, prefix: str = SHA256_PREFIX) -> str:
+    """SHA-256 of a weights file, in hex, which must begin with ``prefix``.
+
+    Raises:
+        BenchError: it does not; the message names the file.
+    """
+    checksum = file_sha256(path)
+    if not checksum.startswith(prefix):
+        raise BenchError(
+            f"{path}: not pytorch-fid's Inception weights (SHA-256 begins {checksum[:8]}, "
+            f"not {prefix}); fetch {NAME} again"
+        )
+    return checksum

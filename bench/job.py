@@ -1,0 +1,50 @@
+"""What a worker is handed besides runs, and what it hands back. Imports nothing heavy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.store import Failure, Record
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where and how runs are executed; nothing here changes what they measure.
+
+    Attributes:
+        runs_dir: the store's root.
+        data_dir: the user's data, and downloads.
+        device: ``cpu``, ``cuda`` or ``cuda:N``.
+        threads: CPU threads of one worker.
+        fid_weights: Inception's weights file, where one was given.
+        keep_checkpoints: keep the trained weights of finished runs.
+        wait: wait for a run that another process is training, instead of passing it over.
+        parent: process that a worker must not outlive, or None.
+    """
+
+    runs_dir: Path
+    data_dir: Path
+    device: str
+    threads: int
+    fid_weights: Path | None = None
+    keep_checkpoints: bool = False
+    wait: bool = False
+    parent: int | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a run.
+
+    Attributes:
+        run_id: which run.
+        record: what it measured, if it finished.
+        failure: why it failed, if it did; neither where another process is training it.
+        elsewhere: whether another process had brought it to its end.
+    """
+
+    run_id: str
+    record: Record | None = None
+    failure: Failure | None = None
+    elsewhere: bool = False

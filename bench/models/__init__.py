@@ -1,0 +1,1 @@
+"""The autoencoders: networks of the supplement's Table 1, and a loss for each method."""

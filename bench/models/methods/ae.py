@@ -1,0 +1,20 @@
+"""The plain autoencoder: IRMAE without linear layers (l = 0)."""
+
+from __future__ import annotations
+
+import torch
+from torch.nn import functional as F
+
+from bench.models.methods.method import Method
+from bench.models.networks import Autoencoder
+from bench.spec import RunSpec
+
+
+def squared_error(
+    model: Autoencoder, images: torch.Tensor, noise: torch.Generator, spec: RunSpec
+) -> torch.Tensor:
+    """Mean squared error of the reconstructions, over images, channels and pixels."""
+    return F.mse_loss(model(images), images)
+
+
+METHOD = Method("ae", "Hinton and Salakhutdinov, Science 313, 2006", squared_error)

@@ -1,0 +1,8 @@
+"""IRMAE: the autoencoder's own loss; the linear layers that the spec asks for differ."""
+
+from __future__ import annotations
+
+from bench.models.methods.ae import squared_error
+from bench.models.methods.method import Method
+
+METHOD = Method("irmae", "Jing, Zbontar and LeCun, NeurIPS 2020", squared_error)

@@ -1,0 +1,38 @@
+"""The variational autoencoder, with the supplement's doubled layer and Sigmoid (section 1.2)."""
+
+from __future__ import annotations
+
+import torch
+from torch.nn import functional as F
+
+from bench.models.methods.method import Method
+from bench.models.networks import Autoencoder
+from bench.spec import RunSpec
+
+
+def negative_elbo(
+    model: Autoencoder, images: torch.Tensor, noise: torch.Generator, spec: RunSpec
+) -> torch.Tensor:
+    """Mean binary cross-entropy minus beta times mean(1 + logvar - mu^2 - exp(logvar)).
+
+    Both are means: over images and pixels, over images and latent dimensions.
+    """
+    mean, log_variance = model.encoder(images).chunk(2, dim=1)
+    epsilon = torch.randn(mean.shape, generator=noise, device=mean.device)
+    codes = mean + epsilon * torch.exp(0.5 * log_variance)
+    output = model.decoder(codes)
+    # Neither term survives half precision: probabilities near 1, exponentials of log-variances.
+    with torch.autocast(images.device.type, enabled=False):
+        mean, log_variance = mean.float(), log_variance.float()
+        reconstruction = F.binary_cross_entropy(output.float(), images)
+        divergence = torch.mean(1 + log_variance - mean.square() - log_variance.exp())
+    return reconstruction - (spec.beta or 0.0) * divergence
+
+
+METHOD = Method(
+    "vae",
+    "Kingma and Welling, ICLR 2014",
+    negative_elbo,
+    output="sigmoid",
+    doubled=True,
+)

@@ -1,0 +1,93 @@
+"""What a request asks for and what of it is missing; nothing here runs anything."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from bench.data import dataset
+from bench.spec import RunSpec
+from bench.store import Record, State, Store
+
+# Images per second of one worker where no finished run tells: one CPU thread (AMD EPYC, AVX-512),
+# and eager training on one H100. Evaluation counts each image encoded, decoded or drawn.
+_TRAINING = {("mnist", "cpu"): 700.0, ("shape", "cpu"): 900.0}
+_TRAINING |= {("mnist", "cuda"): 7_900.0, ("shape", "cuda"): 7_900.0}
+_EVALUATION = {"cpu": 2_500.0, "cuda": 30_000.0}
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """One run of a plan.
+
+    Attributes:
+        run_id: identity of the run.
+        spec: what it is.
+        state: what the store knows of it.
+        reason: why it failed, where it did.
+        steps_done: steps of an unfinished run that are behind it.
+        seconds: estimated time of what is left, on one worker.
+    """
+
+    run_id: str
+    spec: RunSpec
+    state: State
+    reason: str
+    steps_done: int
+    seconds: float
+
+
+def plan_runs(specs: Iterable[RunSpec], store: Store, device: str) -> list[PlannedRun]:
+    """Plan each different run once, in the order in which they are first asked for.
+
+    Args:
+        specs: the runs of every requested cell; tables share some.
+        store: what is done already.
+        device: ``cpu``, ``cuda`` or ``cuda:N``, for the estimate.
+    """
+    rates = _rates(store.records(), device)
+    plan = {}
+    for spec in specs:
+        run_id = spec.run_id(dataset(spec.dataset).fingerprint)
+        if run_id in plan:
+            continue
+        state = store.state(run_id)
+        failure = store.failure(run_id) if state is State.FAILED else None
+        done = store.steps_done(run_id) if state is State.STARTED else 0
+        plan[run_id] = PlannedRun(
+            run_id,
+            spec,
+            state,
+            failure.reason if failure else "",
+            done,
+            0.0 if state is State.DONE else _estimate(spec, done, rates, device),
+        )
+    return list(plan.values())
+
+
+def groups(specs: Sequence[RunSpec]) -> list[list[RunSpec]]:
+    """Runs that are trained together: each alone, the slowest part of the work first."""
+    return [[spec] for spec in sorted(specs, key=lambda spec: -spec.steps)]
+
+
+def _rates(records: Iterable[Record], device: str) -> dict[str, float]:
+    """Training rate by network, from the runs that were measured on such a device."""
+    kind = device.partition(":")[0]
+    measured: dict[str, list[float]] = {}
+    for record in records:
+        if (record.provenance["device"] == "cpu") == (kind == "cpu"):
+            network = dataset(record.spec.dataset).network
+            measured.setdefault(network, []).append(record.timing["images_per_second"])
+    known = {network: rate for (network, where), rate in _TRAINING.items() if where == kind}
+    return known | {network: sum(r) / len(r) for network, r in measured.items()}
+
+
+def _estimate(spec: RunSpec, steps_done: int, rates: dict[str, float], device: str) -> float:
+    training = (spec.steps - steps_done) * spec.batch_size / rates[dataset(spec.dataset).network]
+    evaluated = spec.train_images + 2 * spec.test_images + 3 * spec.fid_samples
+    return training + evaluated / _EVALUATION[device.partition(":")[0]]
+
+
+def seeds(spec: RunSpec, count: int) -> list[RunSpec]:
+    """The run with seeds 0 to count - 1."""
+    return [replace(spec, seed=seed) for seed in range(count)]

@@ -1,0 +1,75 @@
+"""How much work a run does: the same experiments at the paper's size, at a laptop's, at CI's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from bench.spec import RunSpec
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Limits laid over the paper's settings.
+
+    Attributes:
+        name: value of ``--profile``.
+        summary: one line for ``--help``, tables and logs.
+        epochs: passes over the training images, or None for the spec's own.
+        train_images: at most this many training images (the first of the split).
+        test_images: at most this many test images (the first of the split).
+        fid_samples: images drawn from each sampler.
+        sampler_codes: training codes that the samplers are fitted to.
+        features: ``--features`` where it is not given. Inception takes about an hour of two CPU
+            cores for a quick table, so small profiles look through the classifier.
+        datasets: data sets that this profile replaces by another.
+    """
+
+    name: str
+    summary: str
+    epochs: int | None = None
+    train_images: int | None = None
+    test_images: int | None = None
+    fid_samples: int = 10_000
+    sampler_codes: int = 20_000
+    features: str = "classifier"
+    datasets: dict[str, str] = field(default_factory=dict)
+
+    def apply(self, run: RunSpec) -> RunSpec:
+        """The run at this profile's size."""
+        return replace(
+            run,
+            dataset=self.datasets.get(run.dataset, run.dataset),
+            epochs=self.epochs or run.epochs,
+            train_images=min(run.train_images, self.train_images or run.train_images),
+            test_images=min(run.test_images, self.test_images or run.test_images),
+            fid_samples=self.fid_samples,
+            sampler_codes=self.sampler_codes,
+        )
+
+
+# Largest first: where cached runs of several profiles fill a table equally, the first one wins.
+PROFILES = {
+    profile.name: profile
+    for profile in (
+        Profile("paper", "full data, 50 epochs", features="auto"),
+        Profile(
+            "quick",
+            "the first 8,192 training images, 8 epochs",
+            epochs=8,
+            train_images=8_192,
+            test_images=5_000,
+            fid_samples=5_000,
+            sampler_codes=4_096,
+        ),
+        Profile(
+            "smoke",
+            "1,024 embedded or generated images, 4 epochs: whether it runs, not what it measures",
+            epochs=4,
+            train_images=1_024,
+            test_images=512,
+            fid_samples=512,
+            sampler_codes=1_024,
+            datasets={"mnist": "mnist-sample"},
+        ),
+    )
+}

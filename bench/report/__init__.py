@@ -1,0 +1,1 @@
+"""What is printed of cached runs; reads the store alone and never imports torch."""

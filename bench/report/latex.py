@@ -1,0 +1,77 @@
+"""A table in LaTeX with booktabs."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from bench.report.frame import Content
+from bench.report.layout import MISSING, Text, notes, rows, title
+
+_HEAD = r"""% Compiles by itself; \input takes it into a document with booktabs (xcolor for grey).
+% LaTeX sets \@nodocument to \relax at \begin{document}, which tells the two apart.
+\expandafter\ifx\csname @nodocument\endcsname\relax
+  \def\irmaeend{}%
+\else
+  \documentclass{article}\usepackage{booktabs,xcolor}
+  \usepackage[margin=2cm]{geometry}\pagestyle{empty}
+  \def\irmaeend{\end{document}}
+  \begin{document}
+\fi
+\providecommand{\textcolor}[2]{#2}%"""
+
+_LATEX_SPECIAL = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "\N{PLUS-MINUS SIGN}": r"$\pm$",
+    "\N{MINUS SIGN}": "$-$",
+    "<": "$<$",
+    ">": "$>$",
+    **{character: f"\\{character}" for character in "&%$#_{}"},
+}
+
+
+def escape_latex(text: str) -> str:
+    """Text as LaTeX prints it."""
+    escaped = "".join(_LATEX_SPECIAL.get(character, character) for character in text)
+    # Options of the command line, not dashes.
+    return escaped.replace("--", "-{}-")
+
+
+def latex(content: Content, data: pd.DataFrame) -> str:
+    """The table as a document of its own, or as a float where a document takes it in."""
+    table = content.table
+
+    def show(cell: Text) -> str:
+        text = escape_latex(cell.text)
+        text = rf"\textbf{{{text}}}" if cell.best and cell.text != MISSING else text
+        return rf"\textcolor{{gray}}{{{text}}}" if cell.grey else text
+
+    body = []
+    previous = None
+    for row in rows(content, data):
+        if row.label != previous:
+            body += [r"\midrule"] if previous is None else [r"\addlinespace"]
+        label = "" if row.label == previous else escape_latex(row.label)
+        cells = [label, escape_latex(row.kind), *(show(cell) for cell in row.cells)]
+        body.append(" & ".join(cells) + r" \\")
+        previous = row.label
+    header = ["", table.axis, *(cell.label for cell in table.cells)]
+    lines = [
+        _HEAD,
+        r"\begin{table}[htbp]",
+        r"\centering\small\setlength{\tabcolsep}{4pt}",
+        rf"\caption{{{escape_latex(title(content))}}}",
+        rf"\begin{{tabular}}{{ll{'r' * len(table.cells)}}}",
+        r"\toprule",
+        " & ".join(escape_latex(text) for text in header) + r" \\",
+        *body,
+        r"\bottomrule",
+        r"\end{tabular}",
+        r"\par\smallskip\begin{minipage}{0.9\linewidth}\footnotesize\raggedright",
+        *(escape_latex(note) + r"\par" for note in notes(content, data)),
+        r"\end{minipage}",
+        r"\end{table}",
+        r"\irmaeend",
+    ]
+    return "\n".join(lines) + "\n"

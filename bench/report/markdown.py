@@ -1,0 +1,34 @@
+"""A table in Markdown, as GitHub renders it and as a terminal shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from bench.report.frame import Content
+from bench.report.layout import MISSING, Text, notes, rows, title
+
+
+def markdown(content: Content, data: pd.DataFrame) -> str:
+    """The table in Markdown, as GitHub renders it."""
+    table = content.table
+
+    def show(cell: Text) -> str:
+        return f"**{cell.text}**" if cell.best and cell.text != MISSING else cell.text
+
+    header = ["", table.axis, *(cell.label for cell in table.cells)]
+    body = [[r.label, r.kind, *(show(cell) for cell in r.cells)] for r in rows(content, data)]
+    widths = [max(len(line[i]) for line in [header, *body]) for i in range(len(header))]
+
+    def line(texts: Sequence[str]) -> str:
+        padded = [
+            text.ljust(width) if i < 2 else text.rjust(width)
+            for i, (text, width) in enumerate(zip(texts, widths, strict=True))
+        ]
+        return f"| {' | '.join(padded)} |"
+
+    rule = [("-" * width) if i < 2 else "-" * (width - 1) + ":" for i, width in enumerate(widths)]
+    lines = [f"**{title(content)}**", "", line(header), line(rule), *map(line, body), ""]
+    lines += [f"- {note}" for note in notes(content, data)]
+    return "\n".join(lines) + "\n"

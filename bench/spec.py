@@ -1,0 +1,229 @@
+"""What a run and a table are: frozen declarations, their canonical JSON and their identity."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any
+
+from bench.errors import UsageError, unknown
+
+# Raised whenever code changes what a finished run would have measured, so that old records are not
+# taken for new ones.
+PROTOCOL = 1
+
+METHODS = ("ae", "irmae", "vae")
+PRECISIONS = ("fp32", "tf32", "bf16")
+EXTRACTORS = ("inception", "classifier")
+SAMPLERS = ("gmm10", "gmm4", "mvg")
+
+OVERRIDE_ALIASES = {"lr": "learning_rate"}
+# Fields that have a flag of their own or that a table's declaration owns.
+_NOT_SETTABLE = {
+    "dataset": "choose it with --profile",
+    "method": "it is declared in bench/experiments.py",
+    "seed": "use --seeds",
+    "precision": "use --precision",
+    "features": "use --features",
+}
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """Everything that changes the numbers of one training run, and nothing else.
+
+    Attributes:
+        dataset: name in :data:`bench.data.DATASETS`.
+        method: one of :data:`METHODS`.
+        latent_dim: size of the code z, at least 1.
+        depth: number l of bias-free linear layers between encoder and decoder; 0 for AE and VAE.
+        init_scale: factor on the default initial *weights* (standard deviation) of those layers;
+            the paper's "variance 2x" read as in docs/decisions.md.
+        beta: weight of the KL term of the VAE; None for other methods.
+        learning_rate: Adam's, the supplement's Table 2.
+        batch_size: images per step, Table 2.
+        epochs: passes over the training images.
+        shuffle: whether each epoch visits the images in a new order.
+        train_images: images trained on: the first of the training split, in its order.
+        test_images: images evaluated on: the first of the test split.
+        precision: ``fp32``, ``tf32`` (GPU only) or ``bf16`` (autocast) arithmetic in training.
+        seed: seeds the initial weights, the order of the images, noise and sampling.
+        features: extractor behind the FID, one of :data:`EXTRACTORS`.
+        fid_samples: images drawn from each sampler for its FID.
+        sampler_codes: training codes that the samplers are fitted to (at most ``train_images``).
+
+    Raises:
+        UsageError: a value is out of range, or contradicts the method.
+    """
+
+    dataset: str
+    method: str
+    latent_dim: int
+    depth: int = 0
+    init_scale: float = 1.0
+    beta: float | None = None
+    learning_rate: float = 1e-4
+    batch_size: int = 32
+    epochs: int = 50
+    shuffle: bool = True
+    train_images: int = 60_000
+    test_images: int = 10_000
+    precision: str = "fp32"
+    seed: int = 0
+    features: str = "inception"
+    fid_samples: int = 10_000
+    sampler_codes: int = 20_000
+
+    def __post_init__(self) -> None:
+        """Refuse what could not be trained."""
+        for name, known in (
+            ("method", METHODS),
+            ("precision", PRECISIONS),
+            ("features", EXTRACTORS),
+        ):
+            if getattr(self, name) not in known:
+                raise unknown(name, str(getattr(self, name)), known)
+        smallest = {"latent_dim": 1, "batch_size": 1, "epochs": 1, "train_images": 2}
+        smallest |= {"test_images": 2, "fid_samples": 2, "sampler_codes": 2, "depth": 0, "seed": 0}
+        for name, least in smallest.items():
+            if getattr(self, name) < least:
+                raise UsageError(f"{name} must be at least {least}, not {getattr(self, name)}")
+        for name in ("learning_rate", "init_scale"):
+            if not 0 < getattr(self, name) < float("inf"):
+                raise UsageError(f"{name} must be positive and finite, not {getattr(self, name)}")
+        if (self.method == "irmae") != (self.depth > 0):
+            raise UsageError(f"depth {self.depth} does not fit method {self.method!r}")
+        if (self.method == "vae") != (self.beta is not None):
+            raise UsageError(f"beta is the VAE's alone, but method is {self.method!r}")
+        if self.beta is not None and not 0 <= self.beta < float("inf"):
+            raise UsageError(f"beta must be at least 0 and finite, not {self.beta}")
+
+    @property
+    def name(self) -> str:
+        """Readable name, shared by specs that differ in training or evaluation settings only."""
+        depth = f"-l{self.depth}" if self.method == "irmae" else ""
+        scale = f"-x{self.init_scale:.4g}" if self.init_scale != 1 else ""
+        return f"{self.dataset}-{self.method}-d{self.latent_dim}{depth}{scale}-s{self.seed}"
+
+    @property
+    def steps(self) -> int:
+        """Optimiser steps of the whole run; an incomplete last batch counts as one."""
+        return self.epochs * self.steps_per_epoch
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Optimiser steps of one epoch."""
+        return -(-self.train_images // self.batch_size)
+
+    def run_id(self, data_fingerprint: str) -> str:
+        """Identity of the run: its name and eight hex digits of what changes its numbers.
+
+        Args:
+            data_fingerprint: fingerprint of the data set's content, see :mod:`bench.data`.
+        """
+        identity = {"protocol": PROTOCOL, "data": data_fingerprint, "spec": asdict(self)}
+        return f"{self.name}-{sha256(canonical_json(identity))[:8]}"
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> RunSpec:
+        """Rebuild a spec from its JSON object, refusing unknown, missing or mistyped fields."""
+        types = {f.name: str(f.type) for f in fields(cls)}
+        if set(values) != set(types):
+            raise UsageError(f"not a run spec: fields differ in {sorted(set(values) ^ set(types))}")
+        for name, value in values.items():
+            if type(value).__name__ not in types[name].replace("None", "NoneType").split(" | "):
+                raise UsageError(f"not a run spec: {name} = {value!r} is not {types[name]}")
+        return cls(**values)
+
+
+def canonical_json(value: object) -> str:
+    """Serialise to the one JSON text that equal values share: sorted keys, no spaces, no NaN."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def sha256(text: str) -> str:
+    """SHA-256 of a text's UTF-8 bytes, in hex."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def derive_seed(*parts: str | int) -> int:
+    """Seed in [0, 2^63) from named parts, so that no stream depends on how many others exist."""
+    return int(sha256(canonical_json(parts))[:16], 16) >> 1
+
+
+def parse_overrides(assignments: list[str]) -> dict[str, Any]:
+    """Turn ``--set`` arguments such as ``epochs=5`` or ``lr=3e-4`` into typed field values.
+
+    Raises:
+        UsageError: no ``=``, an unknown key (the nearest are named), one that has its own flag,
+            or a value of the wrong type.
+    """
+    types = {f.name: str(f.type) for f in fields(RunSpec)}
+    overrides: dict[str, Any] = {}
+    for assignment in assignments:
+        key, equals, text = assignment.partition("=")
+        key = OVERRIDE_ALIASES.get(key.strip(), key.strip())
+        if not equals:
+            raise UsageError(f"--set takes key=value, not {assignment!r}")
+        if key in _NOT_SETTABLE:
+            raise UsageError(f"--set cannot change {key}: {_NOT_SETTABLE[key]}")
+        if key not in types:
+            raise unknown("--set key", key, set(types) - set(_NOT_SETTABLE) | set(OVERRIDE_ALIASES))
+        overrides[key] = _parse(key, text.strip(), types[key])
+    return overrides
+
+
+def _parse(key: str, text: str, kind: str) -> object:
+    if kind == "bool" and text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    try:
+        if kind == "int":
+            return int(text)
+        if kind.startswith("float"):
+            return float(text)
+    except ValueError:
+        pass
+    raise UsageError(f"--set {key}={text}: expected {kind.split(' |', maxsplit=1)[0]}")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One column of a table: its label and the run behind it (seed 0, paper settings)."""
+
+    label: str
+    run: RunSpec
+
+
+@dataclass(frozen=True)
+class TableSpec:
+    """A table as it is declared.
+
+    Attributes:
+        name: file name stem and value of ``--table`` (``table4``).
+        title: what the table shows, one line.
+        axis: what its columns vary (``Depth l``).
+        cells: its columns.
+        metrics: names of rows, see :data:`bench.report.frame.METRICS`.
+        notes: footnotes that hold whatever was measured.
+        known: right answers by metric, where the data fixes them.
+    """
+
+    name: str
+    title: str
+    axis: str
+    cells: tuple[Cell, ...]
+    metrics: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+    known: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def varies(self) -> set[str]:
+        """The RunSpec fields that differ between cells, which ``--set`` may not change."""
+        runs = [asdict(cell.run) for cell in self.cells]
+        return {name for name in runs[0] if len({run[name] for run in runs}) > 1}
+
+    def with_runs(self, change: Callable[[RunSpec], RunSpec]) -> TableSpec:
+        """Copy with a change applied to the run of every cell."""
+        return replace(self, cells=tuple(Cell(c.label, change(c.run)) for c in self.cells))

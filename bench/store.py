@@ -1,0 +1,203 @@
+"""The runs folder: one folder a run, whose record counts only if it is whole.
+
+runs/<name>-<hash>/  spec.json  record.json  history.jsonl  arrays.npz  samples.png
+                     failure.json (instead of a record)  checkpoint.pt (while unfinished)
+runs/.cache/         extractors and reference statistics, shared by runs
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from bench.errors import BenchError
+from bench.files import write_bytes
+from bench.spec import RunSpec, canonical_json, sha256
+
+SCHEMA = 1
+
+
+class State(StrEnum):
+    """What the store knows of a run."""
+
+    DONE = "done"
+    FAILED = "failed"
+    STARTED = "started"
+    TO_DO = "to do"
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a finished run measured.
+
+    Attributes:
+        run_id: the run's identity and the name of its folder.
+        spec: what was run.
+        data_fingerprint: of the data set, see :mod:`bench.data`.
+        metrics: see :class:`bench.evaluation.evaluate.Evaluation`.
+        extractor: ``name``, ``dimensions`` and weights ``checksum`` behind the FIDs.
+        timing: seconds and images per second; the only part that differs between equal runs on
+            one machine, ``provenance`` aside.
+        provenance: commit, versions, hardware, data.
+    """
+
+    run_id: str
+    spec: RunSpec
+    data_fingerprint: str
+    metrics: dict[str, Any]
+    extractor: dict[str, Any]
+    timing: dict[str, float]
+    provenance: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a run failed: one line, and the traceback."""
+
+    reason: str
+    traceback: str
+
+
+class Store:
+    """Reads and writes the folders of runs below one root."""
+
+    def __init__(self, root: Path) -> None:
+        """Open a runs folder, which need not exist yet."""
+        self.root = root
+
+    @property
+    def cache(self) -> Path:
+        """Folder of what runs share."""
+        return self.root / ".cache"
+
+    def folder(self, run_id: str) -> Path:
+        """A run's folder."""
+        return self.root / run_id
+
+    def state(self, run_id: str) -> State:
+        """What is known of a run; a record that cannot be trusted counts as none."""
+        try:
+            if self.record(run_id) is not None:
+                return State.DONE
+        except BenchError:
+            return State.TO_DO
+        if self.failure(run_id) is not None:
+            return State.FAILED
+        return State.STARTED if self.checkpoint(run_id).is_file() else State.TO_DO
+
+    def record(self, run_id: str) -> Record | None:
+        """A run's record, or None where there is none.
+
+        Raises:
+            BenchError: the record is truncated, altered, of another run or of another schema.
+        """
+        path = self.folder(run_id) / "record.json"
+        value = _read_checked(path)
+        if value is None:
+            return None
+        try:
+            record = Record(**value | {"spec": RunSpec.from_json(value["spec"])})
+        except (BenchError, KeyError, TypeError) as error:
+            raise BenchError(f"{path}: not a run's record ({error}); delete it") from error
+        if record.run_id != run_id or record.spec.run_id(record.data_fingerprint) != run_id:
+            raise BenchError(f"{path}: the record of another run or protocol; delete it")
+        return record
+
+    def records(self) -> Iterator[Record]:
+        """Every record that can be trusted and that this version of the protocol would make."""
+        for path in sorted(self.root.glob("*/record.json")):
+            try:
+                record = self.record(path.parent.name)
+            except BenchError:
+                continue
+            if record is not None:
+                yield record
+
+    def write_spec(self, run_id: str, spec: RunSpec) -> None:
+        """Note what a run is, for whoever looks into its folder."""
+        text = json.dumps(asdict(spec), indent=1)
+        write_bytes(self.folder(run_id) / "spec.json", f"{text}\n".encode())
+
+    def write_record(self, record: Record) -> None:
+        """Write a run's record, which makes it done, and clear an earlier failure."""
+        _write_checked(self.folder(record.run_id) / "record.json", asdict(record))
+        (self.folder(record.run_id) / "failure.json").unlink(missing_ok=True)
+
+    def failure(self, run_id: str) -> Failure | None:
+        """Why a run failed, or None where it did not."""
+        try:
+            value = _read_checked(self.folder(run_id) / "failure.json")
+            return None if value is None else Failure(**value)
+        except (BenchError, TypeError):
+            return None
+
+    def write_failure(self, run_id: str, failure: Failure) -> None:
+        """Note that a run failed; it is shown, and repeated only on demand."""
+        _write_checked(self.folder(run_id) / "failure.json", asdict(failure))
+
+    def forget(self, run_id: str) -> None:
+        """Remove what would keep a run from starting over."""
+        for name in ("record.json", "failure.json", "checkpoint.pt", "history.jsonl"):
+            (self.folder(run_id) / name).unlink(missing_ok=True)
+
+    def lock_path(self, run_id: str) -> Path:
+        """The lock that whoever trains a run holds."""
+        return self.cache / "locks" / f"{run_id}.lock"
+
+    def checkpoint(self, run_id: str) -> Path:
+        """Where a run's training state is kept while it is unfinished."""
+        return self.folder(run_id) / "checkpoint.pt"
+
+    def history(self, run_id: str) -> Path:
+        """Where a run's training curve is kept: a JSON object a line."""
+        return self.folder(run_id) / "history.jsonl"
+
+    def steps_done(self, run_id: str) -> int:
+        """Steps that an unfinished run's history tells of; 0 where it has none."""
+        try:
+            with self.history(run_id).open("rb") as file:
+                file.seek(max(0, self.history(run_id).stat().st_size - 512))
+                lines = file.read().decode().splitlines()
+            # The last line may be half-written, the first one half-read.
+            return int(json.loads(lines[-1])["step"])
+        except (OSError, ValueError, IndexError, KeyError):
+            return 0
+
+
+def read_history(path: Path) -> list[dict[str, float]]:
+    """Lines of a training curve; one that a stopped run left half-written is left out."""
+    try:
+        lines = path.read_text().splitlines()
+    except FileNotFoundError:
+        return []
+    rows = []
+    for line in lines:
+        try:
+            rows.append(json.loads(line))
+        except ValueError:
+            break
+    return rows
+
+
+def _write_checked(path: Path, value: dict[str, Any]) -> None:
+    content = {"schema": SCHEMA, "checksum": sha256(canonical_json(value)), "content": value}
+    write_bytes(path, f"{json.dumps(content, indent=1, allow_nan=False)}\n".encode())
+
+
+def _read_checked(path: Path) -> Any | None:  # noqa: ANN401 - JSON
+    try:
+        value = json.loads(path.read_bytes())
+        schema, checksum, content = value["schema"], value["checksum"], value["content"]
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BenchError(f"{path}: truncated or not a record ({error}); delete it") from error
+    if schema != SCHEMA:
+        raise BenchError(f"{path}: written in schema {schema}, this version reads {SCHEMA}")
+    if sha256(canonical_json(content)) != checksum:
+        raise BenchError(f"{path}: altered since it was written; delete it")
+    return content

@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from bench.data import dataset
+from bench.data.images import LoadedData
+
+
+@pytest.fixture(scope="session")
+def sample() -> LoadedData:
+    return dataset("mnist-sample").load(Path("no-such-folder"))
+
+
+@pytest.fixture(scope="session")
+def trained_cache(tmp_path_factory: pytest.TempPathFactory, sample: LoadedData) -> Path:
+    """A store's cache that holds the sample's classifier, trained once for all tests."""
+    import torch
+
+    from bench.evaluation.classifier import classifier_extractor
+
+    cache = tmp_path_factory.mktemp("cache")
+    classifier_extractor(dataset("mnist-sample"), lambda: sample.train, cache, torch.device("cpu"))
+    return cache
+
+
+@pytest.fixture
+def runs_dir(tmp_path: Path, trained_cache: Path) -> Path:
+    """A runs folder without runs."""
+    shutil.copytree(trained_cache, tmp_path / "runs" / ".cache")
+    return tmp_path / "runs"

@@ -1,0 +1,187 @@
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+
+from bench.data.images import LoadedData
+from bench.errors import UsageError
+from bench.spec import RunSpec
+from bench.training import loop
+from bench.training.loop import NonFiniteLossError, Progress, Trainee, batch_order, train
+from tests.tiny import TINY
+
+CPU = torch.device("cpu")
+STEPS = 3 * 4
+
+
+@pytest.fixture(autouse=True)
+def frequent_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "LOG_STEPS", 2)
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+class Diary:
+    """Collects what training reports."""
+
+    def __init__(self) -> None:
+        self.lines: dict[RunSpec, list[Progress]] = {}
+        self.states: list[tuple[int, dict[str, Any]]] = []
+
+    def log(self, trainee: Trainee, progress: Progress) -> None:
+        self.lines.setdefault(trainee.spec, []).append(progress)
+
+    def checkpoint(self, trainee: Trainee) -> None:
+        self.states.append((trainee.step, copy.deepcopy(trainee.state_dict())))
+
+
+def _train(
+    images: torch.Tensor, *trainees: Trainee, diary: Diary | None = None, every: int = 4
+) -> dict[Trainee, Exception]:
+    diary = diary or Diary()
+    return train(
+        trainees, images, log=diary.log, checkpoint=diary.checkpoint, checkpoint_steps=every
+    )
+
+
+def _weights(trainee: Trainee) -> torch.Tensor:
+    return torch.cat([p.detach().flatten() for p in trainee.model.parameters()])
+
+
+@pytest.mark.parametrize("method", ["irmae", "ae", "vae"])
+def test_a_resumed_run_ends_bit_identical(sample: LoadedData, method: str) -> None:
+    beta = 0.1 if method == "vae" else None
+    spec = replace(TINY, method=method, depth=2 if method == "irmae" else 0, beta=beta)
+    diary = Diary()
+    whole = Trainee(spec, CPU)
+    assert _train(sample.train.images, whole, diary=diary) == {}
+    assert [step for step, _ in diary.states] == [4, 8, STEPS]
+    for step, state in diary.states[:-1]:
+        rest = Diary()
+        resumed = Trainee(spec, CPU)
+        resumed.load_state_dict(state)
+        _train(sample.train.images, resumed, diary=rest)
+        assert torch.equal(_weights(resumed), _weights(whole))
+        losses = [(line.step, line.loss) for line in diary.lines[spec] if line.step > step]
+        assert [(line.step, line.loss) for line in rest.lines[spec]] == losses
+
+
+def test_a_run_does_not_depend_on_its_group(sample: LoadedData) -> None:
+    specs = [TINY, replace(TINY, depth=4), replace(TINY, seed=1, train_images=48)]
+    group = [Trainee(spec, CPU) for spec in specs]
+    assert _train(sample.train.images, *group) == {}
+    for spec, member in zip(specs, group, strict=True):
+        alone = Trainee(spec, CPU)
+        _train(sample.train.images, alone)
+        assert torch.equal(_weights(member), _weights(alone))
+
+
+def test_a_diverging_run_fails_and_the_others_go_on(sample: LoadedData) -> None:
+    good, bad = Trainee(TINY, CPU), Trainee(replace(TINY, seed=1), CPU)
+    with torch.no_grad():
+        next(bad.model.parameters()).fill_(float("nan"))
+    failures = _train(sample.train.images, good, bad)
+    assert set(failures) == {bad}
+    assert isinstance(failures[bad], NonFiniteLossError)
+    assert "between steps 0 and 2" in str(failures[bad])
+    assert good.step == STEPS
+    alone = Trainee(TINY, CPU)
+    _train(sample.train.images, alone)
+    assert torch.equal(_weights(good), _weights(alone))
+
+
+def test_no_checkpoint_holds_a_diverged_state(sample: LoadedData) -> None:
+    diary = Diary()
+    bad = Trainee(TINY, CPU)
+    with torch.no_grad():
+        next(bad.model.parameters()).fill_(float("inf"))
+    _train(sample.train.images, bad, diary=diary)
+    assert diary.states == []
+
+
+def test_a_step_is_adams(sample: LoadedData) -> None:
+    """Against PyTorch's plain Adam and autograd, step by step."""
+    spec = replace(TINY, epochs=1)
+    trainee = Trainee(spec, CPU)
+    model = copy.deepcopy(trainee.model)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-4, fused=False)
+    diary = Diary()
+    _train(sample.train.images, trainee, diary=diary)
+    losses = []
+    for batch in batch_order(spec, 0).split(16):
+        images = sample.train.images[batch].float() / 255
+        loss = ((model(images) - images) ** 2).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    means = [(losses[0] + losses[1]) / 2, (losses[2] + losses[3]) / 2]
+    assert [line.loss for line in diary.lines[spec]] == pytest.approx(means, rel=1e-5)
+    for ours, theirs in zip(trainee.model.parameters(), model.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-6)
+
+
+def test_training_lowers_the_loss(sample: LoadedData) -> None:
+    diary = Diary()
+    spec = replace(TINY, epochs=6, learning_rate=1e-3, train_images=256)
+    _train(sample.train.images, Trainee(spec, CPU), diary=diary)
+    losses = [line.loss for line in diary.lines[spec]]
+    assert losses[-1] < losses[0] / 2
+
+
+def test_order_depends_on_seed_and_epoch_alone() -> None:
+    first = batch_order(TINY, 0)
+    assert sorted(first.tolist()) == list(range(64))
+    assert torch.equal(first, batch_order(replace(TINY, depth=8, learning_rate=1.0), 0))
+    assert not torch.equal(first, batch_order(TINY, 1))
+    assert not torch.equal(first, batch_order(replace(TINY, seed=1), 0))
+    assert torch.equal(batch_order(replace(TINY, shuffle=False), 7), torch.arange(64))
+
+
+def test_an_incomplete_last_batch_is_trained_on(sample: LoadedData) -> None:
+    spec = replace(TINY, train_images=50, epochs=1)
+    assert spec.steps == 4
+    trainee = Trainee(spec, CPU)
+    sizes = []
+    encoder = trainee.model.encoder
+    encoder.register_forward_hook(lambda module, inputs, output: sizes.append(len(output)))
+    _train(sample.train.images, trainee)
+    assert sizes == [16, 16, 16, 2]
+
+
+def test_bf16_trains_and_leaves_weights_in_fp32(sample: LoadedData) -> None:
+    half, full = Trainee(replace(TINY, precision="bf16"), CPU), Trainee(TINY, CPU)
+    assert _train(sample.train.images, half) == {}
+    _train(sample.train.images, full)
+    assert _weights(half).dtype == torch.float32
+    assert not torch.equal(_weights(half), _weights(full))
+    torch.testing.assert_close(_weights(half), _weights(full), rtol=0.1, atol=5e-3)
+
+
+def test_precisions_are_refused_where_they_cannot_be_had(sample: LoadedData) -> None:
+    with pytest.raises(UsageError, match="tf32 needs a GPU"):
+        _train(sample.train.images, Trainee(replace(TINY, precision="tf32"), CPU))
+    mixed = [Trainee(TINY, CPU), Trainee(replace(TINY, precision="bf16"), CPU)]
+    with pytest.raises(UsageError, match="one precision"):
+        _train(sample.train.images, *mixed)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("precision", ["fp32", "tf32", "bf16"])
+def test_gpu_follows_cpu(sample: LoadedData, precision: str) -> None:
+    gpu = torch.device("cuda")
+    ours, reference = Trainee(replace(TINY, precision=precision), gpu), Trainee(TINY, CPU)
+    assert _train(sample.train.images.to(gpu), ours) == {}
+    _train(sample.train.images, reference)
+    torch.testing.assert_close(_weights(ours).cpu(), _weights(reference), rtol=0.1, atol=5e-3)

@@ -1,0 +1,23 @@
+from __future__ import annotations
+
+from bench.spec import RunSpec
+
+# A run of the real network that takes a moment; tests change what they need.
+TINY = RunSpec(
+    dataset="mnist-sample",
+    method="irmae",
+    latent_dim=8,
+    depth=2,
+    epochs=3,
+    batch_size=16,
+    train_images=64,
+    test_images=32,
+    features="classifier",
+    fid_samples=40,
+    sampler_codes=64,
+)
+# The same by the command line.
+TINY_ARGUMENTS = [
+    *("--profile", "smoke", "--set", "latent_dim=8", "--set", "batch_size=16"),
+    *("--set", "train_images=64", "--set", "test_images=32", "--set", "fid_samples=40"),
+]
