@@ -90,6 +90,7 @@ def resolve(request: Request, profile: Profile, features: str) -> Resolved:
     Raises:
         UsageError: ``--set`` changes what a table varies, or nothing at all.
     """
+    applied = set()
 
     def change(run: RunSpec) -> RunSpec:
         run = profile.apply(replace(run, precision=request.precision, features=features))
@@ -99,6 +100,7 @@ def resolve(request: Request, profile: Profile, features: str) -> Resolved:
             for key, value in request.overrides.items()
             if key not in ("depth", "beta") or getattr(run, key)
         }
+        applied.update(applicable)
         run = replace(run, **applicable)
         return replace(run, sampler_codes=min(run.sampler_codes, run.train_images))
 
@@ -108,6 +110,8 @@ def resolve(request: Request, profile: Profile, features: str) -> Resolved:
         if clash := sorted(table.varies & set(request.overrides)):
             raise UsageError(f"--set {clash[0]}: {name} varies it, so it cannot be set")
         tables.append(table.with_runs(change))
+    if unused := sorted(set(request.overrides) - applied):
+        raise UsageError(f"--set {unused[0]}: no run of {', '.join(request.tables)} has one")
     return Resolved(profile, features, tables)
 
 

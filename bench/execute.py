@@ -24,7 +24,7 @@ from bench.evaluation import weights
 from bench.evaluation.classifier import classifier_extractor
 from bench.evaluation.evaluate import Evaluation, evaluate
 from bench.evaluation.extractor import Extractor
-from bench.files import lock, write_bytes
+from bench.files import append_line, lock, sync, write_bytes
 from bench.job import Outcome, Settings
 from bench.provenance import provenance
 from bench.spec import RunSpec
@@ -98,10 +98,11 @@ def _train_and_evaluate(
         if settings.parent is not None and os.getppid() != settings.parent:
             # Whoever asked for this is gone; the checkpoint is what it may come back for.
             os._exit(1)
-        with store.history(run_ids[trainee]).open("a") as file:
-            file.write(json.dumps(asdict(progress)) + "\n")
+        append_line(store.history(run_ids[trainee]), json.dumps(asdict(progress)))
 
     def checkpoint(trainee: Trainee) -> None:
+        # No checkpoint may outlive the history that leads to it.
+        sync(store.history(run_ids[trainee]))
         save_tensors(store.checkpoint(run_ids[trainee]), trainee.state_dict())
 
     failures = train(

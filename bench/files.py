@@ -38,7 +38,7 @@ def atomic(path: Path) -> Iterator[IO[bytes]]:
         # mkstemp makes files private; results are to be as readable as any other file here.
         temporary.chmod(0o644)
         temporary.replace(path)
-        sync_folder(path.parent)
+        sync(path.parent)
     except OSError as error:
         temporary.unlink(missing_ok=True)
         raise BenchError(f"cannot write {path}: {error.strerror or error}") from error
@@ -47,9 +47,9 @@ def atomic(path: Path) -> Iterator[IO[bytes]]:
         raise
 
 
-def sync_folder(folder: Path) -> None:
-    """Flush a folder's entries, so that a rename in it survives a power cut."""
-    handle = os.open(folder, os.O_RDONLY)
+def sync(path: Path) -> None:
+    """Flush a file, or a folder's entries, so that what was written survives a power cut."""
+    handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:
@@ -60,6 +60,15 @@ def write_bytes(path: Path, content: bytes) -> None:
     """Write a whole file at once, see :func:`atomic`."""
     with atomic(path) as file:
         file.write(content)
+
+
+def append_line(path: Path, line: str) -> None:
+    """Add a line to a file, which need not exist yet; only :func:`sync` makes sure of it."""
+    try:
+        with path.open("a") as file:
+            file.write(f"{line}\n")
+    except OSError as error:
+        raise BenchError(f"cannot write {path}: {error.strerror}") from error
 
 
 @contextlib.contextmanager

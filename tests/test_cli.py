@@ -58,6 +58,7 @@ def _error(capsys: pytest.CaptureFixture[str]) -> str:
         (["--set", "epoch=3"], "did you mean epochs"),
         (["--table", "4", "--set", "depth=3"], "table4 varies it"),
         (["--table", "3", "--set", "init_scale=3"], "table3 varies it"),
+        (["--table", "3", "--set", "beta=0.3"], "no run of table3 has one"),
         (["--seeds", "0"], "must be at least 1"),
         (["--seeds", "two"], "invalid"),
         (["--device", "tpu"], "--device takes"),
