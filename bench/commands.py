@@ -90,7 +90,7 @@ def resolve(request: Request, profile: Profile, features: str) -> Resolved:
     Raises:
         UsageError: ``--set`` changes what a table varies, or nothing at all.
     """
-    applied = set()
+    applied: set[str] = set()
 
     def change(run: RunSpec) -> RunSpec:
         run = profile.apply(replace(run, precision=request.precision, features=features))
