@@ -50,7 +50,7 @@ def run(plan: Sequence[PlannedRun], settings: Settings, jobs: int, progress: Pro
             progress.line(f"a worker was killed; going on with the {len(left)} runs that are left")
         finally:
             if jobs > 1:
-                get_reusable_executor().shutdown(wait=True, kill_workers=True)
+                get_reusable_executor(reuse=True).shutdown(wait=True, kill_workers=True)
 
 
 def _run_all(left: dict[str, RunSpec], settings: Settings, jobs: int, progress: Progress) -> None:

@@ -38,7 +38,10 @@ def _one_core() -> None:
 
 
 def _start(
-    runs_dir: Path, *arguments: str, prepare: Callable[[], None] | None = None
+    runs_dir: Path,
+    *arguments: str,
+    prepare: Callable[[], None] | None = None,
+    environment: dict[str, str] | None = None,
 ) -> subprocess.Popen[str]:
     tables = runs_dir.parent / f"tables-{time.monotonic_ns()}"
     folders = ["--runs-dir", str(runs_dir), "--tables-dir", str(tables)]
@@ -50,6 +53,7 @@ def _start(
         text=True,
         start_new_session=True,
         preexec_fn=prepare,  # noqa: PLW1509 - no threads here
+        env=environment,
     )
 
 
@@ -168,7 +172,9 @@ def test_a_killed_worker_is_replaced(runs_dir: Path) -> None:
 @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="needs Linux's /proc")
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_workers_do_not_outlive_their_runner(runs_dir: Path, number: signal.Signals) -> None:
-    process = _start(runs_dir, *PAIR)
+    # Without pgrep and its like, as in a slim container.
+    environment = os.environ | {"PATH": str(runs_dir)}
+    process = _start(runs_dir, *PAIR, environment=environment)
     _wait_for(lambda: _steps(runs_dir) > 0, process)
     workers = _workers(process)
     assert workers
