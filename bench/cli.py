@@ -14,7 +14,8 @@ from typing import NoReturn
 from bench import __version__
 from bench.commands import Request, carry_out
 from bench.errors import BenchError, UsageError, unknown
-from bench.experiments import PAPER_TABLES, TABLES
+from bench.experiments import PAPER_TABLES, TABLES, own_parameters
+from bench.plugins import load_plugins
 from bench.profiles import PROFILES
 from bench.spec import EXTRACTORS, PRECISIONS, SAMPLERS, parse_overrides
 
@@ -63,6 +64,13 @@ def _parser() -> argparse.ArgumentParser:
         default=[],
         metavar="KEY=VALUE",
         help="change a setting of every run, e.g. epochs=5 or lr=3e-4; repeatable",
+    )
+    what.add_argument(
+        "--plugin",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="Python file or module that registers methods, data sets or columns of your own",
     )
     what.add_argument(
         "--sampler",
@@ -143,6 +151,7 @@ def _tables(names: Sequence[str] | None) -> list[str]:
 
 
 def _request(arguments: argparse.Namespace) -> Request:
+    load_plugins(arguments.plugin)
     if arguments.figure:
         raise UsageError("--figure: this version draws no figures yet")
     kind, _, index = arguments.device.partition(":")
@@ -152,7 +161,7 @@ def _request(arguments: argparse.Namespace) -> Request:
         tables=_tables(arguments.table),
         only=arguments.only,
         seeds=arguments.seeds,
-        overrides=parse_overrides(arguments.set),
+        overrides=parse_overrides(arguments.set, own_parameters()),
         profile=arguments.profile,
         features=arguments.features,
         precision=arguments.precision,
@@ -164,6 +173,7 @@ def _request(arguments: argparse.Namespace) -> Request:
         tables_dir=arguments.tables_dir,
         fid_weights=arguments.fid_weights,
         keep_checkpoints=arguments.keep_checkpoints,
+        plugins=tuple(arguments.plugin),
         mode=next(
             (m for m in ("plan", "collect", "force", "retry_failed") if getattr(arguments, m)),
             "run",

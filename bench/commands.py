@@ -44,6 +44,7 @@ class Request:
     tables_dir: Path = Path("tables")
     fid_weights: Path | None = None
     keep_checkpoints: bool = False
+    plugins: tuple[str, ...] = ()
     mode: str = "run"
 
 
@@ -94,14 +95,8 @@ def resolve(request: Request, profile: Profile, features: str) -> Resolved:
 
     def change(run: RunSpec) -> RunSpec:
         run = profile.apply(replace(run, precision=request.precision, features=features))
-        # A depth or beta is only of the methods that have one.
-        applicable = {
-            key: value
-            for key, value in request.overrides.items()
-            if key not in ("depth", "beta") or getattr(run, key)
-        }
-        applied.update(applicable)
-        run = replace(run, **applicable)
+        applied.update(run.settable())
+        run = run.with_settings(request.overrides)
         return replace(run, sampler_codes=min(run.sampler_codes, run.train_images))
 
     tables = []
@@ -214,6 +209,7 @@ def _execute(
         threads=max(1, core_count() // jobs),
         fid_weights=request.fid_weights,
         keep_checkpoints=request.keep_checkpoints,
+        plugins=request.plugins,
     )
     _say(
         f"profile {resolved.profile.name} ({resolved.profile.summary}) on {device}: "

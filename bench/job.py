@@ -21,6 +21,7 @@ class Settings:
         keep_checkpoints: keep the trained weights of finished runs.
         wait: wait for a run that another process is training, instead of passing it over.
         parent: process that a worker must not outlive, or None.
+        plugins: code of the user's own, which a worker loads too.
     """
 
     runs_dir: Path
@@ -31,6 +32,7 @@ class Settings:
     keep_checkpoints: bool = False
     wait: bool = False
     parent: int | None = None
+    plugins: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from joblib.externals.loky.process_executor import TerminatedWorkerError
 from bench.errors import BenchError
 from bench.job import Outcome, Settings
 from bench.planning import PlannedRun, groups
+from bench.plugins import load_plugins
 from bench.progress import Progress
 from bench.spec import RunSpec
 
@@ -84,10 +85,12 @@ def _dispatch(
 def _prepare(spec: RunSpec, settings: Settings) -> str:
     from bench.execute import prepare
 
+    load_plugins(settings.plugins)
     return prepare(spec, settings)
 
 
 def _execute(group: Sequence[RunSpec], settings: Settings) -> list[Outcome]:
     from bench.execute import execute
 
+    load_plugins(settings.plugins)
     return execute(group, settings)

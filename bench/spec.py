@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
@@ -14,7 +14,6 @@ from bench.errors import UsageError, unknown
 # taken for new ones.
 PROTOCOL = 1
 
-METHODS = ("ae", "irmae", "vae")
 PRECISIONS = ("fp32", "tf32", "bf16")
 EXTRACTORS = ("inception", "classifier")
 SAMPLERS = ("gmm10", "gmm4", "mvg")
@@ -36,12 +35,12 @@ class RunSpec:
 
     Attributes:
         dataset: name in :data:`bench.data.DATASETS`.
-        method: one of :data:`METHODS`.
+        method: name of a method, see :mod:`bench.models.methods`.
         latent_dim: size of the code z, at least 1.
-        depth: number l of bias-free linear layers between encoder and decoder; 0 for AE and VAE.
+        depth: number l of bias-free linear layers between encoder and decoder; 0 but for IRMAE.
         init_scale: factor on the default initial *weights* (standard deviation) of those layers;
             the paper's "variance 2x" read as in docs/decisions.md.
-        beta: weight of the KL term of the VAE; None for other methods.
+        parameters: what the method's own loss takes, such as the VAE's ``("beta", 0.1)``; sorted.
         learning_rate: Adam's, the supplement's Table 2.
         batch_size: images per step, Table 2.
         epochs: passes over the training images.
@@ -63,7 +62,7 @@ class RunSpec:
     latent_dim: int
     depth: int = 0
     init_scale: float = 1.0
-    beta: float | None = None
+    parameters: tuple[tuple[str, float], ...] = ()
     learning_rate: float = 1e-4
     batch_size: int = 32
     epochs: int = 50
@@ -79,7 +78,6 @@ class RunSpec:
     def __post_init__(self) -> None:
         """Refuse what could not be trained."""
         for name, known in (
-            ("method", METHODS),
             ("precision", PRECISIONS),
             ("features", EXTRACTORS),
         ):
@@ -93,19 +91,38 @@ class RunSpec:
         for name in ("learning_rate", "init_scale"):
             if not 0 < getattr(self, name) < float("inf"):
                 raise UsageError(f"{name} must be positive and finite, not {getattr(self, name)}")
-        if (self.method == "irmae") != (self.depth > 0):
-            raise UsageError(f"depth {self.depth} does not fit method {self.method!r}")
-        if (self.method == "vae") != (self.beta is not None):
-            raise UsageError(f"beta is the VAE's alone, but method is {self.method!r}")
-        if self.beta is not None and not 0 <= self.beta < float("inf"):
-            raise UsageError(f"beta must be at least 0 and finite, not {self.beta}")
+        if list(self.parameters) != sorted(dict(self.parameters).items()):
+            raise UsageError(f"parameters must be sorted and different: {self.parameters}")
+        for name, value in self.parameters:
+            if not 0 <= value < float("inf"):
+                raise UsageError(f"{name} must be at least 0 and finite, not {value}")
 
     @property
     def name(self) -> str:
         """Readable name, shared by specs that differ in training or evaluation settings only."""
-        depth = f"-l{self.depth}" if self.method == "irmae" else ""
+        depth = f"-l{self.depth}" if self.depth else ""
         scale = f"-x{self.init_scale:.4g}" if self.init_scale != 1 else ""
         return f"{self.dataset}-{self.method}-d{self.latent_dim}{depth}{scale}-s{self.seed}"
+
+    def parameter(self, name: str) -> float:
+        """A parameter of the method's own; UsageError where the spec has none of that name."""
+        try:
+            return dict(self.parameters)[name]
+        except KeyError:
+            raise UsageError(f"{self.method} needs the parameter {name!r} in its spec") from None
+
+    def settable(self) -> set[str]:
+        """Names that :meth:`with_settings` takes: fields, and the method's own parameters."""
+        names = {f.name for f in fields(self)} - {"parameters"} | set(dict(self.parameters))
+        # A depth is only of the method that has one.
+        return names if self.depth else names - {"depth", "init_scale"}
+
+    def with_settings(self, settings: Mapping[str, Any]) -> RunSpec:
+        """Copy with fields and parameters set by name, as far as this run has them."""
+        own = {name: value for name, value in settings.items() if name in self.settable()}
+        parameters = dict(self.parameters)
+        changed = {name: own.pop(name) for name in parameters if name in own}
+        return replace(self, **own, parameters=tuple(sorted((parameters | changed).items())))
 
     @property
     def steps(self) -> int:
@@ -133,9 +150,13 @@ class RunSpec:
         if set(values) != set(types):
             raise UsageError(f"not a run spec: fields differ in {sorted(set(values) ^ set(types))}")
         for name, value in values.items():
-            if type(value).__name__ not in types[name].replace("None", "NoneType").split(" | "):
+            if name != "parameters" and type(value).__name__ != types[name]:
                 raise UsageError(f"not a run spec: {name} = {value!r} is not {types[name]}")
-        return cls(**values)
+        try:
+            parameters = tuple((str(name), float(value)) for name, value in values["parameters"])
+        except (TypeError, ValueError) as error:
+            raise UsageError(f"not a run spec: parameters are {values['parameters']!r}") from error
+        return cls(**{**values, "parameters": parameters})
 
 
 def canonical_json(value: object) -> str:
@@ -153,14 +174,19 @@ def derive_seed(*parts: str | int) -> int:
     return int(sha256(canonical_json(parts))[:16], 16) >> 1
 
 
-def parse_overrides(assignments: list[str]) -> dict[str, Any]:
-    """Turn ``--set`` arguments such as ``epochs=5`` or ``lr=3e-4`` into typed field values.
+def parse_overrides(assignments: Sequence[str], parameters: Iterable[str] = ()) -> dict[str, Any]:
+    """Turn ``--set`` arguments such as ``epochs=5`` or ``lr=3e-4`` into typed values.
+
+    Args:
+        assignments: ``key=value`` each.
+        parameters: names of methods' own parameters, which are taken too.
 
     Raises:
         UsageError: no ``=``, an unknown key (the nearest are named), one that has its own flag,
             or a value of the wrong type.
     """
-    types = {f.name: str(f.type) for f in fields(RunSpec)}
+    types = {f.name: str(f.type) for f in fields(RunSpec) if f.name != "parameters"}
+    types |= dict.fromkeys(parameters, "float")
     overrides: dict[str, Any] = {}
     for assignment in assignments:
         key, equals, text = assignment.partition("=")
@@ -181,11 +207,11 @@ def _parse(key: str, text: str, kind: str) -> object:
     try:
         if kind == "int":
             return int(text)
-        if kind.startswith("float"):
+        if kind == "float":
             return float(text)
     except ValueError:
         pass
-    raise UsageError(f"--set {key}={text}: expected {kind.split(' |', maxsplit=1)[0]}")
+    raise UsageError(f"--set {key}={text}: expected {kind}")
 
 
 @dataclass(frozen=True)

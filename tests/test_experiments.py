@@ -11,7 +11,7 @@ from bench.models.methods import method
 from bench.profiles import PROFILES
 from bench.published import PUBLISHED
 from bench.report.frame import METRICS
-from bench.spec import METHODS, RunSpec
+from bench.spec import RunSpec
 
 
 def _runs(name: str) -> list[RunSpec]:
@@ -72,10 +72,6 @@ def test_declarations_name_what_exists() -> None:
                 run = profile.apply(replace(cell.run, features="classifier"))
                 assert dataset(run.dataset).network in ("mnist", "shape")
                 assert method(run.method).name == run.method
-
-
-def test_methods_are_filed_under_their_names() -> None:
-    assert [method(name).name for name in METHODS] == list(METHODS)
 
 
 def test_profiles_only_shrink() -> None:

@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).parent.parent / "bench"
 # From the ground up; a module may import those of lower layers, and of its own folder.
 LAYERS = [
     {"bench", "errors"},
-    {"files", "spec"},
+    {"files", "plugins", "spec"},
     {"data", "hardware", "provenance", "tensors"},
     {"models", "profiles", "published", "experiments", "store"},
     {"training", "evaluation", "job", "planning", "report"},

@@ -158,7 +158,7 @@ def test_ae_and_irmae_minimise_the_mean_squared_error() -> None:
 
 
 def test_vae_loss_by_hand() -> None:
-    spec = replace(TINY, method="vae", depth=0, beta=0.1)
+    spec = replace(TINY, method="vae", depth=0, parameters=(("beta", 0.1),))
     images = torch.tensor([[0.2, 0.9], [0.0, 1.0]])
     mean = torch.tensor([[0.3, -0.7], [1.0, 0.0]])
     log_variance = torch.tensor([[-1.0, 0.5], [0.0, -2.0]])

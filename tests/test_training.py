@@ -13,7 +13,7 @@ from bench.errors import UsageError
 from bench.spec import RunSpec
 from bench.training import loop
 from bench.training.loop import NonFiniteLossError, Progress, Trainee, batch_order, train
-from tests.tiny import TINY
+from tests.tiny import PARAMETERS, TINY
 
 CPU = torch.device("cpu")
 STEPS = 3 * 4
@@ -59,10 +59,10 @@ def _weights(trainee: Trainee) -> torch.Tensor:
     return torch.cat([p.detach().flatten() for p in trainee.model.parameters()])
 
 
-@pytest.mark.parametrize("method", ["irmae", "ae", "vae"])
+@pytest.mark.parametrize("method", ["irmae", "ae", *PARAMETERS])
 def test_a_resumed_run_ends_bit_identical(sample: LoadedData, method: str) -> None:
-    beta = 0.1 if method == "vae" else None
-    spec = replace(TINY, method=method, depth=2 if method == "irmae" else 0, beta=beta)
+    depth = 2 if method == "irmae" else 0
+    spec = replace(TINY, method=method, depth=depth, parameters=PARAMETERS.get(method, ()))
     diary = Diary()
     whole = Trainee(spec, CPU)
     assert _train(sample.train.images, whole, diary=diary) == {}

@@ -21,3 +21,13 @@ TINY_ARGUMENTS = [
     *("--profile", "smoke", "--set", "latent_dim=8", "--set", "batch_size=16"),
     *("--set", "train_images=64", "--set", "test_images=32", "--set", "fid_samples=40"),
 ]
+
+# Of the methods that take some, at the strengths of their papers.
+PARAMETERS = {
+    "vae": (("beta", 0.1),),
+    "wae-mmd": (("penalty", 100.0),),
+    "rae": (("beta", 1e-4),),
+    "rae-l2": (("beta", 1e-4), ("decay", 1e-7)),
+    "rae-gp": (("beta", 1e-4), ("gradient", 1e-7)),
+    "rae-sn": (("beta", 2.4e-3),),
+}

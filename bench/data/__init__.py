@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.errors import unknown
+from bench.errors import UsageError, unknown
 from bench.spec import canonical_json, sha256
 
 if TYPE_CHECKING:
@@ -119,6 +119,17 @@ DATASETS = {
         ),
     )
 }
+
+
+def register_dataset(new: Dataset) -> None:
+    """Make a data set known under its name.
+
+    Raises:
+        UsageError: another one has that name.
+    """
+    if DATASETS.get(new.name, new) != new:
+        raise UsageError(f"a data set named {new.name!r} exists already; choose another name")
+    DATASETS[new.name] = new
 
 
 def dataset(name: str) -> Dataset:

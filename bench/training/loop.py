@@ -77,7 +77,13 @@ class Trainee:
             doubled=self.method.doubled,
             output=self.method.output,
             seed=spec.seed,
-        ).to(device)
+        )
+        if self.method.prepare is not None:
+            # Preparation may draw numbers, as a spectral norm's power iteration does.
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(derive_seed("prepare", spec.seed))
+                self.method.prepare(self.model)
+        self.model.to(device)
         self.optimizer = torch.optim.Adam(
             self.model.parameters(), lr=spec.learning_rate, fused=True
         )

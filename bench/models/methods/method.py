@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import torch
-
-from bench.models.networks import Autoencoder
 from bench.spec import RunSpec
 
+# A method can be declared, and so planned, without PyTorch.
+if TYPE_CHECKING:
+    import torch
+
+    from bench.models.networks import Autoencoder
+
 # (model, images (n, channels, size, size) in [0, 1], generator for noise, spec) to a scalar.
-Loss = Callable[[Autoencoder, torch.Tensor, torch.Generator, RunSpec], torch.Tensor]
+Loss = Callable[["Autoencoder", "torch.Tensor", "torch.Generator", RunSpec], "torch.Tensor"]
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,7 @@ class Method:
         loss: what training minimises.
         output: last activation of the decoder, ``tanh`` or ``sigmoid``.
         doubled: whether the encoder puts out a mean and a log-variance.
+        prepare: changes a new model in place, before its optimiser is made.
     """
 
     name: str
@@ -31,3 +36,4 @@ class Method:
     loss: Loss
     output: str = "tanh"
     doubled: bool = False
+    prepare: Callable[[Autoencoder], None] | None = None

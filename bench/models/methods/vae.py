@@ -26,7 +26,7 @@ def negative_elbo(
         mean, log_variance = mean.float(), log_variance.float()
         reconstruction = F.binary_cross_entropy(output.float(), images)
         divergence = torch.mean(1 + log_variance - mean.square() - log_variance.exp())
-    return reconstruction - (spec.beta or 0.0) * divergence
+    return reconstruction - spec.parameter("beta") * divergence
 
 
 METHOD = Method(

@@ -1,0 +1,34 @@
+"""The regularised autoencoder with a penalty on its decoder's gradient."""
+
+from __future__ import annotations
+
+import torch
+
+from bench.models.methods import rae
+from bench.models.methods.method import Method
+from bench.models.networks import Autoencoder
+from bench.spec import RunSpec
+
+
+def gradient_penalty(output: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
+    """Mean square, over images and latent dimensions, of the gradient of the output's sum.
+
+    Args:
+        output: decoded images (n, ...), each from its own code.
+        codes: (n, latent_dim), with respect to which is derived.
+    """
+    (gradient,) = torch.autograd.grad(output.sum(), codes, create_graph=True)
+    return gradient.square().mean()
+
+
+def penalised_error(
+    model: Autoencoder, images: torch.Tensor, noise: torch.Generator, spec: RunSpec
+) -> torch.Tensor:
+    """RAE's loss plus ``gradient`` times the gradient penalty."""
+    codes = model.codes(images)
+    output = model.decoder(codes)
+    loss = rae.error_and_code_penalty(output, codes, images, spec)
+    return loss + spec.parameter("gradient") * gradient_penalty(output, codes)
+
+
+METHOD = Method("rae-gp", rae.CITATION, penalised_error)

@@ -1,0 +1,23 @@
+"""The regularised autoencoder with weight decay on its decoder."""
+
+from __future__ import annotations
+
+import torch
+
+from bench.models.methods import rae
+from bench.models.methods.method import Method
+from bench.models.networks import Autoencoder
+from bench.spec import RunSpec
+
+
+def penalised_error(
+    model: Autoencoder, images: torch.Tensor, noise: torch.Generator, spec: RunSpec
+) -> torch.Tensor:
+    """RAE's loss plus ``decay`` times the sum of squares of the decoder's kernels, not biases."""
+    kernels = [weight for weight in model.decoder.parameters() if weight.ndim > 1]
+    squares = torch.stack([kernel.square().sum() for kernel in kernels]).sum()
+    loss = rae.penalised_error(model, images, noise, spec)
+    return loss + spec.parameter("decay") * squares
+
+
+METHOD = Method("rae-l2", rae.CITATION, penalised_error)
