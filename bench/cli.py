@@ -66,6 +66,12 @@ def _parser() -> argparse.ArgumentParser:
         help="change a setting of every run, e.g. epochs=5 or lr=3e-4; repeatable",
     )
     what.add_argument(
+        "--dataset",
+        metavar="idx:FOLDER",
+        help="run the tables on your own images instead, in the four files of MNIST's format; "
+        "outputs are named after the folder",
+    )
+    what.add_argument(
         "--plugin",
         action="append",
         default=[],
@@ -174,6 +180,7 @@ def _request(arguments: argparse.Namespace) -> Request:
         fid_weights=arguments.fid_weights,
         keep_checkpoints=arguments.keep_checkpoints,
         plugins=tuple(arguments.plugin),
+        own_data=arguments.dataset,
         mode=next(
             (m for m in ("plan", "collect", "force", "retry_failed") if getattr(arguments, m)),
             "run",
@@ -205,7 +212,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:  # noqa: BLE001 - every error ends in one line
         if "--debug" in arguments:
             traceback.print_exc()
-        expected = isinstance(error, BenchError)
-        what = error if expected else f"unexpected {type(error).__name__}: {error} (see --debug)"
-        print(f"{PROGRAM}: error: {' '.join(str(what).split())}", file=sys.stderr)
+        if isinstance(error, BenchError):
+            what = str(error)
+        elif isinstance(error, ModuleNotFoundError):
+            what = f"{error}; install what the suite needs: make install, or pip install ."
+        else:
+            what = f"unexpected {type(error).__name__}: {error} (see --debug)"
+        print(f"{PROGRAM}: error: {' '.join(what.split())}", file=sys.stderr)
         return error.status if isinstance(error, BenchError) else 1

@@ -45,6 +45,7 @@ class Request:
     fid_weights: Path | None = None
     keep_checkpoints: bool = False
     plugins: tuple[str, ...] = ()
+    own_data: str | None = None
     mode: str = "run"
 
 
@@ -92,9 +93,21 @@ def resolve(request: Request, profile: Profile, features: str) -> Resolved:
         UsageError: ``--set`` changes what a table varies, or nothing at all.
     """
     applied: set[str] = set()
+    own = None
+    if request.own_data:
+        from bench.data.own import register_own
+
+        own = register_own(request.own_data)
 
     def change(run: RunSpec) -> RunSpec:
         run = profile.apply(replace(run, precision=request.precision, features=features))
+        if own:
+            run = replace(
+                run,
+                dataset=own.name,
+                train_images=min(run.train_images, int(own.content["train"])),
+                test_images=min(run.test_images, int(own.content["test"])),
+            )
         applied.update(run.settable())
         run = run.with_settings(request.overrides)
         return replace(run, sampler_codes=min(run.sampler_codes, run.train_images))
@@ -104,7 +117,9 @@ def resolve(request: Request, profile: Profile, features: str) -> Resolved:
         table = TABLES[name]
         if clash := sorted(table.varies & set(request.overrides)):
             raise UsageError(f"--set {clash[0]}: {name} varies it, so it cannot be set")
-        tables.append(table.with_runs(change))
+        table = table.with_runs(change)
+        # Under a name that nothing is published for, there is no paper column.
+        tables.append(replace(table, name=f"{table.name}-{own.name}") if own else table)
     if unused := sorted(set(request.overrides) - applied):
         raise UsageError(f"--set {unused[0]}: no run of {', '.join(request.tables)} has one")
     return Resolved(profile, features, tables)
@@ -210,6 +225,7 @@ def _execute(
         fid_weights=request.fid_weights,
         keep_checkpoints=request.keep_checkpoints,
         plugins=request.plugins,
+        own_data=request.own_data,
     )
     _say(
         f"profile {resolved.profile.name} ({resolved.profile.summary}) on {device}: "

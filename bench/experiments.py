@@ -28,7 +28,7 @@ TABLES = {
     for table in (
         TableSpec(
             name="table3",
-            title="Effect of varying initial variance of linear layers in IRMAE (MNIST, l = 8)",
+            title="Effect of varying initial variance of linear layers in IRMAE (l = 8)",
             axis="Variance",
             cells=tuple(
                 Cell(f"{scale}x", replace(MNIST_IRMAE, init_scale=float(scale)))
@@ -37,14 +37,14 @@ TABLES = {
             metrics=_MEASURES,
             notes=(
                 (
-                    "The paper's 'variance' is read as a factor on the initial weights, that is on "
-                    "their standard deviation; --table 3-variance has the literal reading."
+                    "What the paper calls variance is read as a factor on the initial weights, "
+                    "on their standard deviation; --table 3-variance has the literal reading."
                 ),
             ),
         ),
         TableSpec(
             name="table4",
-            title="Effect of varying linear layers depth in IRMAE (MNIST)",
+            title="Effect of varying linear layers depth in IRMAE",
             axis="Depth l",
             cells=tuple(
                 Cell(str(depth), replace(MNIST_IRMAE, depth=depth)) for depth in (2, 4, 8, 12)
@@ -53,7 +53,7 @@ TABLES = {
         ),
         TableSpec(
             name="table3-variance",
-            title="Table 3 with the variance itself scaled, not the weights (MNIST, l = 8)",
+            title="Effect of scaling the initial variance, not the weights, in IRMAE (l = 8)",
             axis="Variance",
             cells=tuple(
                 Cell(f"{scale}x", replace(MNIST_IRMAE, init_scale=sqrt(scale)))
@@ -64,7 +64,7 @@ TABLES = {
         ),
         TableSpec(
             name="shape",
-            title="Latent rank on synthetic shapes, whose number of factors is 7",
+            title="Latent rank against a known number of factors",
             axis="Method",
             cells=(
                 Cell("AE", SHAPE_AE),
@@ -82,7 +82,7 @@ TABLES = {
         ),
         TableSpec(
             name="mnist-baselines",
-            title="IRMAE beside other autoencoders (MNIST)",
+            title="IRMAE beside other autoencoders",
             axis="Method",
             cells=(
                 Cell("AE", MNIST_AE),

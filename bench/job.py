@@ -22,6 +22,7 @@ class Settings:
         wait: wait for a run that another process is training, instead of passing it over.
         parent: process that a worker must not outlive, or None.
         plugins: code of the user's own, which a worker loads too.
+        own_data: the user's own data, ``idx:FOLDER``, which a worker declares too.
     """
 
     runs_dir: Path
@@ -33,6 +34,7 @@ class Settings:
     wait: bool = False
     parent: int | None = None
     plugins: tuple[str, ...] = ()
+    own_data: str | None = None
 
 
 @dataclass(frozen=True)

@@ -85,12 +85,21 @@ def _dispatch(
 def _prepare(spec: RunSpec, settings: Settings) -> str:
     from bench.execute import prepare
 
-    load_plugins(settings.plugins)
+    _load(settings)
     return prepare(spec, settings)
 
 
 def _execute(group: Sequence[RunSpec], settings: Settings) -> list[Outcome]:
     from bench.execute import execute
 
-    load_plugins(settings.plugins)
+    _load(settings)
     return execute(group, settings)
+
+
+def _load(settings: Settings) -> None:
+    """Make known in this process what the user brought along."""
+    load_plugins(settings.plugins)
+    if settings.own_data:
+        from bench.data.own import register_own
+
+        register_own(settings.own_data)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -77,9 +78,7 @@ def test_bad_usage_ends_in_one_line_and_status_2(
 
 
 @given(arguments=st.lists(st.text(max_size=12), max_size=3))
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_arguments_end_in_a_status(
     arguments: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -287,3 +286,28 @@ def test_a_gpu_that_is_not_there_is_refused(
     command = ["--table", "4", *TINY_ARGUMENTS, *folders, "--only", "*-l2-*", "--jobs", "1"]
     assert main([*command, "--device", "cuda:99"]) == 2
     assert "finds" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_own_data_fill_tables_of_their_own(
+    folders: list[str],
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from bench import data
+    from bench.evaluation import classifier
+
+    monkeypatch.setattr(classifier, "_STEPS", 5)
+    monkeypatch.setattr(data, "DATASETS", dict(data.DATASETS))
+    shutil.copytree(data.DATASETS["mnist-sample"].folder, tmp_path / "kuzushiji")
+    own = ["--dataset", f"idx:{tmp_path / 'kuzushiji'}"]
+    command = ["--table", "4", *TINY_ARGUMENTS, *folders, *own, "--only", "*-l[24]-*"]
+    assert main([*command, "--jobs", "2"]) == 0
+    output = capsys.readouterr().out
+    assert "kuzushiji (idx files)" in output
+    assert "paper" not in output.split("\n- ")[0]
+    assert (tmp_path / "tables" / "table4-kuzushiji.tex").is_file()
+    assert not (tmp_path / "tables" / "table4.tex").exists()
+    assert main([*command, "--collect"]) == 0
+    assert main(["--table", "4", *folders, "--plan", "--dataset", "idx:/nowhere"]) == 1
+    assert "has no train-images" in capsys.readouterr().err.splitlines()[-1]

@@ -19,11 +19,13 @@ from torchvision.datasets.mnist import read_image_file, read_label_file
 from bench.data import DATASETS, Dataset, dataset, mnist
 from bench.data.idx import parse
 from bench.data.images import LoadedData, resize, to_float
+from bench.data.own import register_own
 from bench.data.shapes import generate
 from bench.errors import BenchError, UsageError
 
 SAMPLE = DATASETS["mnist-sample"]
-FILES = [name for name in SAMPLE.content if "idx" in name]
+FILES = mnist.FILES
+SAMPLE_FOLDER = Path(SAMPLE.folder)
 
 
 @pytest.fixture
@@ -32,6 +34,13 @@ def as_mnist() -> Dataset:
     return Dataset(
         "mnist", SAMPLE.network, SAMPLE.description, SAMPLE.content, SAMPLE.classes, SAMPLE.module
     )
+
+
+@pytest.fixture(autouse=True)
+def registry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test registers is gone after it."""
+    monkeypatch.setattr("bench.data.DATASETS", dict(DATASETS))
+    monkeypatch.setattr("bench.data.own.DATASETS", dict(DATASETS))
 
 
 @pytest.fixture
@@ -46,7 +55,7 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> None:
 def _place(folder: Path, compressed: bool) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name in FILES:
-        content = (mnist.SAMPLE_FOLDER / f"{name}.gz").read_bytes()
+        content = (SAMPLE_FOLDER / f"{name}.gz").read_bytes()
         if compressed:
             (folder / f"{name}.gz").write_bytes(content)
         else:
@@ -65,7 +74,7 @@ def test_sample_is_what_torchvision_reads(sample: LoadedData, tmp_path: Path) ->
 
 
 def test_resize_is_pils(sample: LoadedData) -> None:
-    with gzip.open(mnist.SAMPLE_FOLDER / "train-images-idx3-ubyte.gz") as file:
+    with gzip.open(SAMPLE_FOLDER / "train-images-idx3-ubyte.gz") as file:
         originals = parse(file.read(), "train")[:64]
     for original, resized in zip(originals, sample.train.images[:64, 0].numpy(), strict=True):
         expected = np.asarray(Image.fromarray(original).resize((32, 32), Image.Resampling.BILINEAR))
@@ -131,7 +140,7 @@ def test_torchvisions_mirror_comes_first(
         asked.append(url)
         if url.startswith(MNIST.mirrors[0]):
             raise BenchError("this mirror is down")
-        return (mnist.SAMPLE_FOLDER / url.rsplit("/", 1)[1]).read_bytes()
+        return (SAMPLE_FOLDER / url.rsplit("/", 1)[1]).read_bytes()
 
     monkeypatch.setattr(mnist, "download", download)
     assert as_mnist.load(tmp_path).checksum == sample.checksum
@@ -248,3 +257,55 @@ def test_fingerprints_differ_and_unknown_names_are_refused() -> None:
     assert len({declared.fingerprint for declared in DATASETS.values()}) == len(DATASETS)
     with pytest.raises(UsageError, match="did you mean mnist"):
         dataset("mnits")
+
+
+def test_own_data_are_declared_by_their_content(tmp_path: Path, sample: LoadedData) -> None:
+    for name in ("My Digits", "moved"):
+        _place(tmp_path / name, compressed=name == "moved")
+    first, second = (register_own(f"idx:{tmp_path / name}") for name in ("My Digits", "moved"))
+    assert (first.name, first.classes, first.content["train"]) == ("my-digits", (10,), 1024)
+    assert first.fingerprint == second.fingerprint
+    assert dataset("my-digits").load(tmp_path / "elsewhere").checksum == sample.checksum
+    # The name of another data set is not taken over.
+    _place(tmp_path / "mnist", compressed=True)
+    assert register_own(f"idx:{tmp_path / 'mnist'}").name == "mnist-idx"
+
+
+def _without(folder: Path) -> None:
+    (folder / FILES[3]).unlink()
+
+
+def _swapped(folder: Path) -> None:
+    shutil.copy(folder / FILES[1], folder / FILES[0])
+
+
+def _short(folder: Path) -> None:
+    (folder / FILES[1]).write_bytes(b"\0\0\x08\x01" + struct.pack(">I", 3) + b"\1\2\3")
+
+
+def _torn(folder: Path) -> None:
+    (folder / FILES[2]).write_bytes((folder / FILES[2]).read_bytes()[:-1])
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (_without, "has no t10k-labels"),
+        (_swapped, "does not fit its name"),
+        (_short, "3 entries, but 1024 images"),
+        (_torn, "its header declares"),
+    ],
+)
+def test_own_data_that_do_not_fit_are_refused(
+    tmp_path: Path, damage: Callable[[Path], None], message: str
+) -> None:
+    _place(tmp_path, compressed=False)
+    damage(tmp_path)
+    with pytest.raises(BenchError, match=message):
+        register_own(f"idx:{tmp_path}")
+
+
+@pytest.mark.parametrize("argument", ["", "idx:", "images:x", "folder"])
+def test_other_forms_of_own_data_are_refused(argument: str) -> None:
+    with pytest.raises(UsageError, match="--dataset takes idx:FOLDER"):
+        register_own(argument)

@@ -52,7 +52,7 @@ def test_frechet_distance_is_pytorch_fids(samples: int, dimensions: int) -> None
 
 
 @given(st.integers(1, 12), st.integers(0, 2**32 - 1))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_frechet_distance_of_commuting_gaussians_in_closed_form(d: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     basis, _ = np.linalg.qr(rng.normal(size=(d, d)))
@@ -74,7 +74,6 @@ def test_frechet_distance_of_equal_and_constant_gaussians() -> None:
 
 
 @given(st.lists(st.integers(1, 7), min_size=2, max_size=6), st.integers(0, 1000))
-@settings(deadline=None)
 def test_streamed_statistics_are_numpys(sizes: list[int], seed: int) -> None:
     rows = np.random.default_rng(seed).normal(1e4, 1, size=(sum(sizes), 3)).astype(np.float32)
     gaussian = fit(np.split(rows, np.cumsum(sizes)[:-1]))

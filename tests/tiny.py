@@ -18,7 +18,7 @@ TINY = RunSpec(
 )
 # The same by the command line.
 TINY_ARGUMENTS = [
-    *("--profile", "smoke", "--set", "latent_dim=8", "--set", "batch_size=16"),
+    *("--profile", "smoke", "--device", "cpu", "--set", "latent_dim=8", "--set", "batch_size=16"),
     *("--set", "train_images=64", "--set", "test_images=32", "--set", "fid_samples=40"),
 ]
 

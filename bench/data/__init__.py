@@ -26,6 +26,7 @@ class Dataset:
             the images are prepared. Never a path.
         classes: number of classes of each label; digits have one label, shapes seven.
         module: module with ``load(dataset, data_dir)``, which returns the whole data set.
+        folder: where its files are, if that is known beforehand; not part of its identity.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Dataset:
     content: dict[str, str | int]
     classes: tuple[int, ...]
     module: str
+    folder: str = ""
 
     @property
     def fingerprint(self) -> str:
@@ -101,6 +103,7 @@ DATASETS = {
             },
             classes=(10,),
             module="bench.data.mnist",
+            folder=str(Path(__file__).parent / "sample"),
         ),
         Dataset(
             name="shape",

