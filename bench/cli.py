@@ -12,11 +12,12 @@ from types import FrameType
 from typing import NoReturn
 
 from bench import __version__
-from bench.commands import Request, carry_out
+from bench.commands import carry_out
 from bench.errors import BenchError, UsageError, unknown
 from bench.experiments import PAPER_TABLES, TABLES, own_parameters
 from bench.plugins import load_plugins
 from bench.profiles import PROFILES
+from bench.resolve import Request
 from bench.spec import EXTRACTORS, PRECISIONS, SAMPLERS, parse_overrides
 
 PROGRAM = "irmae-bench"

@@ -26,6 +26,7 @@ from bench.evaluation.evaluate import Evaluation, evaluate
 from bench.evaluation.extractor import Extractor
 from bench.files import append_line, lock, sync, write_bytes
 from bench.job import Outcome, Settings
+from bench.planning import run_id_of
 from bench.provenance import provenance
 from bench.spec import RunSpec
 from bench.store import Failure, Record, State, Store, read_history
@@ -67,9 +68,8 @@ def execute(group: Sequence[RunSpec], settings: Settings) -> list[Outcome]:
     """
     torch.set_num_threads(settings.threads)
     store = Store(settings.runs_dir)
-    fingerprint = dataset(group[0].dataset).fingerprint
     # One order for every process: two with overlapping groups cannot block each other.
-    specs = dict(sorted((spec.run_id(fingerprint), spec) for spec in group))
+    specs = dict(sorted((run_id_of(spec), spec) for spec in group))
     outcomes = []
     with contextlib.ExitStack() as held:
         mine = {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from bench.data import dataset
+from bench.data import DATASETS, dataset
 from bench.spec import RunSpec
 from bench.store import Record, State, Store
 
@@ -48,7 +48,7 @@ def plan_runs(specs: Iterable[RunSpec], store: Store, device: str) -> list[Plann
     rates = _rates(store.records(), device)
     plan = {}
     for spec in specs:
-        run_id = spec.run_id(dataset(spec.dataset).fingerprint)
+        run_id = run_id_of(spec)
         if run_id in plan:
             continue
         state = store.state(run_id)
@@ -65,6 +65,11 @@ def plan_runs(specs: Iterable[RunSpec], store: Store, device: str) -> list[Plann
     return list(plan.values())
 
 
+def run_id_of(spec: RunSpec) -> str:
+    """The run's identity on its data set as it is declared."""
+    return spec.run_id(dataset(spec.dataset).fingerprint)
+
+
 def groups(specs: Sequence[RunSpec]) -> list[list[RunSpec]]:
     """Runs that are trained together: each alone, the slowest part of the work first."""
     return [[spec] for spec in sorted(specs, key=lambda spec: -spec.steps)]
@@ -75,6 +80,9 @@ def _rates(records: Iterable[Record], device: str) -> dict[str, float]:
     kind = device.partition(":")[0]
     measured: dict[str, list[float]] = {}
     for record in records:
+        # Cached runs may be of data that were the user's own, or a plugin's, another time.
+        if record.spec.dataset not in DATASETS:
+            continue
         if (record.provenance["device"] == "cpu") == (kind == "cpu"):
             network = dataset(record.spec.dataset).network
             measured.setdefault(network, []).append(record.timing["images_per_second"])

@@ -18,7 +18,7 @@ LAYERS = [
     {"data", "hardware", "provenance", "tensors"},
     {"models", "profiles", "published", "experiments", "store"},
     {"training", "evaluation", "job", "planning", "report"},
-    {"execute", "progress"},
+    {"execute", "progress", "resolve"},
     {"runner"},
     {"commands"},
     {"cli"},

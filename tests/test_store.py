@@ -113,6 +113,12 @@ def test_plan_knows_each_state_and_each_run_once(store: Store) -> None:
     assert plan[3].seconds >= 12 * 16 / 640
 
 
+def test_records_of_data_that_are_unknown_by_now_do_not_disturb_a_plan(store: Store) -> None:
+    spec = replace(TINY, dataset="holiday-pictures")
+    store.write_record(replace(RECORD, run_id=spec.run_id(FINGERPRINT), spec=spec))
+    assert [p.state for p in plan_runs([TINY], store, "cpu")] == [State.TO_DO]
+
+
 def test_history_ends_where_it_was_torn(tmp_path: Path) -> None:
     path = tmp_path / "history.jsonl"
     assert read_history(path) == []
