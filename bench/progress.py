@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from bench.job import Outcome
 from bench.planning import PlannedRun
+from bench.spec import HEADLINE_SAMPLER
 from bench.store import Store
 
 _POLL_SECONDS = 0.5
@@ -83,8 +84,8 @@ class Progress:
         metrics, timing = outcome.record.metrics, outcome.record.timing
         self.line(
             f"{count} {planned.spec.name}: rank {metrics['rank']}, "
-            f"test MSE {metrics['test_mse']:.5f}, FID {metrics['fid']['gmm10']:.2f} "
-            f"(gmm10, {outcome.record.extractor['name']}), "
+            f"test MSE {metrics['test_mse']:.5f}, FID {metrics['fid'][HEADLINE_SAMPLER]:.2f} "
+            f"({HEADLINE_SAMPLER}, {outcome.record.extractor['name']}), "
             f"{timing['train_seconds']:.0f} s training at "
             f"{timing['images_per_second']:,.0f} images/s, "
             f"{timing['evaluate_seconds']:.0f} s evaluation{elsewhere}"

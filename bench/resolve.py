@@ -15,7 +15,7 @@ from bench.evaluation import weights
 from bench.experiments import TABLES
 from bench.planning import plan_runs, run_id_of, seeds
 from bench.profiles import PROFILES, Profile
-from bench.spec import Cell, RunSpec, TableSpec
+from bench.spec import HEADLINE_SAMPLER, Cell, RunSpec, TableSpec
 from bench.store import Record, State, Store
 
 
@@ -34,7 +34,7 @@ class Request:
     profile: str = "auto"
     features: str | None = None
     precision: str = "fp32"
-    sampler: str = "gmm10"
+    sampler: str = HEADLINE_SAMPLER
     device: str = "auto"
     jobs: int | None = None
     data_dir: Path = Path("data")

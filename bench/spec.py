@@ -17,6 +17,8 @@ PROTOCOL = 1
 PRECISIONS = ("fp32", "tf32", "bf16")
 EXTRACTORS = ("inception", "classifier")
 SAMPLERS = ("gmm10", "gmm4", "mvg")
+# The one whose FIDs tables and logs print where no other is asked for.
+HEADLINE_SAMPLER = "gmm10"
 
 OVERRIDE_ALIASES = {"lr": "learning_rate"}
 # Fields that have a flag of their own or that a table's declaration owns.

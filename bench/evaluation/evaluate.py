@@ -16,13 +16,12 @@ from bench.evaluation.frechet import Gaussian, frechet_distance
 from bench.evaluation.samplers import fit_sampler
 from bench.evaluation.spectrum import THRESHOLDS, rank, spectrum
 from bench.models.networks import Autoencoder
-from bench.spec import SAMPLERS, RunSpec, derive_seed
+from bench.spec import HEADLINE_SAMPLER, SAMPLERS, RunSpec, derive_seed
 from bench.tensors import load_tensors, save_tensors
 
 _BATCH = 250
 # Drawn with the headline sampler and kept with the record, for t-SNE and for the eye.
 KEPT_SAMPLES = 1_000
-HEADLINE_SAMPLER = "gmm10"
 
 
 @dataclass(frozen=True)
