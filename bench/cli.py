@@ -165,6 +165,12 @@ def _request(arguments: argparse.Namespace) -> Request:
     kind, _, index = arguments.device.partition(":")
     if arguments.device not in ("auto", "cpu", "cuda") and not (kind == "cuda" and index.isdigit()):
         raise UsageError(f"--device takes auto, cpu, cuda or cuda:N, not {arguments.device!r}")
+    own_data = None
+    if arguments.dataset is not None:
+        # Reads every file, once: workers are handed the declaration.
+        from bench.data.own import register_own
+
+        own_data = register_own(arguments.dataset)
     return Request(
         tables=_tables(arguments.table),
         only=arguments.only,
@@ -182,7 +188,7 @@ def _request(arguments: argparse.Namespace) -> Request:
         fid_weights=arguments.fid_weights,
         keep_checkpoints=arguments.keep_checkpoints,
         plugins=tuple(arguments.plugin),
-        own_data=arguments.dataset,
+        own_data=own_data,
         mode=next(
             (m for m in ("plan", "collect", "force", "retry_failed") if getattr(arguments, m)),
             "run",

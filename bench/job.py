@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.data import Dataset
 from bench.store import Failure, Record
 
 
@@ -22,7 +23,7 @@ class Settings:
         wait: wait for a run that another process is training, instead of passing it over.
         parent: process that a worker must not outlive, or None.
         plugins: code of the user's own, which a worker loads too.
-        own_data: the user's own data, ``idx:FOLDER``, which a worker declares too.
+        own_data: the user's own data as they were declared, which a worker registers too.
     """
 
     runs_dir: Path
@@ -34,7 +35,7 @@ class Settings:
     wait: bool = False
     parent: int | None = None
     plugins: tuple[str, ...] = ()
-    own_data: str | None = None
+    own_data: Dataset | None = None
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from bench.data import dataset
+from bench.data import Dataset, dataset
 from bench.errors import BenchError, UsageError
 from bench.evaluation import weights
 from bench.experiments import TABLES
@@ -43,7 +43,7 @@ class Request:
     fid_weights: Path | None = None
     keep_checkpoints: bool = False
     plugins: tuple[str, ...] = ()
-    own_data: str | None = None
+    own_data: Dataset | None = None
     mode: str = "run"
 
 
@@ -63,11 +63,7 @@ def resolve(request: Request, profile: Profile, features: str) -> Resolved:
         UsageError: ``--set`` changes what a table varies, or nothing at all.
     """
     applied: set[str] = set()
-    own = None
-    if request.own_data:
-        from bench.data.own import register_own
-
-        own = register_own(request.own_data)
+    own = request.own_data
 
     def change(run: RunSpec) -> RunSpec:
         run = profile.apply(replace(run, precision=request.precision, features=features))

@@ -11,6 +11,7 @@ import joblib
 from joblib.externals.loky import get_reusable_executor
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
+from bench.data import register_dataset
 from bench.errors import BenchError
 from bench.job import Outcome, Settings
 from bench.planning import PlannedRun, groups
@@ -100,6 +101,4 @@ def _load(settings: Settings) -> None:
     """Make known in this process what the user brought along."""
     load_plugins(settings.plugins)
     if settings.own_data:
-        from bench.data.own import register_own
-
-        register_own(settings.own_data)
+        register_dataset(settings.own_data)
