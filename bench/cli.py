@@ -7,22 +7,22 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
 from bench import __version__
 from bench.commands import carry_out
+from bench.data import DATASETS
 from bench.errors import BenchError, UsageError, unknown
-from bench.experiments import PAPER_TABLES, TABLES, own_parameters
+from bench.experiments import FIGURES, PAPER_TABLES, TABLES, own_parameters
 from bench.plugins import load_plugins
 from bench.profiles import PROFILES
 from bench.resolve import Request
 from bench.spec import EXTRACTORS, HEADLINE_SAMPLER, PRECISIONS, SAMPLERS, parse_overrides
 
 PROGRAM = "irmae-bench"
-_LATER = {"5": "table 5", "6": "table 6"}
 
 
 class _Parser(argparse.ArgumentParser):
@@ -50,9 +50,15 @@ def _parser() -> argparse.ArgumentParser:
         "--table",
         action="append",
         metavar="NAME",
-        help=f"a table, repeatable: all (the default: 3 and 4), or one of {tables}",
+        help=f"a table, repeatable: all (the supplement's, the default), or one of {tables}",
     )
-    what.add_argument("--figure", action="append", metavar="N", help="not available yet")
+    what.add_argument(
+        "--figure",
+        action="append",
+        metavar="NAME",
+        help="a figure, repeatable: all, or one of "
+        + ", ".join(name.removeprefix("figure") for name in FIGURES),
+    )
     what.add_argument("--only", metavar="GLOB", help="only runs whose name matches")
     what.add_argument(
         "--seeds",
@@ -69,9 +75,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     what.add_argument(
         "--dataset",
-        metavar="idx:FOLDER",
-        help="run the tables on your own images instead, in the four files of MNIST's format; "
-        "outputs are named after the folder",
+        metavar="DATA",
+        help="run the tables on other data, after which the outputs are named: "
+        f"{', '.join(DATASETS)}, or images of your own: images:FOLDER (pictures) or idx:FOLDER "
+        "(the four files of MNIST's format)",
+    )
+    what.add_argument(
+        "--paper-column",
+        action="store_true",
+        help="show the paper's numbers beside those of other data, too",
     )
     what.add_argument(
         "--plugin",
@@ -107,16 +119,18 @@ def _parser() -> argparse.ArgumentParser:
     where.add_argument("--precision", choices=PRECISIONS, default="fp32", help="of training")
     where.add_argument(
         "--features",
-        choices=("auto", *EXTRACTORS),
-        help="network behind the FID; auto: Inception where its weights are at hand or can be "
-        "downloaded, else a classifier of the data (default: auto for the paper profile, "
-        "classifier for the smaller ones)",
+        choices=("auto", "trained", *EXTRACTORS),
+        help="network behind the FID; trained: one that is trained on the data, a classifier where "
+        "they have labels and by contrast (simclr) where not; auto: Inception where its weights "
+        "are at hand or can be downloaded, else trained (default: auto for the paper profile, "
+        "trained for the smaller ones)",
     )
     where.add_argument("--fid-weights", type=Path, metavar="FILE", help="Inception's weights")
     for name, content in (
-        ("data", "MNIST, or room for its download"),
+        ("data", "MNIST and CelebA, or room for downloads"),
         ("runs", "cached runs"),
         ("tables", "the tables"),
+        ("figures", "the figures"),
     ):
         where.add_argument(
             f"--{name}-dir",
@@ -125,6 +139,9 @@ def _parser() -> argparse.ArgumentParser:
             metavar="DIR",
             help=f"folder of {content} (default: %(default)s)",
         )
+    where.add_argument(
+        "--download", action="store_true", help="fetch CelebA (1.4 GB) where it is missing"
+    )
     where.add_argument(
         "--keep-checkpoints", action="store_true", help="keep the weights of finished runs"
     )
@@ -144,35 +161,31 @@ def _positive(text: str) -> int:
     return value
 
 
-def _tables(names: Sequence[str] | None) -> list[str]:
-    tables: list[str] = []
-    for name in names or ["all"]:
-        if name in _LATER:
-            raise UsageError(f"--table {name} needs CelebA, which this version does not train yet")
+def _chosen(
+    kind: str, names: Sequence[str], known: Iterable[str], everything: Iterable[str]
+) -> list[str]:
+    """Declared names of the tables or figures that were named with or without their kind."""
+    declared = set(known)
+    chosen: list[str] = []
+    for name in names:
         if name == "all":
-            tables += PAPER_TABLES
-        elif name in TABLES or f"table{name}" in TABLES:
-            tables.append(name if name in TABLES else f"table{name}")
+            chosen += everything
+        elif name in declared or f"{kind}{name}" in declared:
+            chosen.append(name if name in declared else f"{kind}{name}")
         else:
-            raise unknown("table", name, [t.removeprefix("table") for t in TABLES] + ["all"])
-    return list(dict.fromkeys(tables))
+            raise unknown(kind, name, [each.removeprefix(kind) for each in declared] + ["all"])
+    return list(dict.fromkeys(chosen))
 
 
 def _request(arguments: argparse.Namespace) -> Request:
     load_plugins(arguments.plugin)
-    if arguments.figure:
-        raise UsageError("--figure: this version draws no figures yet")
     kind, _, index = arguments.device.partition(":")
     if arguments.device not in ("auto", "cpu", "cuda") and not (kind == "cuda" and index.isdigit()):
         raise UsageError(f"--device takes auto, cpu, cuda or cuda:N, not {arguments.device!r}")
-    own_data = None
-    if arguments.dataset is not None:
-        # Reads every file, once: workers are handed the declaration.
-        from bench.data.own import register_own
-
-        own_data = register_own(arguments.dataset)
+    tables = arguments.table or ([] if arguments.figure else ["all"])
     return Request(
-        tables=_tables(arguments.table),
+        tables=_chosen("table", tables, TABLES, PAPER_TABLES),
+        figures=_chosen("figure", arguments.figure or [], FIGURES, FIGURES),
         only=arguments.only,
         seeds=arguments.seeds,
         overrides=parse_overrides(arguments.set, own_parameters()),
@@ -185,10 +198,13 @@ def _request(arguments: argparse.Namespace) -> Request:
         data_dir=arguments.data_dir,
         runs_dir=arguments.runs_dir,
         tables_dir=arguments.tables_dir,
+        figures_dir=arguments.figures_dir,
         fid_weights=arguments.fid_weights,
         keep_checkpoints=arguments.keep_checkpoints,
         plugins=tuple(arguments.plugin),
-        own_data=own_data,
+        dataset=arguments.dataset,
+        paper_column=arguments.paper_column,
+        download=arguments.download,
         mode=next(
             (m for m in ("plan", "collect", "force", "retry_failed") if getattr(arguments, m)),
             "run",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bench.errors import BenchError
 from bench.files import lock
@@ -19,8 +20,11 @@ from bench.resolve import (
     resolve_for_run,
     say,
 )
-from bench.spec import RunSpec
+from bench.spec import RunSpec, TableSpec
 from bench.store import Record, State, Store
+
+if TYPE_CHECKING:
+    from bench.report.frame import Content
 
 
 def carry_out(request: Request) -> int:
@@ -35,12 +39,14 @@ def carry_out(request: Request) -> int:
     if device == "auto":
         device = "cuda" if gpu_count() else "cpu"
     if request.mode == "collect":
-        return _tabulate(request, most_filled(request, store), store)
+        return _render(request, most_filled(request, store), store)
     resolved = resolve_for_run(request, store, device)
     plan = plan_runs(requested_runs(request, resolved), store, device)
     if request.mode == "plan":
         _print_plan(request, resolved, plan, device)
         return 0
+    for line in resolved.data.absent:
+        say(line)
     if request.mode in ("force", "retry_failed"):
         wanted = (State.DONE, State.FAILED) if request.mode == "force" else (State.FAILED,)
         _forget([p.run_id for p in plan if p.state in wanted], store)
@@ -48,7 +54,7 @@ def carry_out(request: Request) -> int:
     missing = [p for p in plan if p.state in (State.TO_DO, State.STARTED)]
     if missing:
         _execute(request, resolved, missing, store, device)
-    return _tabulate(request, resolved, store)
+    return _render(request, resolved, store)
 
 
 def _forget(run_ids: Sequence[str], store: Store) -> None:
@@ -76,7 +82,7 @@ def _execute(
         fid_weights=request.fid_weights,
         keep_checkpoints=request.keep_checkpoints,
         plugins=request.plugins,
-        own_data=request.own_data,
+        located=tuple(resolved.data.used.values()),
     )
     say(
         f"profile {resolved.profile.name} ({resolved.profile.summary}) on {device}: "
@@ -87,37 +93,48 @@ def _execute(
         run(missing, settings, jobs, progress)
 
 
-def _tabulate(request: Request, resolved: Resolved, store: Store) -> int:
-    from bench.report.frame import Content
+def _render(request: Request, resolved: Resolved, store: Store) -> int:
+    """Write the tables and figures; status 1 where something of them is missing."""
     from bench.report.tables import write_table
 
     records = list(store.records())
-    any_seed = request.mode == "collect" and request.seeds is None
-    failures = 0
+    missing = len(request.tables) - len(resolved.tables)
+    missing += len(request.figures) - len(resolved.figures)
     written: list[Path] = []
     for table in resolved.tables:
-        wanted = {
-            cell.label: [
-                run for run in seeds(cell.run, request.seeds or 1) if matches(request.only, run)
-            ]
-            for cell in table.cells
-        }
-        measured = {cell.label: cell_records(cell, records, request.seeds) for cell in table.cells}
-        missing = [
-            f"{table.axis} {label}: {reason}"
-            for label, runs in wanted.items()
-            for reason in _missing(runs, measured[label], any_seed, store)
-        ]
-        profile = ", ".join(
-            [resolved.profile.name, *(f"{k}={v}" for k, v in request.overrides.items())]
-        )
-        content = Content(table, measured, missing, request.sampler, profile)
+        content = _content(request, resolved, table, records, store)
         text, paths = write_table(content, request.tables_dir)
         print(text)
         written += paths
-        failures += len(missing)
+        missing += len(content.missing)
+    for figure, table in resolved.figures:
+        # Matplotlib takes a second to import.
+        from bench.report.figures import write_figure
+
+        content = _content(request, resolved, table, records, store)
+        written += write_figure(figure, content, request.figures_dir)
+        missing += len(content.missing)
     say(f"written: {', '.join(map(str, written))}")
-    return 1 if failures else 0
+    return 1 if missing else 0
+
+
+def _content(
+    request: Request, resolved: Resolved, table: TableSpec, records: Sequence[Record], store: Store
+) -> Content:
+    from bench.report.frame import Content
+
+    any_seed = request.mode == "collect" and request.seeds is None
+    measured = {cell: cell_records(cell, records, request.seeds) for cell in table.cells}
+    missing = []
+    for cell in table.cells:
+        wanted = [run for run in seeds(cell.run, request.seeds or 1) if matches(request.only, run)]
+        place = f"{cell.row}, {table.axis}" if cell.row else table.axis
+        reasons = _missing(wanted, measured[cell], any_seed, store)
+        missing += [f"{place} {cell.label}: {reason}" for reason in reasons]
+    profile = ", ".join(
+        [resolved.profile.name, *(f"{k}={v}" for k, v in request.overrides.items())]
+    )
+    return Content(table, measured, missing, request.sampler, profile)
 
 
 def _missing(
@@ -143,6 +160,8 @@ def _print_plan(
 ) -> None:
     left = [p for p in plan if p.state in (State.TO_DO, State.STARTED)]
     print(f"profile {resolved.profile.name} ({resolved.profile.summary}) on {device}")
+    for line in resolved.data.absent:
+        print(line)
     width = max(len(p.run_id) for p in plan)
     for p in plan:
         steps = f"{p.spec.steps - p.steps_done:,} steps, about {_duration(p.seconds)}"

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import json
 import os
 import time
 import traceback
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,9 +22,9 @@ from bench.data import dataset
 from bench.data.images import LoadedData
 from bench.errors import BenchError, UsageError
 from bench.evaluation import weights
-from bench.evaluation.classifier import classifier_extractor
 from bench.evaluation.evaluate import Evaluation, evaluate
 from bench.evaluation.extractor import Extractor
+from bench.evaluation.trained import trained_extractor
 from bench.files import append_line, lock, sync, write_bytes
 from bench.job import Outcome, Settings
 from bench.planning import run_id_of
@@ -31,7 +32,7 @@ from bench.provenance import provenance
 from bench.spec import RunSpec
 from bench.store import Failure, Record, State, Store, read_history
 from bench.tensors import load_tensors, save_tensors
-from bench.training.loop import Progress, Trainee, train
+from bench.training.loop import Progress, Trainee, place, train
 
 # A checkpoint of the MNIST network is 25 MB: every 20 s or so on one core, every few on a GPU.
 CHECKPOINT_STEPS = {"cpu": 500, "cuda": 5_000}
@@ -91,7 +92,7 @@ def _train_and_evaluate(
     device = _device(settings)
     largest = max(specs.values(), key=lambda spec: spec.train_images)
     data = _load(largest, settings)
-    images = data.train.images.to(device, memory_format=torch.channels_last)
+    images = place(data.train.images, device)
     run_ids = {_start(run_id, spec, store, device): run_id for run_id, spec in specs.items()}
 
     def log(trainee: Trainee, progress: Progress) -> None:
@@ -161,7 +162,7 @@ def _evaluate(
     record = Record(
         run_id=run_id,
         spec=spec,
-        data_fingerprint=dataset(spec.dataset).fingerprint,
+        data=replace(dataset(spec.dataset), folder=""),
         metrics=evaluation.metrics,
         extractor={
             "name": extractor.name,
@@ -192,7 +193,7 @@ def _write_arrays(folder: Path, evaluation: Evaluation) -> None:
 
 
 def _load(spec: RunSpec, settings: Settings) -> LoadedData:
-    data = dataset(spec.dataset).load(settings.data_dir)
+    data = _load_all(spec, settings)
     for split, wanted in (("train", spec.train_images), ("test", spec.test_images)):
         available = len(getattr(data, split).images)
         if wanted > available:
@@ -202,12 +203,23 @@ def _load(spec: RunSpec, settings: Settings) -> LoadedData:
     return data
 
 
+def _load_all(spec: RunSpec, settings: Settings) -> LoadedData:
+    declared = dataset(spec.dataset)
+    return _memo(declared.fingerprint, declared.folder, spec.dataset, settings.data_dir)
+
+
+# One run after another in a worker is of the same data, which took seconds to read or generate.
+@functools.lru_cache(maxsize=1)
+def _memo(fingerprint: str, folder: str, name: str, data_dir: Path) -> LoadedData:
+    return dataset(name).load(data_dir)
+
+
 def _extractor(spec: RunSpec, settings: Settings, device: torch.device) -> Extractor:
-    if spec.features == "classifier":
+    if spec.features != "inception":
         declared = dataset(spec.dataset)
         cache = Store(settings.runs_dir).cache
-        return classifier_extractor(
-            declared, lambda: declared.load(settings.data_dir).train, cache, device
+        return trained_extractor(
+            spec.features, declared, lambda: _load_all(spec, settings).train, cache, device
         )
     # Imported only where it is used: it brings pytorch-fid and SciPy with it.
     from bench.evaluation.inception import inception_extractor

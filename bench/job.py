@@ -23,7 +23,7 @@ class Settings:
         wait: wait for a run that another process is training, instead of passing it over.
         parent: process that a worker must not outlive, or None.
         plugins: code of the user's own, which a worker loads too.
-        own_data: the user's own data as they were declared, which a worker registers too.
+        located: data sets that were found on this machine, which a worker registers too.
     """
 
     runs_dir: Path
@@ -35,7 +35,7 @@ class Settings:
     wait: bool = False
     parent: int | None = None
     plugins: tuple[str, ...] = ()
-    own_data: Dataset | None = None
+    located: tuple[Dataset, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -5,15 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from bench.data import DATASETS, dataset
+from bench.data import dataset
 from bench.spec import RunSpec
 from bench.store import Record, State, Store
 
 # Images per second of one worker where no finished run tells: one CPU thread (AMD EPYC, AVX-512),
 # and eager training on one H100. Evaluation counts each image encoded, decoded or drawn.
-_TRAINING = {("mnist", "cpu"): 700.0, ("shape", "cpu"): 900.0}
-_TRAINING |= {("mnist", "cuda"): 7_900.0, ("shape", "cuda"): 7_900.0}
+_TRAINING = {("mnist", "cpu"): 700.0, ("shape", "cpu"): 900.0, ("celeba", "cpu"): 9.0}
+_TRAINING |= {("mnist", "cuda"): 7_900.0, ("shape", "cuda"): 7_900.0, ("celeba", "cuda"): 1_880.0}
+# How the rate grows as networks are narrowed: less than the work falls, which is its square.
+_NARROWING = 1.6
 _EVALUATION = {"cpu": 2_500.0, "cuda": 30_000.0}
+
+
+# Name and width.
+_Network = tuple[str, float]
 
 
 @dataclass(frozen=True)
@@ -75,23 +81,22 @@ def groups(specs: Sequence[RunSpec]) -> list[list[RunSpec]]:
     return [[spec] for spec in sorted(specs, key=lambda spec: -spec.steps)]
 
 
-def _rates(records: Iterable[Record], device: str) -> dict[str, float]:
-    """Training rate by network, from the runs that were measured on such a device."""
+def _rates(records: Iterable[Record], device: str) -> dict[_Network, float]:
+    """Training rate by network and width, from the runs that were measured on such a device."""
     kind = device.partition(":")[0]
-    measured: dict[str, list[float]] = {}
+    measured: dict[_Network, list[float]] = {}
     for record in records:
-        # Cached runs may be of data that were the user's own, or a plugin's, another time.
-        if record.spec.dataset not in DATASETS:
-            continue
         if (record.provenance["device"] == "cpu") == (kind == "cpu"):
-            network = dataset(record.spec.dataset).network
+            network = (record.data.network, record.spec.width)
             measured.setdefault(network, []).append(record.timing["images_per_second"])
-    known = {network: rate for (network, where), rate in _TRAINING.items() if where == kind}
-    return known | {network: sum(r) / len(r) for network, r in measured.items()}
+    return {network: sum(rates) / len(rates) for network, rates in measured.items()}
 
 
-def _estimate(spec: RunSpec, steps_done: int, rates: dict[str, float], device: str) -> float:
-    training = (spec.steps - steps_done) * spec.batch_size / rates[dataset(spec.dataset).network]
+def _estimate(spec: RunSpec, steps_done: int, rates: dict[_Network, float], device: str) -> float:
+    kind, network = device.partition(":")[0], dataset(spec.dataset).network
+    guess = _TRAINING[network, kind] / spec.width**_NARROWING
+    rate = rates.get((network, spec.width), guess)
+    training = (spec.steps - steps_done) * spec.batch_size / rate
     evaluated = spec.train_images + 2 * spec.test_images + 3 * spec.fid_samples
     return training + evaluated / _EVALUATION[device.partition(":")[0]]
 

@@ -12,10 +12,11 @@ from typing import Any
 from bench.data import Dataset, dataset
 from bench.errors import BenchError, UsageError
 from bench.evaluation import weights
-from bench.experiments import TABLES
+from bench.experiments import FIGURES, TABLES
+from bench.locate import AbsentError, Places, locate
 from bench.planning import plan_runs, run_id_of, seeds
 from bench.profiles import PROFILES, Profile
-from bench.spec import HEADLINE_SAMPLER, Cell, RunSpec, TableSpec
+from bench.spec import HEADLINE_SAMPLER, Cell, FigureSpec, RunSpec, TableSpec
 from bench.store import Record, State, Store
 
 
@@ -28,6 +29,7 @@ class Request:
     """
 
     tables: Sequence[str]
+    figures: Sequence[str] = ()
     only: str | None = None
     seeds: int | None = None
     overrides: Mapping[str, Any] = field(default_factory=dict)
@@ -40,55 +42,141 @@ class Request:
     data_dir: Path = Path("data")
     runs_dir: Path = Path("runs")
     tables_dir: Path = Path("tables")
+    figures_dir: Path = Path("figures")
     fid_weights: Path | None = None
     keep_checkpoints: bool = False
     plugins: tuple[str, ...] = ()
-    own_data: Dataset | None = None
+    dataset: str | None = None
+    paper_column: bool = False
+    download: bool = False
     mode: str = "run"
 
 
 @dataclass(frozen=True)
 class Resolved:
-    """A request with every choice made: tables whose cells are runs."""
+    """A request with every choice made.
+
+    Attributes:
+        profile: how much each run does.
+        tables: the tables that were asked for; their cells are runs.
+        figures: the figures that were asked for, each with the table that it draws.
+        data: what they are about.
+    """
 
     profile: Profile
-    features: str
     tables: Sequence[TableSpec]
+    figures: Sequence[tuple[FigureSpec, TableSpec]]
+    data: Data
+
+    @property
+    def cells(self) -> list[Cell]:
+        """Every cell that was asked for."""
+        tables = [*self.tables, *(table for _, table in self.figures)]
+        return list(dict.fromkeys(cell for table in tables for cell in table.cells))
 
 
-def resolve(request: Request, profile: Profile, features: str) -> Resolved:
-    """Declared tables at a profile's size, with what was set by hand.
+@dataclass(frozen=True)
+class Data:
+    """The data of a request.
+
+    Attributes:
+        used: by the name of the data set that a table declares, what takes its place.
+        absent: what could not be had, a line each: data that another takes the place of, or on
+            which tables are left out.
+    """
+
+    used: Mapping[str, Dataset]
+    absent: tuple[str, ...] = ()
+
+
+def find_data(request: Request, profile: Profile, store: Store) -> Data:
+    """Find the data of every requested table.
 
     Raises:
-        UsageError: ``--set`` changes what a table varies, or nothing at all.
+        BenchError: none of them is here, or some that are cannot be used.
+        UsageError: an unknown name.
+    """
+    places = Places(
+        data_dir=request.data_dir,
+        cache=store.cache,
+        records=list(store.records()),
+        make=request.mode not in ("plan", "collect"),
+        plan=request.mode == "plan",
+        download=request.download,
+    )
+    declared = {cell.run.dataset for name in _tables(request) for cell in TABLES[name].cells}
+    if request.dataset is not None:
+        return Data(dict.fromkeys(declared, locate(request.dataset, places)))
+    used, absent = {}, []
+    for name in sorted(declared):
+        try:
+            used[name] = locate(profile.datasets.get(name, name), places)
+        except AbsentError as error:
+            if name in profile.stand_ins:
+                used[name] = locate(profile.stand_ins[name], places)
+                absent.append(f"no {name} in {request.data_dir}: {used[name].name} in its place")
+            else:
+                absent.append(f"left out, {error}")
+    if not used:
+        raise AbsentError(absent[0].removeprefix("left out, "))
+    return Data(used, tuple(absent))
+
+
+def resolve(request: Request, profile: Profile, features: str, data: Data) -> Resolved:
+    """Declared tables at a profile's size, on the data that are here, with what was set by hand.
+
+    Raises:
+        UsageError: ``--set`` changes what a table varies, or nothing at all; or the extractor
+            needs labels that the data have not.
     """
     applied: set[str] = set()
-    own = request.own_data
 
     def change(run: RunSpec) -> RunSpec:
-        run = profile.apply(replace(run, precision=request.precision, features=features))
-        if own:
-            run = replace(
-                run,
-                dataset=own.name,
-                train_images=min(run.train_images, int(own.content["train"])),
-                test_images=min(run.test_images, int(own.content["test"])),
-            )
+        used = data.used[run.dataset]
+        extractor = used.extractor if features == "trained" else features
+        if extractor == "classifier" and not used.classes:
+            raise UsageError(f"--features classifier: {used.name} has no labels; use simclr")
+        run = replace(run, dataset=used.name, precision=request.precision, features=extractor)
+        run = profile.apply(run)
         applied.update(run.settable())
         run = run.with_settings(request.overrides)
         return replace(run, sampler_codes=min(run.sampler_codes, run.train_images))
 
-    tables = []
-    for name in request.tables:
+    tables = {}
+    for name in _tables(request):
         table = TABLES[name]
         if clash := sorted(table.varies & set(request.overrides)):
             raise UsageError(f"--set {clash[0]}: {name} varies it, so it cannot be set")
-        table = table.with_runs(change)
-        # Under a name that nothing is published for, there is no paper column.
-        tables.append(replace(table, name=f"{table.name}-{own.name}") if own else table)
+        declared = {cell.run.dataset for cell in table.cells}
+        if declared <= set(data.used):
+            tables[name] = _named(table.with_runs(change), table, request, data)
     if unused := sorted(set(request.overrides) - applied):
-        raise UsageError(f"--set {unused[0]}: no run of {', '.join(request.tables)} has one")
-    return Resolved(profile, features, tables)
+        raise UsageError(f"--set {unused[0]}: no run of {', '.join(_tables(request))} has one")
+    figures = []
+    for name in request.figures:
+        figure = FIGURES[name]
+        if drawn := tables.get(figure.table):
+            # Named after its data as the table is.
+            suffix = drawn.name.removeprefix(figure.table)
+            figures.append((replace(figure, name=figure.name + suffix), drawn))
+    asked = [tables[name] for name in request.tables if name in tables]
+    return Resolved(profile, asked, figures, data)
+
+
+def _tables(request: Request) -> list[str]:
+    """Declared tables that a request needs, for themselves or for a figure."""
+    drawn = (FIGURES[name].table for name in request.figures)
+    return list(dict.fromkeys([*request.tables, *drawn]))
+
+
+def _named(table: TableSpec, declared: TableSpec, request: Request, data: Data) -> TableSpec:
+    """The table under the name of its data, without the paper's numbers unless they are of them."""
+    wanted = declared.cells[0].run.dataset
+    used = data.used[wanted]
+    if wanted in (used.name, used.part_of):
+        return table
+    published = table.published if request.paper_column else ""
+    return replace(table, name=f"{table.name}-{used.name}", published=published)
 
 
 def _candidates(request: Request) -> Iterator[tuple[Profile, str]]:
@@ -96,7 +184,7 @@ def _candidates(request: Request) -> Iterator[tuple[Profile, str]]:
     for profile in PROFILES.values():
         if request.profile in (profile.name, "auto"):
             features = _features(request, profile)
-            for extractor in ("inception", "classifier") if features == "auto" else (features,):
+            for extractor in ("inception", "trained") if features == "auto" else (features,):
                 yield profile, extractor
 
 
@@ -109,11 +197,13 @@ def _features(request: Request, profile: Profile) -> str:
 def most_filled(request: Request, store: Store) -> Resolved:
     """What cached runs fill best; among equals, the most faithful."""
     records = list(store.records())
-    candidates = [resolve(request, *candidate) for candidate in _candidates(request)]
+    candidates = [
+        resolve(request, profile, features, find_data(request, profile, store))
+        for profile, features in _candidates(request)
+    ]
 
     def filled(resolved: Resolved) -> int:
-        cells = [cell for table in resolved.tables for cell in table.cells]
-        return sum(bool(cell_records(cell, records, request.seeds)) for cell in cells)
+        return sum(bool(cell_records(cell, records, request.seeds)) for cell in resolved.cells)
 
     return max(candidates, key=filled)
 
@@ -129,23 +219,24 @@ def resolve_for_run(request: Request, store: Store, device: str) -> Resolved:
         name = "quick" if device == "cpu" else "paper"
     profile = PROFILES[name]
     features = _features(request, profile)
+    data = find_data(request, profile, store)
     if features != "auto":
-        return resolve(request, profile, features)
+        return resolve(request, profile, features, data)
     if weights.find(request.fid_weights):
-        return resolve(request, profile, "inception")
-    classifier = resolve(request, profile, "classifier")
-    plan = plan_runs(requested_runs(request, classifier), store, device)
+        return resolve(request, profile, "inception", data)
+    trained = resolve(request, profile, "trained", data)
+    plan = plan_runs(requested_runs(request, trained), store, device)
     if all(p.state is State.DONE for p in plan):
-        return classifier
+        return trained
     if request.mode == "plan":
-        say("FID by Inception if its weights can be downloaded; planned for the classifier")
-        return classifier
+        say("FID by Inception if its weights can be downloaded; planned for the data's own network")
+        return trained
     try:
         weights.fetch()
     except BenchError as error:
-        say(f"FID by a classifier of the data: Inception's weights are out of reach ({error})")
-        return classifier
-    return resolve(request, profile, "inception")
+        say(f"FID by a network of the data's own: Inception's weights are out of reach ({error})")
+        return trained
+    return resolve(request, profile, "inception", data)
 
 
 def requested_runs(request: Request, resolved: Resolved) -> list[RunSpec]:
@@ -154,8 +245,7 @@ def requested_runs(request: Request, resolved: Resolved) -> list[RunSpec]:
     Raises:
         UsageError: ``--only`` matches none.
     """
-    cells = [cell for table in resolved.tables for cell in table.cells]
-    runs = [run for cell in cells for run in seeds(cell.run, request.seeds or 1)]
+    runs = [run for cell in resolved.cells for run in seeds(cell.run, request.seeds or 1)]
     chosen = [run for run in runs if matches(request.only, run)]
     if not chosen:
         names = ", ".join(dict.fromkeys(run.name for run in runs))
@@ -176,7 +266,7 @@ def cell_records(cell: Cell, records: Sequence[Record], count: int | None) -> li
         record
         for record in records
         if replace(record.spec, seed=cell.run.seed) == cell.run
-        and record.data_fingerprint == fingerprint
+        and record.data.fingerprint == fingerprint
         and (count is None or record.spec.seed < count)
     ]
     return sorted(found, key=lambda record: record.spec.seed)

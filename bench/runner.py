@@ -100,5 +100,5 @@ def _execute(group: Sequence[RunSpec], settings: Settings) -> list[Outcome]:
 def _load(settings: Settings) -> None:
     """Make known in this process what the user brought along."""
     load_plugins(settings.plugins)
-    if settings.own_data:
-        register_dataset(settings.own_data)
+    for found in settings.located:
+        register_dataset(found, replace=True)

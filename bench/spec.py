@@ -15,7 +15,8 @@ from bench.errors import UsageError, unknown
 PROTOCOL = 1
 
 PRECISIONS = ("fp32", "tf32", "bf16")
-EXTRACTORS = ("inception", "classifier")
+EXTRACTORS = ("inception", "classifier", "simclr")
+ARCHITECTURES = ("table1", "original")
 SAMPLERS = ("gmm10", "gmm4", "mvg")
 # The one whose FIDs tables and logs print where no other is asked for.
 HEADLINE_SAMPLER = "gmm10"
@@ -23,11 +24,12 @@ HEADLINE_SAMPLER = "gmm10"
 OVERRIDE_ALIASES = {"lr": "learning_rate"}
 # Fields that have a flag of their own or that a table's declaration owns.
 _NOT_SETTABLE = {
-    "dataset": "choose it with --profile",
+    "dataset": "use --dataset",
     "method": "it is declared in bench/experiments.py",
     "seed": "use --seeds",
     "precision": "use --precision",
     "features": "use --features",
+    "architecture": "it is declared in bench/experiments.py",
 }
 
 
@@ -51,6 +53,10 @@ class RunSpec:
         test_images: images evaluated on: the first of the test split.
         precision: ``fp32``, ``tf32`` (GPU only) or ``bf16`` (autocast) arithmetic in training.
         seed: seeds the initial weights, the order of the images, noise and sampling.
+        architecture: ``table1``, the supplement's, or ``original``, that of the papers of WAE and
+            RAE, see :mod:`bench.models.networks`.
+        width: factor on the networks' numbers of channels, for machines that the printed ones are
+            too large for.
         features: extractor behind the FID, one of :data:`EXTRACTORS`.
         fid_samples: images drawn from each sampler for its FID.
         sampler_codes: training codes that the samplers are fitted to (at most ``train_images``).
@@ -73,6 +79,8 @@ class RunSpec:
     test_images: int = 10_000
     precision: str = "fp32"
     seed: int = 0
+    architecture: str = "table1"
+    width: float = 1.0
     features: str = "inception"
     fid_samples: int = 10_000
     sampler_codes: int = 20_000
@@ -82,6 +90,7 @@ class RunSpec:
         for name, known in (
             ("precision", PRECISIONS),
             ("features", EXTRACTORS),
+            ("architecture", ARCHITECTURES),
         ):
             if getattr(self, name) not in known:
                 raise unknown(name, str(getattr(self, name)), known)
@@ -90,7 +99,7 @@ class RunSpec:
         for name, least in smallest.items():
             if getattr(self, name) < least:
                 raise UsageError(f"{name} must be at least {least}, not {getattr(self, name)}")
-        for name in ("learning_rate", "init_scale"):
+        for name in ("learning_rate", "init_scale", "width"):
             if not 0 < getattr(self, name) < float("inf"):
                 raise UsageError(f"{name} must be positive and finite, not {getattr(self, name)}")
         if list(self.parameters) != sorted(dict(self.parameters).items()):
@@ -102,9 +111,10 @@ class RunSpec:
     @property
     def name(self) -> str:
         """Readable name, shared by specs that differ in training or evaluation settings only."""
+        method = self.method + ("-original" if self.architecture == "original" else "")
         depth = f"-l{self.depth}" if self.depth else ""
         scale = f"-x{self.init_scale:.4g}" if self.init_scale != 1 else ""
-        return f"{self.dataset}-{self.method}-d{self.latent_dim}{depth}{scale}-s{self.seed}"
+        return f"{self.dataset}-{method}-d{self.latent_dim}{depth}{scale}-s{self.seed}"
 
     def parameter(self, name: str) -> float:
         """A parameter of the method's own; UsageError where the spec has none of that name."""
@@ -218,10 +228,34 @@ def _parse(key: str, text: str, kind: str) -> object:
 
 @dataclass(frozen=True)
 class Cell:
-    """One column of a table: its label and the run behind it (seed 0, paper settings)."""
+    """One place in a table: its column's label and the run behind it (seed 0, paper settings).
+
+    Attributes:
+        label: the column.
+        run: what is trained for it.
+        row: the line, where a table has several for each metric.
+    """
 
     label: str
     run: RunSpec
+    row: str = ""
+
+
+@dataclass(frozen=True)
+class FigureSpec:
+    """A figure as it is declared: a curve for each row of a table, over its columns.
+
+    Attributes:
+        name: file name stem and value of ``--figure`` (``figure1``).
+        title: what the figure shows, one line.
+        table: the table whose runs it draws.
+        metric: what it draws of them.
+    """
+
+    name: str
+    title: str
+    table: str
+    metric: str
 
 
 @dataclass(frozen=True)
@@ -232,10 +266,12 @@ class TableSpec:
         name: file name stem and value of ``--table`` (``table4``).
         title: what the table shows, one line.
         axis: what its columns vary (``Depth l``).
-        cells: its columns.
+        cells: its places, row by row.
         metrics: names of rows, see :data:`bench.report.frame.METRICS`.
         notes: footnotes that hold whatever was measured.
         known: right answers by metric, where the data fixes them.
+        published: the table of :mod:`bench.published` whose numbers stand beside the measured
+            ones; empty for none.
     """
 
     name: str
@@ -245,6 +281,12 @@ class TableSpec:
     metrics: tuple[str, ...]
     notes: tuple[str, ...] = ()
     known: Mapping[str, float] = field(default_factory=dict)
+    published: str = ""
+
+    @property
+    def columns(self) -> list[str]:
+        """Labels of the columns."""
+        return list(dict.fromkeys(cell.label for cell in self.cells))
 
     @property
     def varies(self) -> set[str]:
@@ -254,4 +296,4 @@ class TableSpec:
 
     def with_runs(self, change: Callable[[RunSpec], RunSpec]) -> TableSpec:
         """Copy with a change applied to the run of every cell."""
-        return replace(self, cells=tuple(Cell(c.label, change(c.run)) for c in self.cells))
+        return replace(self, cells=tuple(replace(c, run=change(c.run)) for c in self.cells))

@@ -14,11 +14,12 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from bench.data import Dataset
 from bench.errors import BenchError
 from bench.files import write_bytes
 from bench.spec import RunSpec, canonical_json, sha256
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 class State(StrEnum):
@@ -37,7 +38,7 @@ class Record:
     Attributes:
         run_id: the run's identity and the name of its folder.
         spec: what was run.
-        data_fingerprint: of the data set, see :mod:`bench.data`.
+        data: the data set as it was declared, without its place on the disk.
         metrics: see :class:`bench.evaluation.evaluate.Evaluation`.
         extractor: ``name``, ``dimensions`` and weights ``checksum`` behind the FIDs.
         timing: seconds and images per second; the only part that differs between equal runs on
@@ -47,7 +48,7 @@ class Record:
 
     run_id: str
     spec: RunSpec
-    data_fingerprint: str
+    data: Dataset
     metrics: dict[str, Any]
     extractor: dict[str, Any]
     timing: dict[str, float]
@@ -100,10 +101,11 @@ class Store:
         if value is None:
             return None
         try:
-            record = Record(**value | {"spec": RunSpec.from_json(value["spec"])})
+            data = Dataset(**value["data"] | {"classes": tuple(value["data"]["classes"])})
+            record = Record(**value | {"spec": RunSpec.from_json(value["spec"]), "data": data})
         except (BenchError, KeyError, TypeError) as error:
             raise BenchError(f"{path}: not a run's record ({error}); delete it") from error
-        if record.run_id != run_id or record.spec.run_id(record.data_fingerprint) != run_id:
+        if record.run_id != run_id or record.spec.run_id(data.fingerprint) != run_id:
             raise BenchError(f"{path}: the record of another run or protocol; delete it")
         return record
 

@@ -1,17 +1,27 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
-from bench.data import dataset
+from bench.data import DATASETS, dataset
 from bench.data.images import LoadedData
 
 # The same examples every time, however slow the machine.
 settings.register_profile("suite", deadline=None, derandomize=True)
 settings.load_profile("suite")
+
+
+@pytest.fixture(autouse=True)
+def registry() -> Iterator[None]:
+    """Data sets that a test makes known are gone after it."""
+    declared = dict(DATASETS)
+    yield
+    DATASETS.clear()
+    DATASETS.update(declared)
 
 
 @pytest.fixture(scope="session")
@@ -24,10 +34,11 @@ def trained_cache(tmp_path_factory: pytest.TempPathFactory, sample: LoadedData) 
     """A store's cache that holds the sample's classifier, trained once for all tests."""
     import torch
 
-    from bench.evaluation.classifier import classifier_extractor
+    from bench.evaluation.trained import trained_extractor
 
     cache = tmp_path_factory.mktemp("cache")
-    classifier_extractor(dataset("mnist-sample"), lambda: sample.train, cache, torch.device("cpu"))
+    declared = dataset("mnist-sample")
+    trained_extractor("classifier", declared, lambda: sample.train, cache, torch.device("cpu"))
     return cache
 
 

@@ -30,14 +30,16 @@ def _fill(
     store: Store, table: str, profile: str, features: str, *, rank: int, seed: int = 0
 ) -> None:
     for cell in TABLES[table].cells:
-        spec = PROFILES[profile].apply(replace(cell.run, features=features, seed=seed))
-        fingerprint = dataset(spec.dataset).fingerprint
+        limits = PROFILES[profile]
+        data = dataset(limits.datasets.get(cell.run.dataset, cell.run.dataset))
+        run = replace(cell.run, dataset=data.name, features=features, seed=seed)
+        spec = limits.apply(run)
         store.write_record(
             replace(
                 RECORD,
-                run_id=spec.run_id(fingerprint),
+                run_id=spec.run_id(data.fingerprint),
                 spec=spec,
-                data_fingerprint=fingerprint,
+                data=data,
                 metrics=RECORD.metrics | {"rank": rank},
             )
         )
@@ -52,9 +54,7 @@ def _error(capsys: pytest.CaptureFixture[str]) -> str:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--table", "5"], "needs CelebA"),
-        (["--table", "6"], "needs CelebA"),
-        (["--figure", "1"], "no figures yet"),
+        (["--figure", "3"], "unknown figure '3': known: 1, all"),
         (["--table", "tabel4"], "did you mean"),
         (["--set", "epoch=3"], "did you mean epochs"),
         (["--table", "4", "--set", "depth=3"], "table4 varies it"),
@@ -168,7 +168,8 @@ def test_collect_never_trains_and_says_what_is_missing(
 ) -> None:
     store = Store(runs_dir)
     _fill(store, "table4", "smoke", "classifier", rank=5)
-    spec = PROFILES["smoke"].apply(replace(TABLES["table4"].cells[3].run, features="classifier"))
+    last = replace(TABLES["table4"].cells[3].run, dataset="mnist-sample", features="classifier")
+    spec = PROFILES["smoke"].apply(last)
     run_id = spec.run_id(dataset(spec.dataset).fingerprint)
     store.forget(run_id)
     assert main(["--table", "4", "--collect", *folders]) == 1
@@ -294,12 +295,10 @@ def test_own_data_fill_tables_of_their_own(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from bench import data
-    from bench.evaluation import classifier
+    from bench.evaluation import trained
 
-    monkeypatch.setattr(classifier, "_STEPS", 5)
-    monkeypatch.setattr(data, "DATASETS", dict(data.DATASETS))
-    shutil.copytree(data.DATASETS["mnist-sample"].folder, tmp_path / "kuzushiji")
+    monkeypatch.setattr(trained, "STEPS", 5)
+    shutil.copytree(dataset("mnist-sample").folder, tmp_path / "kuzushiji")
     own = ["--dataset", f"idx:{tmp_path / 'kuzushiji'}"]
     command = ["--table", "4", *TINY_ARGUMENTS, *folders, *own, "--only", "*-l[24]-*"]
     assert main([*command, "--jobs", "2"]) == 0

@@ -5,6 +5,7 @@ import shutil
 import struct
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +17,10 @@ from PIL import Image
 from torchvision.datasets import MNIST
 from torchvision.datasets.mnist import read_image_file, read_label_file
 
-from bench.data import DATASETS, Dataset, dataset, mnist
+from bench.data import DATASETS, Dataset, dataset, mnist, register_dataset
 from bench.data.idx import parse
 from bench.data.images import LoadedData, resize, to_float
-from bench.data.own import register_own
+from bench.data.own import declare
 from bench.data.shapes import generate
 from bench.errors import BenchError, UsageError
 
@@ -31,16 +32,7 @@ SAMPLE_FOLDER = Path(SAMPLE.folder)
 @pytest.fixture
 def as_mnist() -> Dataset:
     """The sample under the name of the whole, so that it is looked for where MNIST is."""
-    return Dataset(
-        "mnist", SAMPLE.network, SAMPLE.description, SAMPLE.content, SAMPLE.classes, SAMPLE.module
-    )
-
-
-@pytest.fixture(autouse=True)
-def registry(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a test registers is gone after it."""
-    monkeypatch.setattr("bench.data.DATASETS", dict(DATASETS))
-    monkeypatch.setattr("bench.data.own.DATASETS", dict(DATASETS))
+    return replace(SAMPLE, name="mnist", folder="", part_of="")
 
 
 @pytest.fixture
@@ -259,16 +251,21 @@ def test_fingerprints_differ_and_unknown_names_are_refused() -> None:
         dataset("mnits")
 
 
+def _declared(folder: Path) -> Dataset:
+    return declare(f"idx:{folder}", Path("cache"), make=False)
+
+
 def test_own_data_are_declared_by_their_content(tmp_path: Path, sample: LoadedData) -> None:
     for name in ("My Digits", "moved"):
         _place(tmp_path / name, compressed=name == "moved")
-    first, second = (register_own(f"idx:{tmp_path / name}") for name in ("My Digits", "moved"))
-    assert (first.name, first.classes, first.content["train"]) == ("my-digits", (10,), 1024)
+    first, second = (_declared(tmp_path / name) for name in ("My Digits", "moved"))
+    assert (first.name, first.classes, first.train) == ("my-digits", (10,), 1024)
     assert first.fingerprint == second.fingerprint
+    register_dataset(first)
     assert dataset("my-digits").load(tmp_path / "elsewhere").checksum == sample.checksum
     # The name of another data set is not taken over.
     _place(tmp_path / "mnist", compressed=True)
-    assert register_own(f"idx:{tmp_path / 'mnist'}").name == "mnist-idx"
+    assert _declared(tmp_path / "mnist").name == "mnist-idx"
 
 
 def _without(folder: Path) -> None:
@@ -302,10 +299,10 @@ def test_own_data_that_do_not_fit_are_refused(
     _place(tmp_path, compressed=False)
     damage(tmp_path)
     with pytest.raises(BenchError, match=message):
-        register_own(f"idx:{tmp_path}")
+        _declared(tmp_path)
 
 
-@pytest.mark.parametrize("argument", ["", "idx:", "images:x", "folder"])
+@pytest.mark.parametrize("argument", ["", "idx:", "pictures:x", "folder"])
 def test_other_forms_of_own_data_are_refused(argument: str) -> None:
     with pytest.raises(UsageError, match="--dataset takes idx:FOLDER"):
-        register_own(argument)
+        declare(argument, Path("cache"), make=False)

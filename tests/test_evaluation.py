@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import pickle
 import warnings
 from dataclasses import replace
@@ -18,8 +19,7 @@ from sklearn.mixture import GaussianMixture
 from bench.data import dataset
 from bench.data.images import LoadedData, Split
 from bench.errors import BenchError
-from bench.evaluation import classifier, weights
-from bench.evaluation.classifier import classifier_extractor
+from bench.evaluation import classifier, simclr, trained, weights
 from bench.evaluation.evaluate import evaluate
 from bench.evaluation.extractor import Extractor
 from bench.evaluation.frechet import Gaussian, fit, frechet_distance
@@ -187,7 +187,8 @@ def test_classifier_is_cached_and_learns(
     def never() -> Split:
         raise AssertionError("trained again")
 
-    extractor = classifier_extractor(dataset("mnist-sample"), never, trained_cache, CPU)
+    declared = dataset("mnist-sample")
+    extractor = trained.trained_extractor("classifier", declared, never, trained_cache, CPU)
     assert extractor.dimensions == 128
     network = extractor.network
     assert isinstance(network, classifier.Classifier)
@@ -200,18 +201,18 @@ def test_classifier_is_cached_and_learns(
 def test_damaged_classifier_is_trained_again(
     tmp_path: Path, sample: LoadedData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(classifier, "_STEPS", 3)
-    declared, trained = dataset("mnist-sample"), []
+    monkeypatch.setattr(trained, "STEPS", 3)
+    declared, calls = dataset("mnist-sample"), []
 
     def train() -> Split:
-        trained.append(1)
+        calls.append(1)
         return sample.train
 
-    first = classifier_extractor(declared, train, tmp_path, CPU)
+    first = trained.trained_extractor("classifier", declared, train, tmp_path, CPU)
     path = next(tmp_path.glob("*.pt"))
     path.write_bytes(path.read_bytes()[:-1])
-    second = classifier_extractor(declared, train, tmp_path, CPU)
-    assert len(trained) == 2
+    second = trained.trained_extractor("classifier", declared, train, tmp_path, CPU)
+    assert len(calls) == 2
     assert first.checksum == second.checksum
 
 
@@ -220,14 +221,65 @@ def test_classifier_of_shapes_has_a_score_for_each_factor(
 ) -> None:
     from bench.data.shapes import generate
 
-    monkeypatch.setattr(classifier, "_STEPS", 60)
+    monkeypatch.setattr(trained, "STEPS", 60)
     split = generate(1000, seed=0)
-    extractor = classifier_extractor(dataset("shape"), lambda: split, tmp_path, CPU)
+    declared = dataset("shape")
+    extractor = trained.trained_extractor("classifier", declared, lambda: split, tmp_path, CPU)
     network = extractor.network
     assert isinstance(network, classifier.Classifier)
     assert network.head.out_features == 2 + 6 + 17 + 17 + 8 + 8 + 8
     chance = np.mean([1 / c for c in dataset("shape").classes])
     assert network.accuracy(split.images.float() / 255, split.labels) > 1.5 * chance
+
+
+def test_nt_xent_by_hand() -> None:
+    """Two images, two views each: equation 1 of Chen et al. written out."""
+    rows = torch.tensor([[1.0, 0.0], [0.0, 2.0], [3.0, 3.0], [0.0, -1.0]])
+    unit = [(1.0, 0.0), (0.0, 1.0), (0.5**0.5, 0.5**0.5), (0.0, -1.0)]
+
+    def term(i: int, j: int) -> float:
+        weights = {
+            k: math.exp((unit[i][0] * unit[k][0] + unit[i][1] * unit[k][1]) / 0.5) for k in range(4)
+        }
+        return -math.log(weights[j] / sum(w for k, w in weights.items() if k != i))
+
+    expected = (term(0, 2) + term(1, 3) + term(2, 0) + term(3, 1)) / 4
+    assert simclr.nt_xent(rows, temperature=0.5).item() == pytest.approx(expected, rel=1e-6)
+
+
+def test_views_differ_and_keep_to_the_range_of_images() -> None:
+    images = torch.rand(6, 3, 32, 32)
+    noise = torch.Generator().manual_seed(0)
+    first, second = simclr.view(images, noise), simclr.view(images, noise)
+    assert first.shape == images.shape
+    assert 0 <= first.min() <= first.max() <= 1
+    assert not torch.equal(first, second)
+    assert torch.equal(simclr.view(images, torch.Generator().manual_seed(0)), first)
+
+
+def test_contrast_learns_to_tell_pictures_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two views of a face it never saw are nearer to each other than to other faces."""
+    from bench.data.toyfaces import generate
+
+    monkeypatch.setattr(trained, "STEPS", 60)
+    split, unseen = generate(512, seed=0), generate(100, seed=1)
+    labelled = dataset("toyfaces")
+    declared = replace(labelled, classes=())
+    assert (labelled.extractor, declared.extractor) == ("classifier", "simclr")
+    nothing = Split(split.images, torch.empty(len(split.images), 0, dtype=torch.int64))
+    extractor = trained.trained_extractor("simclr", declared, lambda: nothing, tmp_path, CPU)
+    assert (extractor.name, extractor.dimensions) == ("simclr", 128)
+    noise = torch.Generator().manual_seed(0)
+    network = extractor.network
+    assert isinstance(network, simclr.Contrastive)
+    with torch.no_grad():
+        views = [simclr.view(unseen.images.float() / 255, noise) for _ in range(2)]
+        a, b = (torch.nn.functional.normalize(network.projection(network(v))) for v in views)
+    nearest = (a @ b.T).argmax(dim=1)
+    # Chance is 1 %.
+    assert (nearest == torch.arange(100)).float().mean() > 0.1
 
 
 @pytest.fixture(scope="module")

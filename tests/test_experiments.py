@@ -6,7 +6,7 @@ from math import sqrt
 import pytest
 
 from bench.data import dataset
-from bench.experiments import PAPER_TABLES, TABLES
+from bench.experiments import FIGURES, PAPER_TABLES, TABLES
 from bench.models.methods import method
 from bench.profiles import PROFILES
 from bench.published import PUBLISHED
@@ -35,49 +35,100 @@ def test_tables_share_runs() -> None:
     assert len({*_runs("table3"), *_runs("table4")}) == 6
 
 
+def test_table_5_changes_the_method_alone() -> None:
+    runs = _runs("table5")
+    assert TABLES["table5"].varies == {"method", "depth", "parameters"}
+    methods = ["wae-mmd", "rae", "rae-l2", "rae-gp", "rae-sn", "irmae"]
+    assert [run.method for run in runs] == methods
+    original = _runs("table5-original")
+    assert original[-1] == runs[-1]
+    for run in original[:-1]:
+        assert (run.architecture, run.latent_dim) == ("original", 64)
+        assert (run.learning_rate, run.batch_size, run.epochs) == (1e-3, 100, 70)
+
+
+def test_table_6_varies_the_latent_dimension_of_irmae_and_ae() -> None:
+    cells = {(cell.row, cell.label): cell.run for cell in TABLES["table6"].cells}
+    assert len(cells) == 10
+    for (row, label), run in cells.items():
+        assert run.latent_dim == int(label)
+        assert (run.method, run.depth) == {"AE": ("ae", 0)}.get(row, ("irmae", 4))
+    assert TABLES["table6"].columns == ["32", "64", "128", "256", "512"]
+    # Table 5's IRMAE is Table 6's 512: one run.
+    assert _runs("table5")[-1] == cells["IRMAE (l = 4)", "512"]
+    assert FIGURES["figure1"].table == "table6"
+
+
 def test_settings_are_those_of_table_2() -> None:
+    expected = {"shape": (32, 50_000, 10_000), "mnist": (128, 60_000, 10_000)}
+    expected["celeba"] = (512, 162_770, 19_962)
     for name, table in TABLES.items():
         for cell in table.cells:
             run = cell.run
+            if run.architecture == "original":
+                continue
             assert (run.learning_rate, run.batch_size, run.epochs) == (1e-4, 32, 50), name
-            expected = (32, 50_000) if run.dataset == "shape" else (128, 60_000)
-            assert (run.latent_dim, run.train_images) == expected
-            assert run.test_images == 10_000
+            latent_dim, train, test = expected[run.dataset]
+            assert (run.train_images, run.test_images) == (train, test)
+            assert run.latent_dim == latent_dim or name == "table6"
+            assert run.width == 1
 
 
 @pytest.mark.parametrize("name", PAPER_TABLES)
 def test_every_printed_cell_is_published(name: str) -> None:
     table = TABLES[name]
-    for metric in ("rank", "fid"):
-        for cell in table.cells:
-            assert PUBLISHED[name, metric, cell.label].value > 0
-            assert f"Table {name[-1]}" in PUBLISHED[name, metric, cell.label].source
-    labels = {(name, metric, cell.label) for metric in ("rank", "fid") for cell in table.cells}
-    assert labels == {key for key in PUBLISHED if key[0] == name}
+    assert table.published == name
+    places = {(name, metric, c.row, c.label) for metric in table.metrics for c in table.cells}
+    printed = {key for key in PUBLISHED if key[0] == name}
+    assert printed <= places
+    for key in printed:
+        assert PUBLISHED[key].value > 0
+        assert f"Table {name[-1]}" in PUBLISHED[key].source
+    # The supplement prints ranks for MNIST alone, and one RAE.
+    metrics = ("rank", "fid") if name in ("table3", "table4") else ("fid",)
+    columns = ["WAE", "RAE", "IRMAE"] if name == "table5" else table.columns
+    rows = {cell.row for cell in table.cells}
+    assert printed == {(name, m, row, c) for m in metrics for row in rows for c in columns}
 
 
 def test_the_printed_numbers() -> None:
-    printed = {key: published.value for key, published in PUBLISHED.items()}
-    assert [printed["table3", "rank", c] for c in ("1x", "2x", "4x")] == [8, 43, 66]
-    assert [printed["table3", "fid", c] for c in ("1x", "2x", "4x")] == [37.4, 33.8, 49.0]
-    assert [printed["table4", "rank", c] for c in ("2", "4", "8", "12")] == [70, 39, 8, 4]
-    assert [printed["table4", "fid", c] for c in ("2", "4", "8", "12")] == [44.0, 30.1, 37.4, 62.6]
+    def printed(table: str, metric: str, row: str = "") -> list[float]:
+        return [p.value for key, p in PUBLISHED.items() if key[:3] == (table, metric, row)]
+
+    assert printed("table3", "rank") == [8, 43, 66]
+    assert printed("table3", "fid") == [37.4, 33.8, 49.0]
+    assert printed("table4", "rank") == [70, 39, 8, 4]
+    assert printed("table4", "fid") == [44.0, 30.1, 37.4, 62.6]
+    assert printed("table5", "fid") == [53.7, 44.7, 42.0]
+    assert printed("table6", "fid", "IRMAE (l = 4)") == [81.6, 64.6, 47.6, 42.7, 42.0]
+    assert printed("table6", "fid", "AE") == [78.2, 60.1, 46.0, 45.4, 53.9]
+
+
+def test_what_the_supplement_took_from_others_says_so() -> None:
+    for column in ("WAE", "RAE"):
+        assert "Ghosh" in PUBLISHED["table5", "fid", "", column].caveat
+    assert not PUBLISHED["table5", "fid", "", "IRMAE"].caveat
 
 
 def test_declarations_name_what_exists() -> None:
     for table in TABLES.values():
         assert set(table.metrics) <= set(METRICS)
+        assert table.published in (table.name, "")
         for profile in PROFILES.values():
             for cell in table.cells:
-                run = profile.apply(replace(cell.run, features="classifier"))
-                assert dataset(run.dataset).network in ("mnist", "shape")
+                data = dataset(profile.datasets.get(cell.run.dataset, cell.run.dataset))
+                run = profile.apply(replace(cell.run, dataset=data.name, features="classifier"))
+                assert data.network == dataset(cell.run.dataset).network
                 assert method(run.method).name == run.method
 
 
-def test_profiles_only_shrink() -> None:
-    run = _runs("table4")[0]
+@pytest.mark.parametrize("table", ["table4", "table6"])
+def test_profiles_only_shrink(table: str) -> None:
+    run = _runs(table)[0]
     assert PROFILES["paper"].apply(run) == run
     quick, smoke = PROFILES["quick"].apply(run), PROFILES["smoke"].apply(run)
-    assert (quick.dataset, smoke.dataset) == ("mnist", "mnist-sample")
+    assert PROFILES["smoke"].datasets == {"mnist": "mnist-sample", "celeba": "toyfaces"}
     assert smoke.steps < quick.steps < run.steps
+    assert smoke.width <= quick.width <= run.width
     assert (quick.learning_rate, quick.batch_size) == (run.learning_rate, run.batch_size)
+    assert (quick.latent_dim, smoke.latent_dim) == (run.latent_dim, run.latent_dim)

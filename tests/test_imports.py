@@ -15,9 +15,10 @@ PACKAGE = Path(__file__).parent.parent / "bench"
 LAYERS = [
     {"bench", "errors"},
     {"files", "plugins", "spec"},
-    {"data", "hardware", "provenance", "tensors"},
+    {"hardware", "provenance", "tensors"},
+    {"data"},
     {"models", "profiles", "published", "experiments", "store"},
-    {"training", "evaluation", "job", "planning", "report"},
+    {"training", "evaluation", "job", "locate", "planning", "report"},
     {"execute", "progress", "resolve"},
     {"runner"},
     {"commands"},

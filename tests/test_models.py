@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -181,3 +183,58 @@ def test_unknown_names_are_refused() -> None:
         build("mnits", latent_dim=8)
     with pytest.raises(UsageError, match="unknown method"):
         method("gan")
+
+
+def test_the_original_architecture_is_that_of_wae_and_rae() -> None:
+    model = build("celeba", latent_dim=64, architecture="original")
+    convolutions = [m for m in model.modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)]
+    assert {m.kernel_size for m in convolutions} == {(5, 5)}
+    assert [m.stride[0] for m in convolutions] == [2, 2, 2, 2, 2, 2, 2, 1]
+    assert [m.out_channels for m in convolutions] == [128, 256, 512, 1024, 512, 256, 128, 3]
+    # Every hidden layer of maps is normalised: four of the encoder, four of the decoder.
+    layers = [*model.encoder, *model.decoder]  # type: ignore[misc]
+    normalised = [a for a, b in itertools.pairwise(layers) if isinstance(b, nn.ReLU)]
+    assert len(normalised) == 8
+    assert all(isinstance(layer, nn.BatchNorm2d) for layer in normalised)
+    images = torch.rand(2, 3, 64, 64)
+    assert model.codes(images).shape == (2, 64)
+    assert model(images).shape == images.shape
+    with pytest.raises(UsageError, match="original architecture 'mnist': known: celeba"):
+        build("mnist", latent_dim=8, architecture="original")
+
+
+@pytest.mark.parametrize("network", TABLE_1)
+def test_width_narrows_every_map_and_leaves_the_code(network: str) -> None:
+    (channels, size), latent_dim, *rest = TABLE_1[network]
+    encoder: Any = rest[0]
+    model = build(network, latent_dim=latent_dim, width=1 / 8)
+    images = torch.rand(1, channels, size, size)
+    with torch.no_grad():
+        narrow, _ = _shapes(model.encoder, images)
+        assert model(images).shape == images.shape
+    for (maps, *_), (printed, *_) in zip(narrow[:4], encoder[:4], strict=True):
+        assert maps == printed // 8
+    assert narrow[-1] == encoder[-1]
+
+
+@pytest.mark.parametrize("name", ["wae-mmd", "rae", "rae-l2", "rae-gp", "rae-sn"])
+def test_methods_train_in_their_original_architecture(name: str) -> None:
+    from bench.training.loop import Trainee
+    from tests.tiny import PARAMETERS
+
+    spec = replace(
+        TINY,
+        dataset="toyfaces",
+        method=name,
+        depth=0,
+        architecture="original",
+        width=1 / 64,
+        parameters=PARAMETERS[name],
+        learning_rate=1e-3,
+    )
+    trainee = Trainee(spec, torch.device("cpu"))
+    before = [weight.clone() for weight in trainee.model.parameters()]
+    trainee.advance(torch.randint(0, 256, (64, 3, 64, 64), dtype=torch.uint8))
+    assert math.isfinite(trainee.mean_loss(1))
+    moved = [not torch.equal(a, b) for a, b in zip(before, trainee.model.parameters(), strict=True)]
+    assert sum(moved) > len(moved) / 2

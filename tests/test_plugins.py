@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import data, experiments
+from bench import experiments
 from bench.cli import main
 from bench.models import methods
 from tests.tiny import TINY_ARGUMENTS
@@ -45,7 +45,6 @@ register_cell("mnist-baselines", Cell("Stripes", replace(MNIST_AE, dataset="stri
 def registries(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """What a test registers is gone after it."""
     monkeypatch.setattr(methods, "_REGISTERED", {})
-    monkeypatch.setattr(data, "DATASETS", dict(data.DATASETS))
     tables = dict(experiments.TABLES)
     yield
     experiments.TABLES.clear()
@@ -80,9 +79,9 @@ def test_the_guides_method_is_trained_and_tabulated(
 def test_the_guides_data_set_is_trained_on(
     tmp_path: Path, runs_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from bench.evaluation import classifier
+    from bench.evaluation import trained
 
-    monkeypatch.setattr(classifier, "_STEPS", 5)
+    monkeypatch.setattr(trained, "STEPS", 5)
     (tmp_path / "my_stripes.py").write_text(STRIPES)
     monkeypatch.syspath_prepend(tmp_path)
     plugin = tmp_path / "plugin.py"

@@ -30,6 +30,8 @@ CHANGED = {
     "test_images": 31,
     "precision": "bf16",
     "seed": 1,
+    "architecture": "original",
+    "width": 0.5,
     "features": "inception",
     "fid_samples": 41,
     "sampler_codes": 63,
@@ -52,7 +54,7 @@ def test_identity_is_the_same_in_other_processes_and_hash_seeds() -> None:
         for seed in ("0", "1", "random")
     }
     # The literal guards against silent changes of what a record is filed under.
-    assert ids == {"mnist-sample-irmae-d8-l2-s0-5f35c039\n"}
+    assert ids == {"mnist-sample-irmae-d8-l2-s0-e5ef7d03\n"}
 
 
 def test_every_field_changes_the_identity() -> None:

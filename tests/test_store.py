@@ -23,7 +23,7 @@ RUN_ID = TINY.run_id(FINGERPRINT)
 RECORD = Record(
     run_id=RUN_ID,
     spec=TINY,
-    data_fingerprint=FINGERPRINT,
+    data=replace(dataset(TINY.dataset), folder=""),
     metrics={"rank": 3, "test_mse": 0.01, "fid": {"gmm10": 1 / 3}},
     extractor={"name": "classifier", "dimensions": 128, "checksum": "00"},
     timing={"train_seconds": 1.5, "evaluate_seconds": 0.5, "images_per_second": 640.0},
@@ -54,7 +54,7 @@ def _truncate(text: str) -> str:
     [
         (_truncate, "truncated or not a record"),
         (lambda text: text.replace("0.01", "0.02"), "altered since"),
-        (lambda text: text.replace('"schema": 1', '"schema": 2'), "schema 2"),
+        (lambda text: text.replace('"schema": 2', '"schema": 3'), "schema 3"),
         (lambda text: "[]", "not a record"),
     ],
 )

@@ -3,8 +3,10 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -12,7 +14,7 @@ from bench.data.images import LoadedData
 from bench.errors import UsageError
 from bench.spec import RunSpec
 from bench.training import loop
-from bench.training.loop import NonFiniteLossError, Progress, Trainee, batch_order, train
+from bench.training.loop import NonFiniteLossError, Progress, Trainee, batch_order, place, train
 from tests.tiny import PARAMETERS, TINY
 
 CPU = torch.device("cpu")
@@ -185,3 +187,22 @@ def test_gpu_follows_cpu(sample: LoadedData, precision: str) -> None:
     assert _train(sample.train.images.to(gpu), ours) == {}
     _train(sample.train.images, reference)
     torch.testing.assert_close(_weights(ours).cpu(), _weights(reference), rtol=0.1, atol=5e-3)
+
+
+def test_images_stay_where_they_are_when_the_device_has_no_room(sample: LoadedData) -> None:
+    images = sample.train.images
+    assert place(images, CPU, free_bytes=2 * images.nbytes) is not images
+    assert place(images, CPU, free_bytes=2 * images.nbytes - 1) is images
+
+
+def test_mapped_images_train_as_those_in_memory_do(sample: LoadedData, tmp_path: Path) -> None:
+    """Prepared images are mapped into memory, pixels last, and are not copied to train on."""
+    pixels = sample.train.images.permute(0, 2, 3, 1).contiguous().numpy()
+    np.save(tmp_path / "images.npy", pixels)
+    mapped = torch.from_numpy(np.load(tmp_path / "images.npy", mmap_mode="c")).permute(0, 3, 1, 2)
+    placed = place(mapped, CPU)
+    assert placed.data_ptr() == mapped.data_ptr()
+    ours, reference = Trainee(TINY, CPU), Trainee(TINY, CPU)
+    _train(placed, ours)
+    _train(sample.train.images, reference)
+    assert torch.equal(_weights(ours), _weights(reference))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,24 +24,41 @@ class Dataset:
         network: the column of the supplement's Table 1 that is trained on it.
         description: what a table says of it.
         content: what fixes its images and labels: checksums or a generator's parameters, and how
-            the images are prepared. Never a path.
-        classes: number of classes of each label; digits have one label, shapes seven.
+            the images are prepared. Never a path. Empty where it is not known before the user's
+            files are read, see :mod:`bench.locate`.
+        classes: number of classes of each label; digits have one label, shapes seven. Empty where
+            there are no labels.
+        train: number of training images.
+        test: number of test images.
         module: module with ``load(dataset, data_dir)``, which returns the whole data set.
         folder: where its files are, if that is known beforehand; not part of its identity.
+        part_of: the data set that it is a part of, whose tables it may stand in.
+        finder: module with ``locate`` for files that can come in several forms.
+        own: whether it is the user's own, declared by ``--dataset`` and not here.
     """
 
     name: str
     network: str
     description: str
-    content: dict[str, str | int]
+    content: Mapping[str, str | int]
     classes: tuple[int, ...]
+    train: int
+    test: int
     module: str
     folder: str = ""
+    part_of: str = ""
+    finder: str = ""
+    own: bool = False
 
     @property
     def fingerprint(self) -> str:
         """SHA-256 of what fixes the content, in hex; part of a run's identity."""
-        return sha256(canonical_json(self.content))
+        return sha256(canonical_json([self.content, self.train, self.test]))
+
+    @property
+    def extractor(self) -> str:
+        """The extractor that can be trained on it: by its labels, or without any."""
+        return "classifier" if self.classes else "simclr"
 
     def load(self, data_dir: Path) -> LoadedData:
         """Load both splits, verified.
@@ -80,6 +98,8 @@ DATASETS = {
                 "prepare": _RESIZED,
             },
             classes=(10,),
+            train=60_000,
+            test=10_000,
             module="bench.data.mnist",
         ),
         Dataset(
@@ -102,35 +122,60 @@ DATASETS = {
                 "prepare": _RESIZED,
             },
             classes=(10,),
+            train=1_024,
+            test=512,
             module="bench.data.mnist",
+            part_of="mnist",
             folder=str(Path(__file__).parent / "sample"),
         ),
         Dataset(
             name="shape",
             network="shape",
             description="generated circles and squares, 32x32 RGB (section 1.1)",
-            content={
-                "generator": "shape",
-                "version": 1,
-                "seed": 0,
-                "train": 50_000,
-                "test": 10_000,
-            },
+            content={"generator": "shape", "version": 1, "seed": 0},
             # Kind, size 3-8, x and y 8-24, and each colour channel in eight bins.
             classes=(2, 6, 17, 17, 8, 8, 8),
+            train=50_000,
+            test=10_000,
             module="bench.data.shapes",
+        ),
+        Dataset(
+            name="celeba",
+            network="celeba",
+            description="CelebA, centre-cropped to 148x148 and resized to 64x64",
+            content={},
+            classes=(),
+            train=162_770,
+            test=19_962,
+            module="bench.data.prepared",
+            finder="bench.data.celeba",
+        ),
+        Dataset(
+            name="toyfaces",
+            network="celeba",
+            description="toy faces, not photographs: drawn from 12 independent factors, 64x64 RGB",
+            content={"generator": "toyfaces", "version": 1, "seed": 0},
+            # Every factor in eight bins.
+            classes=(8,) * 12,
+            train=16_384,
+            test=4_096,
+            module="bench.data.toyfaces",
         ),
     )
 }
 
 
-def register_dataset(new: Dataset) -> None:
+def register_dataset(new: Dataset, *, replace: bool = False) -> None:
     """Make a data set known under its name.
 
+    Args:
+        new: its declaration.
+        replace: take the place of another of that name: of one that was found again.
+
     Raises:
-        UsageError: another one has that name.
+        UsageError: another one has that name, and is not to be replaced.
     """
-    if DATASETS.get(new.name, new) != new:
+    if not replace and DATASETS.get(new.name, new) != new:
         raise UsageError(f"a data set named {new.name!r} exists already; choose another name")
     DATASETS[new.name] = new
 

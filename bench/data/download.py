@@ -14,11 +14,11 @@ ANSWER_SECONDS = 8
 STALL_SECONDS = 20
 
 
-def download(url: str) -> bytes:
-    """Content of a URL, which the caller verifies.
+def reach(url: str) -> http.client.HTTPResponse:
+    """Open a URL.
 
     Raises:
-        BenchError: the host does not answer within seconds, or the transfer stalls or breaks off.
+        BenchError: its host does not answer within seconds, or refuses.
     """
     answers: list[Any] = []
 
@@ -35,9 +35,18 @@ def download(url: str) -> bytes:
     answer = answers[0] if answers else TimeoutError(f"no answer within {ANSWER_SECONDS} s")
     if isinstance(answer, Exception):
         raise BenchError(f"{url}: {getattr(answer, 'reason', answer)}") from answer
+    return answer
+
+
+def download(url: str) -> bytes:
+    """Content of a URL, which the caller verifies.
+
+    Raises:
+        BenchError: the host does not answer within seconds, or the transfer stalls or breaks off.
+    """
+    answer = reach(url)
     try:
         with answer:
-            content: bytes = answer.read()
-            return content
+            return answer.read()
     except (OSError, http.client.HTTPException) as error:
         raise BenchError(f"{url}: broke off ({error})") from error

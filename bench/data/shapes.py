@@ -20,8 +20,8 @@ _CHUNK = 4096
 def load(dataset: Dataset, data_dir: Path) -> LoadedData:
     """Generate both splits from the declared seed, see :meth:`bench.data.Dataset.load`."""
     train, test = (
-        generate(int(dataset.content[split]), derive_seed(split, int(dataset.content["seed"])))
-        for split in ("train", "test")
+        generate(count, derive_seed(split, int(dataset.content["seed"])))
+        for split, count in (("train", dataset.train), ("test", dataset.test))
     )
     return LoadedData(train, test, "generated")
 

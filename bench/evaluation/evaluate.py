@@ -109,7 +109,7 @@ def _reconstruct(model: Autoencoder, batches: Iterator[torch.Tensor]) -> tuple[n
 
 def _reference(spec: RunSpec, data: LoadedData, extractor: Extractor, cache: Path) -> Gaussian:
     """Statistics of the test images' features, cached by content and extractor."""
-    key = f"{extractor.name}-{extractor.checksum[:16]}-{data.checksum[:16]}"
+    key = f"{extractor.name}-{extractor.checksum[:16]}-{data.test.checksum[:16]}"
     path = cache / f"reference-{spec.dataset}-{key}.pt"
     saved = load_tensors(path)
     if saved is not None:

@@ -5,6 +5,8 @@ Slips in the printed table are read as docs/decisions.md lists.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import nn
 
@@ -43,6 +45,19 @@ class Autoencoder(nn.Module):
         return self.decoder(self.codes(images))
 
 
+@dataclass(frozen=True)
+class _Sizes:
+    """What a builder is given; a VAE's encoder has two outputs for each latent dimension."""
+
+    latent_dim: int
+    outputs: int
+    width: float
+
+    def channels(self, *counts: int) -> list[int]:
+        """Numbers of channels at this width, at least 1 each."""
+        return [max(1, round(count * self.width)) for count in counts]
+
+
 _Layers = list[nn.Module]
 
 
@@ -54,39 +69,63 @@ def _conv_transposed(inputs: int, outputs: int, kernel: int = 4, padding: int = 
     return [nn.ConvTranspose2d(inputs, outputs, kernel, stride=2, padding=padding), nn.ReLU()]
 
 
-def _shape(latent_dim: int, width: int, doubled: bool) -> tuple[_Layers, _Layers]:
-    encoder = [*_conv(3, 32), *_conv(32, 64), *_conv(64, 128), *_conv(128, 256)]
-    encoder += _conv(256, width, kernel=2, padding=0)
-    if doubled:
+def _shape(sizes: _Sizes) -> tuple[_Layers, _Layers]:
+    a, b, c, d = sizes.channels(32, 64, 128, 256)
+    encoder = [*_conv(3, a), *_conv(a, b), *_conv(b, c), *_conv(c, d)]
+    encoder += _conv(d, sizes.outputs, kernel=2, padding=0)
+    if sizes.outputs > sizes.latent_dim:
         # A mean and a log-variance must be free to be negative.
         encoder.pop()
     encoder += [nn.Flatten()]
-    decoder: _Layers = [nn.Unflatten(1, (latent_dim, 1, 1))]
-    decoder += _conv_transposed(latent_dim, 256, kernel=2, padding=0)
-    decoder += [*_conv_transposed(256, 128), *_conv_transposed(128, 64), *_conv_transposed(64, 32)]
-    decoder += [nn.ConvTranspose2d(32, 3, 4, stride=2, padding=1)]
+    decoder: _Layers = [nn.Unflatten(1, (sizes.latent_dim, 1, 1))]
+    decoder += _conv_transposed(sizes.latent_dim, d, kernel=2, padding=0)
+    decoder += [*_conv_transposed(d, c), *_conv_transposed(c, b), *_conv_transposed(b, a)]
+    decoder += [nn.ConvTranspose2d(a, 3, 4, stride=2, padding=1)]
     return encoder, decoder
 
 
-def _mnist(latent_dim: int, width: int, doubled: bool) -> tuple[_Layers, _Layers]:
-    encoder = [*_conv(1, 32), *_conv(32, 64), *_conv(64, 128), *_conv(128, 256)]
-    encoder += [nn.Flatten(), nn.Linear(1024, width)]
-    decoder: _Layers = [nn.Linear(latent_dim, 8192), nn.ReLU(), nn.Unflatten(1, (128, 8, 8))]
-    decoder += [*_conv_transposed(128, 64), *_conv_transposed(64, 32)]
-    decoder += [nn.ConvTranspose2d(32, 1, 1)]
+def _mnist(sizes: _Sizes) -> tuple[_Layers, _Layers]:
+    a, b, c, d = sizes.channels(32, 64, 128, 256)
+    encoder = [*_conv(1, a), *_conv(a, b), *_conv(b, c), *_conv(c, d)]
+    encoder += [nn.Flatten(), nn.Linear(4 * d, sizes.outputs)]
+    decoder: _Layers = [nn.Linear(sizes.latent_dim, 64 * c), nn.ReLU(), nn.Unflatten(1, (c, 8, 8))]
+    decoder += [*_conv_transposed(c, b), *_conv_transposed(b, a), nn.ConvTranspose2d(a, 1, 1)]
     return encoder, decoder
 
 
-def _celeba(latent_dim: int, width: int, doubled: bool) -> tuple[_Layers, _Layers]:
-    encoder = [*_conv(3, 128), *_conv(128, 256), *_conv(256, 512), *_conv(512, 1024)]
-    encoder += [nn.Flatten(), nn.Linear(16384, width)]
-    decoder: _Layers = [nn.Linear(latent_dim, 65536), nn.Unflatten(1, (1024, 8, 8))]
-    decoder += [*_conv_transposed(1024, 512), *_conv_transposed(512, 256)]
-    decoder += [*_conv_transposed(256, 128), nn.ConvTranspose2d(128, 3, 1)]
+def _celeba(sizes: _Sizes) -> tuple[_Layers, _Layers]:
+    a, b, c, d = sizes.channels(128, 256, 512, 1024)
+    encoder = [*_conv(3, a), *_conv(a, b), *_conv(b, c), *_conv(c, d)]
+    encoder += [nn.Flatten(), nn.Linear(16 * d, sizes.outputs)]
+    decoder: _Layers = [nn.Linear(sizes.latent_dim, 64 * d), nn.Unflatten(1, (d, 8, 8))]
+    decoder += [*_conv_transposed(d, c), *_conv_transposed(c, b), *_conv_transposed(b, a)]
+    decoder += [nn.ConvTranspose2d(a, 3, 1)]
     return encoder, decoder
 
 
-_NETWORKS = {"shape": _shape, "mnist": _mnist, "celeba": _celeba}
+def _celeba_original(sizes: _Sizes) -> tuple[_Layers, _Layers]:
+    """5x5 kernels and batch norm, as WAE and RAE have them (Ghosh et al. 2020, appendix)."""
+    a, b, c, d = sizes.channels(128, 256, 512, 1024)
+    encoder: _Layers = []
+    for inputs, outputs in ((3, a), (a, b), (b, c), (c, d)):
+        encoder += [nn.Conv2d(inputs, outputs, 5, stride=2, padding=2)]
+        encoder += [nn.BatchNorm2d(outputs), nn.ReLU()]
+    encoder += [nn.Flatten(), nn.Linear(16 * d, sizes.outputs)]
+    decoder: _Layers = [nn.Linear(sizes.latent_dim, 64 * d), nn.Unflatten(1, (d, 8, 8))]
+    decoder += [nn.BatchNorm2d(d), nn.ReLU()]
+    for inputs, outputs in ((d, c), (c, b), (b, a)):
+        decoder += [nn.ConvTranspose2d(inputs, outputs, 5, stride=2, padding=2, output_padding=1)]
+        decoder += [nn.BatchNorm2d(outputs), nn.ReLU()]
+    decoder += [nn.ConvTranspose2d(a, 3, 5, padding=2)]
+    return encoder, decoder
+
+
+_NETWORKS = {
+    ("shape", "table1"): _shape,
+    ("mnist", "table1"): _mnist,
+    ("celeba", "table1"): _celeba,
+    ("celeba", "original"): _celeba_original,
+}
 _OUTPUTS = {"tanh": nn.Tanh, "sigmoid": nn.Sigmoid}
 
 
@@ -98,6 +137,8 @@ def build(
     init_scale: float = 1.0,
     doubled: bool = False,
     output: str = "tanh",
+    architecture: str = "table1",
+    width: float = 1.0,
     seed: int = 0,
 ) -> Autoencoder:
     """Build an autoencoder with PyTorch's default initialisation, drawn from a seed of its own.
@@ -109,18 +150,22 @@ def build(
         init_scale: factor on the initial weights of those layers (section 2.1).
         doubled: double the encoder's output, for a VAE's mean and log-variance.
         output: last activation of the decoder, ``tanh`` or ``sigmoid``.
+        architecture: ``table1``, or ``original``: 5x5 kernels and batch norm, for ``celeba``.
+        width: factor on the numbers of channels.
         seed: seed of the initial weights. PyTorch's global generator is left as it was.
 
     Raises:
-        UsageError: an unknown network or output.
+        UsageError: an unknown network or output, or a network without that architecture.
     """
-    if network not in _NETWORKS:
-        raise unknown("network", network, _NETWORKS)
+    if (network, architecture) not in _NETWORKS:
+        known = [name for name, form in _NETWORKS if form == architecture]
+        raise unknown(f"network of the {architecture} architecture", network, known)
     if output not in _OUTPUTS:
         raise unknown("output activation", output, _OUTPUTS)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed("weights", seed))
-        encoder, decoder = _NETWORKS[network](latent_dim, latent_dim * (1 + doubled), doubled)
+        sizes = _Sizes(latent_dim, latent_dim * (1 + doubled), width)
+        encoder, decoder = _NETWORKS[network, architecture](sizes)
         linear = [nn.Linear(latent_dim, latent_dim, bias=False) for _ in range(depth)]
     with torch.no_grad():
         for layer in linear:

@@ -1,4 +1,4 @@
-"""From records to one row per metric and column: mean, interval, n, paper, difference."""
+"""From records to one row per metric and cell: mean, interval, n, paper, difference."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pandas as pd
 from scipy.special import stdtrit
 
 from bench.published import PUBLISHED
-from bench.spec import TableSpec
+from bench.spec import Cell, TableSpec
 from bench.store import Record
 
 CONFIDENCE = 0.95
@@ -47,14 +47,14 @@ class Content:
 
     Attributes:
         table: its declaration, with the runs that were asked for.
-        records: finished runs by column label.
+        records: finished runs of each cell.
         missing: why a column, or a seed of it, has no number: ``label: reason``.
         sampler: behind its FIDs.
         profile: name of the profile, and what was set by hand.
     """
 
     table: TableSpec
-    records: Mapping[str, Sequence[Record]]
+    records: Mapping[Cell, Sequence[Record]]
     missing: Sequence[str]
     sampler: str
     profile: str
@@ -84,10 +84,10 @@ def frame(content: Content) -> pd.DataFrame:
     """Aggregate a table.
 
     Returns:
-        One row per metric and column, in the table's order. ``mean``, ``low`` and ``high`` (95 %
+        One row per metric and cell, in the table's order. ``mean``, ``low`` and ``high`` (95 %
         interval of the mean, Student t) are over the ``n`` runs with ``seeds``; an interval needs
         two. ``difference`` is mean minus ``paper``, left out where the two are not
-        ``comparable`` (FIDs of different extractors). Missing numbers are NaN.
+        ``comparable`` (other data, or FIDs of different extractors). Missing numbers are NaN.
     """
     table, foreign = content.table, content.foreign
     rows = []
@@ -96,19 +96,22 @@ def frame(content: Content) -> pd.DataFrame:
         for cell in table.cells:
             records = [
                 record
-                for record in content.records.get(cell.label, ())
+                for record in content.records.get(cell, ())
                 if name != "fid" or record not in foreign
             ]
             values = [metric.value(record, content.sampler) for record in records]
             mean, half_width = interval(values)
-            published = PUBLISHED.get((table.name, name, cell.label))
+            published = PUBLISHED.get((table.published, name, cell.row, cell.label))
             reference = published.value if published else table.known.get(name)
             extractor = cell.run.features if name == "fid" else None
-            comparable = published is None or published.extractor == extractor
+            comparable = published is None or (
+                published.extractor == extractor and table.published == table.name
+            )
             rows.append(
                 {
                     "table": table.name,
                     "metric": name,
+                    "row": cell.row,
                     "column": cell.label,
                     "n": len(values),
                     "mean": mean,
@@ -130,6 +133,7 @@ def frame(content: Content) -> pd.DataFrame:
                     "dataset": cell.run.dataset,
                     "precision": cell.run.precision,
                     "paper_source": published.source if published else "",
+                    "paper_caveat": published.caveat if published else "",
                 }
             )
     numbers = ["mean", "low", "high", "paper", "known", "difference"]

@@ -56,13 +56,13 @@ def latex(content: Content, data: pd.DataFrame) -> str:
         cells = [label, escape_latex(row.kind), *(show(cell) for cell in row.cells)]
         body.append(" & ".join(cells) + r" \\")
         previous = row.label
-    header = ["", table.axis, *(cell.label for cell in table.cells)]
+    header = ["", table.axis, *table.columns]
     lines = [
         _HEAD,
         r"\begin{table}[htbp]",
         r"\centering\small\setlength{\tabcolsep}{4pt}",
         rf"\caption{{{escape_latex(title(content))}}}",
-        rf"\begin{{tabular}}{{ll{'r' * len(table.cells)}}}",
+        rf"\begin{{tabular}}{{ll{'r' * len(table.columns)}}}",
         r"\toprule",
         " & ".join(escape_latex(text) for text in header) + r" \\",
         *body,

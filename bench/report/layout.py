@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ import pandas as pd
 
 from bench.data import dataset
 from bench.report.frame import METRICS, Content
+from bench.spec import TableSpec
 
 MISSING = "--"
 _MINUS = "\N{MINUS SIGN}"
@@ -41,8 +43,11 @@ class Row:
 def rows(content: Content, data: pd.DataFrame) -> list[Row]:
     """The printed rows of a table: paper, measured and difference for each metric, then n."""
     result = []
-    for name in content.table.metrics:
-        metric, part = METRICS[name], data[data.metric == name]
+    lines = list(dict.fromkeys(cell.row for cell in content.table.cells))
+    for name, line in itertools.product(content.table.metrics, lines):
+        metric = METRICS[name]
+        part = _line(content, data, name, line)
+        label = f"{metric.label}, {line}" if line else metric.label
         decimals = _decimals(part, metric.decimals)
         grey = not part.comparable.all()
         for column, kind in (("paper", "paper"), ("known", "known answer")):
@@ -51,7 +56,7 @@ def rows(content: Content, data: pd.DataFrame) -> list[Row]:
                 best = _best(part[column], metric.lower_is_better)
                 cells = [Text(t, b, grey) for t, b in zip(texts, best, strict=True)]
                 remark = ", not comparable" if grey else ""
-                result.append(Row(metric.label, kind + remark, cells))
+                result.append(Row(label, kind + remark, cells))
         texts = [
             _measured(mean, high - mean, decimals)
             for mean, high in zip(part["mean"], part.high, strict=True)
@@ -59,29 +64,44 @@ def rows(content: Content, data: pd.DataFrame) -> list[Row]:
         best = _best(part["mean"], metric.lower_is_better)
         kind = f"measured, {content.sampler}" if name == "fid" else "measured"
         cells = [Text(t, b) for t, b in zip(texts, best, strict=True)]
-        result.append(Row(metric.label, kind, cells))
+        result.append(Row(label, kind, cells))
         if part.difference.notna().any():
             cells = [Text(_signed(value, decimals)) for value in part.difference]
-            result.append(Row(metric.label, "difference", cells))
-    first = data[data.metric == content.table.metrics[0]]
-    result.append(Row("Seeds", "n", [Text(str(n)) for n in first.n]))
+            result.append(Row(label, "difference", cells))
+    for line in lines:
+        first = _line(content, data, content.table.metrics[0], line)
+        label = f"Seeds, {line}" if line else "Seeds"
+        result.append(Row(label, "n", [Text(f"{n:.0f}") for n in first.n.fillna(0)]))
     return result
+
+
+def _line(content: Content, data: pd.DataFrame, metric: str, line: str) -> pd.DataFrame:
+    """The numbers of one line of a metric, a row for each column of the table."""
+    part = data[(data.metric == metric) & (data.row == line)].set_index("column")
+    return part.reindex(content.table.columns)
 
 
 def notes(content: Content, data: pd.DataFrame) -> list[str]:
     """What must be said of the numbers: seeds, extractor, sampler, profile, data, departures."""
-    table, run = content.table, content.table.cells[0].run
-    result = []
+    result = [_seeds_note(data)]
+    if "rank" in content.table.metrics:
+        result.append(
+            "Latent rank: singular values of the test codes' covariance above 1e-3 of the largest."
+        )
+    return result + setting(content, data)
+
+
+def _seeds_note(data: pd.DataFrame) -> str:
     most = int(data.n.max())
     if most > 1:
-        result.append("Measured: mean over n seeds with its 95 % interval (Student t).")
-    elif most == 1:
-        result.append("Measured: one seed, so no interval.")
-    else:
-        result.append("Measured: nothing yet.")
-    result.append(
-        "Latent rank: singular values of the test codes' covariance above 1e-3 of the largest."
-    )
+        return "Measured: mean over n seeds with its 95 % interval (Student t)."
+    return "Measured: one seed, so no interval." if most == 1 else "Measured: nothing yet."
+
+
+def setting(content: Content, data: pd.DataFrame) -> list[str]:
+    """What must be said of FIDs, in a table or a figure: how they and their runs were made."""
+    table, run = content.table, content.table.cells[0].run
+    result = []
     extractor = content.extractor
     if extractor is not None:
         result.append(_extractor_note(content, extractor))
@@ -91,17 +111,39 @@ def notes(content: Content, data: pd.DataFrame) -> list[str]:
         "training codes in the subspace that carries variance."
     )
     result.append(
-        f"Data: {dataset(run.dataset).description}. Profile {content.profile}: "
-        f"{run.train_images:,} training images, {run.epochs} epochs, batch {run.batch_size}, "
-        f"Adam at {run.learning_rate:g}, {run.precision}."
+        f"Data: {dataset(run.dataset).description}. Profile {content.profile}: {_settings(table)}."
     )
+    if run.width != 1:
+        result.append(
+            f"Networks are narrowed: {_fraction(run.width)} of the printed numbers of channels."
+        )
     if run.shuffle:
         result.append("Images are shuffled every epoch; the authors' code keeps their order.")
     if not content.profile.startswith("paper"):
         result.append("Not the paper's setting: see the profile. Compare orders, not values.")
-    result += table.notes
+    caveats = dict.fromkeys(text for text in data.paper_caveat if text)
+    result += [*(f"{text}." for text in caveats), *table.notes]
     result += [f"{MISSING} {reason}" for reason in content.missing]
     return result
+
+
+def _settings(table: TableSpec) -> str:
+    """How the runs of a table were trained, by column where that differs."""
+    columns: dict[str, list[str]] = {}
+    for cell in table.cells:
+        run = cell.run
+        text = (
+            f"{run.train_images:,} training images, {run.epochs} epochs, batch {run.batch_size}, "
+            f"Adam at {run.learning_rate:g}, {run.precision}"
+        )
+        columns.setdefault(text, []).append(cell.label)
+    if len(columns) == 1:
+        return next(iter(columns))
+    return "; ".join(f"{text} ({', '.join(labels)})" for text, labels in columns.items())
+
+
+def _fraction(width: float) -> str:
+    return f"1/{1 / width:.0f}" if width < 1 and (1 / width).is_integer() else f"{width:g}"
 
 
 def _extractor_note(content: Content, extractor: Mapping[str, str | int]) -> str:
@@ -110,9 +152,11 @@ def _extractor_note(content: Content, extractor: Mapping[str, str | int]) -> str
         note = f"FID extractor: Inception ({weights})."
     else:
         name = content.table.cells[0].run.dataset
+        kind = {"classifier": "a classifier of", "simclr": "a network trained by contrast on"}
         note = (
-            f"FID extractor: not Inception but a classifier of {name} ({weights}), whose distances "
-            "are on another scale: only their order can be held against the paper's."
+            f"FID extractor: not Inception but {kind[str(extractor['name'])]} {name} ({weights}), "
+            "whose distances are on another scale: only their order can be held against the "
+            "paper's."
         )
     if content.foreign:
         names = ", ".join(record.run_id for record in content.foreign)
@@ -156,8 +200,17 @@ def _signed(value: float, decimals: int) -> str:
 
 
 def title(content: Content) -> str:
-    """The table's heading: what, on which data, and its number where the supplement has it."""
+    """A table's heading: what, on which data, and its number where the supplement has it."""
+    return title_of(content.table.title, content.table.name, content)
+
+
+def title_of(text: str, name: str, content: Content) -> str:
+    """A heading for a table or figure of that name."""
     table = content.table
-    heading = f"{table.title} on {table.cells[0].run.dataset}"
-    number = table.name.removeprefix("table")
-    return f"{heading}: Table {number} of the supplement" if number.isdigit() else heading
+    heading = f"{text} on {table.cells[0].run.dataset}"
+    for kind in ("table", "figure"):
+        if (number := name.removeprefix(kind)).isdigit():
+            return f"{heading}: {kind.title()} {number} of the supplement"
+    if table.published and table.name != table.published:
+        heading += f", beside Table {table.published.removeprefix('table')}'s numbers of other data"
+    return heading

@@ -17,7 +17,7 @@ def markdown(content: Content, data: pd.DataFrame) -> str:
     def show(cell: Text) -> str:
         return f"**{cell.text}**" if cell.best and cell.text != MISSING else cell.text
 
-    header = ["", table.axis, *(cell.label for cell in table.cells)]
+    header = ["", table.axis, *table.columns]
     body = [[r.label, r.kind, *(show(cell) for cell in r.cells)] for r in rows(content, data)]
     widths = [max(len(line[i]) for line in [header, *body]) for i in range(len(header))]
 

@@ -55,11 +55,30 @@ def batch_order(spec: RunSpec, epoch: int) -> torch.Tensor:
     return torch.randperm(spec.train_images, generator=generator)
 
 
+def place(
+    images: torch.Tensor, device: torch.device, free_bytes: int | None = None
+) -> torch.Tensor:
+    """Training images where batches are taken from: on the device, if they leave it half its room.
+
+    Args:
+        images: uint8 (n, channels, size, size), in memory or mapped into it; mapped images that
+            stay where they are are read batch by batch.
+        device: where the models are.
+        free_bytes: room on the device; what a GPU says of itself where it is not given.
+    """
+    if device.type == "cuda" and free_bytes is None:
+        free_bytes = torch.cuda.mem_get_info(device)[0]
+    if free_bytes is not None and images.nbytes > free_bytes // 2:
+        return images
+    return images.to(device, memory_format=torch.channels_last)
+
+
 class Trainee:
     """One run in training: its model, its optimiser and how far it is.
 
     Attributes:
         spec: what is trained.
+        device: where.
         model: the autoencoder, on the device.
         step: optimiser steps done.
         seconds: time spent in training.
@@ -68,6 +87,7 @@ class Trainee:
     def __init__(self, spec: RunSpec, device: torch.device) -> None:
         """Build the run's model with its initial weights."""
         self.spec = spec
+        self.device = device
         self.method = method(spec.method)
         self.model: Autoencoder = build(
             dataset(spec.dataset).network,
@@ -76,6 +96,8 @@ class Trainee:
             init_scale=spec.init_scale,
             doubled=self.method.doubled,
             output=self.method.output,
+            architecture=spec.architecture,
+            width=spec.width,
             seed=spec.seed,
         )
         if self.method.prepare is not None:
@@ -111,7 +133,10 @@ class Trainee:
         self.seconds = state["seconds"]
 
     def advance(self, images: torch.Tensor) -> None:
-        """Take one optimiser step on uint8 images (train_images, channels, size, size)."""
+        """Take one optimiser step on uint8 images (train_images, channels, size, size).
+
+        The images may lie elsewhere than the model; a batch is then taken to it.
+        """
         spec = self.spec
         epoch, batch = divmod(self.step, spec.steps_per_epoch)
         if epoch != self._order_epoch:
@@ -121,7 +146,8 @@ class Trainee:
         # Seeded by the step, so that a resumed run draws the noise it would have drawn.
         self._noise.manual_seed(derive_seed("noise", spec.seed, self.step))
         self.optimizer.zero_grad()
-        loss = self.method.loss(self.model, to_float(images[chosen]), self._noise, spec)
+        batch_images = to_float(images[chosen].to(self.device))
+        loss = self.method.loss(self.model, batch_images, self._noise, spec)
         loss.backward()
         self.optimizer.step()
         self._loss += loss.detach()
@@ -178,7 +204,7 @@ def train(
 
     Args:
         group: the runs; those that share data and precision can share a group.
-        images: uint8 (n, channels, size, size) on the device; run i takes its first train_images.
+        images: uint8 (n, channels, size, size), see :func:`place`; a run takes its first ones.
         log: called with each line of a run's history, every :data:`LOG_STEPS` steps and at the end.
         checkpoint: called when a run's state is worth keeping, its end included.
         checkpoint_steps: how often that is; a multiple of :data:`LOG_STEPS`.
@@ -198,7 +224,7 @@ def train(
     active = [trainee for trainee in group if trainee.step < trainee.spec.steps]
     with contextlib.ExitStack() as stack:
         for precision in precisions:
-            stack.enter_context(arithmetic(precision, images.device))
+            stack.enter_context(arithmetic(precision, group[0].device))
         while active:
             for trainee in list(active):
                 try:

@@ -1,0 +1,168 @@
+"""Picture files as they lie on the disk, in a folder or a zip, and how one becomes an array."""
+
+from __future__ import annotations
+
+import io
+import os
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from bench.errors import BenchError
+
+ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".pgm", ".tif", ".tiff", ".gif")
+# No photograph is larger; what claims to be is not read.
+MAX_BYTES = 64 * 2**20
+# Of CelebA's aligned images: width, height, and the side of the square cut from their middle.
+CELEBA_SIZE, CELEBA_CROP = (178, 218), 148
+
+_EIGHT_BITS = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr", "HSV", "LAB")
+
+
+class BadPictureError(ValueError):
+    """A picture that cannot be used; the message says why, without its name."""
+
+
+@dataclass(frozen=True)
+class File:
+    """A picture file: its name within its source, its size in bytes, and when it changed last."""
+
+    name: str
+    size: int
+    stamp: int
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where pictures are: a folder, whose subfolders count too, or an uncompressed view of a zip.
+
+    Attributes:
+        path: the folder or the zip file.
+    """
+
+    path: Path
+
+    def files(self) -> list[File]:
+        """Every picture, sorted by name; links that lead out of the folder are left out.
+
+        Raises:
+            BenchError: the folder or the zip cannot be read.
+        """
+        try:
+            found = self._zipped() if self.path.is_file() else self._in_folder()
+            return sorted(found, key=lambda file: file.name)
+        except (OSError, zipfile.BadZipFile) as error:
+            raise BenchError(f"{self.path}: cannot be read ({error})") from error
+
+    def _zipped(self) -> Iterator[File]:
+        with zipfile.ZipFile(self.path) as archive:
+            for member in archive.infolist():
+                if is_picture(member.filename):
+                    yield File(member.filename, member.file_size, member.CRC)
+
+    def _in_folder(self) -> Iterator[File]:
+        root = os.path.realpath(self.path)
+        for folder, _, names in os.walk(root):
+            for entry in os.scandir(folder) if any(map(is_picture, names)) else ():
+                if not is_picture(entry.name) or not entry.is_file():
+                    continue
+                if entry.is_symlink() and not os.path.realpath(entry.path).startswith(root + "/"):
+                    continue
+                status = entry.stat()
+                name = os.path.relpath(entry.path, root).replace(os.sep, "/")
+                yield File(name, status.st_size, status.st_mtime_ns)
+
+    def read(self, files: list[File]) -> Iterator[bytes | BadPictureError]:
+        """Contents of files, in their order; what cannot be read says why instead."""
+        archive = zipfile.ZipFile(self.path) if self.path.is_file() else None
+        try:
+            for file in files:
+                if file.size > MAX_BYTES:
+                    yield BadPictureError(f"larger than {MAX_BYTES // 2**20} MiB")
+                    continue
+                try:
+                    yield (
+                        archive.read(file.name)
+                        if archive
+                        else ((self.path / file.name).read_bytes())
+                    )
+                except (OSError, zipfile.BadZipFile, EOFError, ValueError) as error:
+                    yield BadPictureError(f"cannot be read ({error})")
+        finally:
+            if archive:
+                archive.close()
+
+
+def is_picture(name: str) -> bool:
+    """Whether a file's name is that of a picture."""
+    base = name.rpartition("/")[2]
+    # macOS leaves files of that kind, which hold no picture.
+    return base.lower().endswith(ENDINGS) and not base.startswith("._")
+
+
+@dataclass(frozen=True)
+class Form:
+    """What pictures are turned into.
+
+    Attributes:
+        size: width and height, in pixels.
+        channels: 1 (grey) or 3 (RGB).
+        crop: ``celeba``, the square of 148 pixels in the middle of 178x218, in proportion where
+            the picture is smaller or larger; or ``square``, the largest in the middle.
+    """
+
+    size: int
+    channels: int
+    crop: str
+
+    @property
+    def description(self) -> str:
+        """How the pictures were prepared, part of their identity."""
+        colour = "grey" if self.channels == 1 else "RGB"
+        square = "the central 148 of 178x218" if self.crop == "celeba" else "the central square"
+        return f"{square} to {self.size}x{self.size} {colour}, bilinear, antialiased"
+
+
+def render(content: bytes, form: Form) -> tuple[np.ndarray, bool]:
+    """Decode, cut and resize a picture.
+
+    Returns:
+        uint8 (size, size, channels), and whether its colours had to be converted.
+
+    Raises:
+        BadPictureError: not a picture, truncated, of more than eight bits, or of another shape.
+    """
+    try:
+        image: Image.Image = Image.open(io.BytesIO(content))
+        if form.crop == "square":
+            image = ImageOps.exif_transpose(image)
+        image.load()
+    except UnidentifiedImageError as error:
+        raise BadPictureError("not a picture") from error
+    except Exception as error:  # decoders raise whatever a broken file leads them to
+        raise BadPictureError(f"broken ({error})") from error
+    if image.mode not in _EIGHT_BITS:
+        raise BadPictureError(f"pixels of mode {image.mode}, not of eight bits")
+    wanted = "L" if form.channels == 1 else "RGB"
+    converted = image.mode != wanted
+    # Resizing a palette would mix its indices.
+    image = image.convert(wanted) if converted else image
+    image = image.crop(_box(image.size, form.crop))
+    image = image.resize((form.size, form.size), Image.Resampling.BILINEAR)
+    return np.asarray(image).reshape(form.size, form.size, form.channels), converted
+
+
+def _box(size: tuple[int, int], crop: str) -> tuple[int, int, int, int]:
+    width, height = size
+    side = min(width, height)
+    if crop == "celeba":
+        if abs(width * CELEBA_SIZE[1] - height * CELEBA_SIZE[0]) > max(CELEBA_SIZE):
+            raise BadPictureError(f"{width}x{height} is not of CelebA's shape, 178:218")
+        side = round(width * CELEBA_CROP / CELEBA_SIZE[0])
+    # Rounded as torchvision's CenterCrop does.
+    left, top = round((width - side) / 2), round((height - side) / 2)
+    return left, top, left + side, top + side

@@ -1,0 +1,286 @@
+"""Pictures prepared once: decoded and resized into one memory-mapped file of bytes.
+
+<cache>/images-<source>/  images.npy   uint8 (n, size, size, channels), training images first
+                          labels.npy   uint8 (n, labels), where there are any
+                          index.json   what they are; its presence means that they are complete
+                          images.npy.partial, journal.jsonl   while unfinished
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import joblib
+import numpy as np
+from joblib.externals.loky import get_reusable_executor
+from tqdm import tqdm
+
+from bench.data.pictures import BadPictureError, File, Form, Source, render
+from bench.errors import BenchError
+from bench.files import append_line, atomic, file_sha256, lock, sync, write_bytes
+from bench.hardware import core_count
+from bench.spec import canonical_json, sha256
+
+if TYPE_CHECKING:
+    from bench.data import Dataset
+    from bench.data.images import LoadedData
+
+# Raised when anything here changes what a prepared image is.
+VERSION = 1
+# More bad pictures than this are not an accident of a few files.
+MAX_BAD_SHARE = 0.01
+_CHUNK = 256
+
+
+@dataclass(frozen=True)
+class Index:
+    """What a cache holds.
+
+    Attributes:
+        key: hash of the source's files and of what was made of them.
+        train: number of training images, which come first.
+        test: number of test images.
+        digest: SHA-256 over the SHA-256 of every picture file, in order: the content, however it
+            was stored.
+        bad: names of the pictures that were left out, each with the reason.
+        converted: pictures whose colours were converted.
+        checksums: SHA-256 of the cache's own files, by name.
+    """
+
+    key: str
+    train: int
+    test: int
+    digest: str
+    bad: tuple[tuple[str, str], ...]
+    converted: int
+    checksums: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is to be prepared.
+
+    Attributes:
+        source: where the pictures are.
+        train: files of the training split, in order.
+        test: files of the test split, in order.
+        form: what the pictures are turned into.
+        labels: uint8 row of labels of each file name; empty where there are none.
+    """
+
+    source: Source
+    train: Sequence[File]
+    test: Sequence[File]
+    form: Form
+    labels: Mapping[str, np.ndarray]
+
+    @property
+    def key(self) -> str:
+        """Identity of the work; changed files have another."""
+        listed = [[file.name, file.size, file.stamp] for file in (*self.train, *self.test)]
+        rows = hashlib.sha256()
+        for name in sorted(self.labels):
+            rows.update(self.labels[name].tobytes())
+        parts = [VERSION, listed, len(self.train), asdict(self.form), rows.hexdigest()]
+        return sha256(canonical_json(parts))[:16]
+
+    def folder(self, cache: Path) -> Path:
+        """Where the prepared images lie."""
+        return cache / f"images-{self.key}"
+
+
+def prepared(task: Task, cache: Path) -> Index | None:
+    """The index of a task's images, or None where they are not prepared yet, or altered since."""
+    folder = task.folder(cache)
+    try:
+        value = json.loads((folder / "index.json").read_bytes())
+        index = Index(**value | {"bad": tuple(map(tuple, value["bad"]))})
+        whole = all(file_sha256(folder / name) == sha for name, sha in index.checksums.items())
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return index if whole and index.key == task.key else None
+
+
+def prepare(task: Task, cache: Path, jobs: int | None = None) -> Index:
+    """Decode and resize every picture, in parallel, or find that it is done.
+
+    An interrupted preparation goes on where it stopped; a second process waits for the first.
+
+    Args:
+        task: what.
+        cache: folder for the result.
+        jobs: worker processes; one for each core where it is None.
+
+    Raises:
+        BenchError: more than 1 % of the pictures are bad, a split has fewer than two images, or
+            the cache cannot be written.
+    """
+    folder = task.folder(cache)
+    with lock(folder.with_suffix(".lock")):
+        index = prepared(task, cache)
+        return index if index is not None else _prepare(task, folder, jobs or core_count())
+
+
+def _prepare(task: Task, folder: Path, jobs: int) -> Index:
+    files = [*task.train, *task.test]
+    partial, journal = folder / "images.npy.partial", folder / "journal.jsonl"
+    done = _journal(journal) if partial.is_file() else {}
+    if not done:
+        journal.unlink(missing_ok=True)
+        _allocate(partial, (len(files), task.form.size, task.form.size, task.form.channels))
+    starts = [start for start in range(0, len(files), _CHUNK) if start not in done]
+    left = sum(len(files[start : start + _CHUNK]) for start in starts)
+    print(f"preparing {left:,} pictures of {task.source.path}", file=sys.stderr, flush=True)
+    pool = joblib.Parallel(n_jobs=jobs, batch_size=1, return_as="generator_unordered")
+    work = (
+        joblib.delayed(_render_chunk)(
+            task.source, files[start : start + _CHUNK], task.form, partial, start
+        )
+        for start in starts
+    )
+    try:
+        with tqdm(total=left, unit=" pictures", disable=not sys.stderr.isatty()) as bar:
+            for chunk in pool(work):
+                append_line(journal, json.dumps(chunk))
+                done[chunk["start"]] = chunk
+                bar.update(len(chunk["digests"]))
+    finally:
+        if jobs > 1:
+            get_reusable_executor(reuse=True).shutdown(wait=True, kill_workers=True)
+    return _finish(task, folder, [done[start] for start in sorted(done)])
+
+
+def _allocate(path: Path, shape: tuple[int, ...]) -> None:
+    """Make the file that workers write into."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.lib.format.open_memmap(path, "w+", np.uint8, shape).flush()
+    except OSError as error:
+        raise BenchError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def _journal(path: Path) -> dict[int, Any]:
+    """Chunks that an interrupted preparation finished; a half-written line is none."""
+    chunks = {}
+    try:
+        for line in path.read_text().splitlines():
+            chunk = json.loads(line)
+            chunks[chunk["start"]] = chunk
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    return chunks
+
+
+def _render_chunk(
+    source: Source,
+    files: list[File],
+    form: Form,
+    path: Path,
+    start: int,
+) -> dict[str, Any]:
+    """Write the images of some files to their places. Runs in a worker process."""
+    images = np.lib.format.open_memmap(path, "r+")
+    digests, bad, converted = [], [], 0
+    for row, (file, content) in enumerate(zip(files, source.read(files), strict=True), start):
+        try:
+            if isinstance(content, BadPictureError):
+                raise content
+            images[row], changed = render(content, form)
+            digests.append(hashlib.sha256(content).hexdigest())
+            converted += changed
+        except BadPictureError as error:
+            digests.append("")
+            bad.append([file.name, " ".join(str(error).split())])
+    # The journal may not know of what is not on the disk yet.
+    images.flush()
+    return {"start": start, "digests": digests, "bad": bad, "converted": converted}
+
+
+def _finish(task: Task, folder: Path, chunks: Sequence[dict[str, Any]]) -> Index:
+    files = [*task.train, *task.test]
+    digests = [digest for chunk in chunks for digest in chunk["digests"]]
+    bad = tuple((name, reason) for chunk in chunks for name, reason in chunk["bad"])
+    if len(bad) > MAX_BAD_SHARE * len(files):
+        _give_up(folder)
+        raise BenchError(
+            f"{task.source.path}: {len(bad):,} of {len(files):,} pictures cannot be used, more "
+            f"than {MAX_BAD_SHARE:.0%}; the first is {bad[0][0]}: {bad[0][1]}"
+        )
+    good = np.array([bool(digest) for digest in digests])
+    train = int(good[: len(task.train)].sum())
+    test = int(good.sum()) - train
+    if min(train, test) < 2:
+        raise BenchError(
+            f"{task.source.path}: {train} training and {test} test pictures are too few"
+        )
+    partial, images = folder / "images.npy.partial", folder / "images.npy"
+    if good.all():
+        sync(partial)
+        partial.replace(images)
+    else:
+        _copy_rows(partial, images, good)
+    checksums = {images.name: file_sha256(images)}
+    if task.labels:
+        rows = [task.labels[file.name] for file, keep in zip(files, good, strict=True) if keep]
+        with atomic(folder / "labels.npy") as file:
+            np.save(file, np.stack(rows))
+        checksums["labels.npy"] = file_sha256(folder / "labels.npy")
+    digest = sha256("".join(digest for digest in digests if digest))
+    converted = sum(chunk["converted"] for chunk in chunks)
+    index = Index(task.key, train, test, digest, bad, converted, checksums)
+    write_bytes(folder / "index.json", f"{json.dumps(asdict(index), indent=1)}\n".encode())
+    _give_up(folder)
+    return index
+
+
+def _copy_rows(source: Path, target: Path, chosen: np.ndarray) -> None:
+    images = np.load(source, mmap_mode="r")
+    with atomic(target) as file:
+        header = {"descr": "|u1", "fortran_order": False}
+        shape = (int(chosen.sum()), *images.shape[1:])
+        np.lib.format.write_array_header_1_0(file, header | {"shape": shape})
+        for start in range(0, len(images), _CHUNK):
+            part = slice(start, start + _CHUNK)
+            file.write(images[part][chosen[part]].tobytes())
+
+
+def _give_up(folder: Path) -> None:
+    """Remove what only an unfinished preparation needs."""
+    for name in ("images.npy.partial", "journal.jsonl"):
+        (folder / name).unlink(missing_ok=True)
+
+
+def load(dataset: Dataset, data_dir: Path) -> LoadedData:
+    """Map the prepared images into memory, see :meth:`bench.data.Dataset.load`.
+
+    Batches are read from the disk when they are asked for; the system keeps them in memory as far
+    as there is room.
+    """
+    import torch
+
+    from bench.data.images import LoadedData, Split
+
+    if not dataset.folder:
+        raise BenchError(f"no pictures of {dataset.name} are at hand here; give --data-dir")
+    folder = Path(dataset.folder)
+    try:
+        # Copy on write: PyTorch takes no array that is read-only.
+        images = np.load(folder / "images.npy", mmap_mode="c")
+        labels = np.load(folder / "labels.npy") if dataset.classes else np.empty((len(images), 0))
+    except (OSError, ValueError) as error:
+        raise BenchError(f"{folder}: cannot be read ({error}); delete the folder") from error
+    if len(images) != dataset.train + dataset.test or len(labels) != len(images):
+        raise BenchError(f"{folder}: not the images that were prepared; delete the folder")
+    pixels = torch.from_numpy(images).permute(0, 3, 1, 2)
+    targets = torch.from_numpy(labels.astype(np.int64))
+    return LoadedData(
+        Split(pixels[: dataset.train], targets[: dataset.train]),
+        Split(pixels[dataset.train :], targets[dataset.train :]),
+        f"prepared in {folder}",
+    )

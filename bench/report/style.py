@@ -1,0 +1,52 @@
+"""How every figure looks: one colour, marker and line for each method."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+# Okabe and Ito's palette, which the colour-blind tell apart; in grey its colours differ in
+# lightness, and markers and lines differ too.
+_ORANGE, _SKY, _GREEN, _BLUE, _RED, _PINK = (
+    *("#E69F00", "#56B4E9", "#009E73", "#0072B2", "#D55E00", "#CC79A7"),
+)
+
+RC = {
+    "font.family": "DejaVu Sans",
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#dddddd",
+    "grid.linewidth": 0.6,
+    "lines.linewidth": 1.6,
+    "lines.markersize": 5,
+    "legend.frameon": False,
+    # Text stays text in PDFs.
+    "pdf.fonttype": 42,
+}
+
+
+@dataclass(frozen=True)
+class Style:
+    """A method's colour, marker and line."""
+
+    color: str
+    marker: str
+    line: str = "-"
+
+
+_STYLES = {
+    "irmae": Style(_BLUE, "o"),
+    "ae": Style(_ORANGE, "s"),
+    "vae": Style(_GREEN, "^"),
+    "wae-mmd": Style(_RED, "D"),
+    "rae": Style(_PINK, "v"),
+    "rae-l2": Style(_PINK, "<", "-."),
+    "rae-gp": Style(_PINK, ">", ":"),
+    "rae-sn": Style(_SKY, "P"),
+}
+
+
+def style(method: str) -> Style:
+    """The style of a method; one from outside the package is black."""
+    return _STYLES.get(method, Style("#000000", "X"))
