@@ -9,24 +9,31 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help install table3 table4 tables collect smoke test test-slow test-gpu check format clean
+.PHONY: help install table3 table4 table5 table6 figure1 tables collect smoke benchmarks test test-slow test-gpu check format clean
 
 help: ## list these targets
-	@grep -hE '^[a-z0-9 -]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
+	@grep -hE '^[a-z0-9 -]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 34
 
 install: $(VENV)/installed ## make .venv and install the package in it
 
-table3 table4: $(VENV)/installed ## train what is missing, and write tables/table3.* or tables/table4.*
+table3 table4 table5 table6: $(VENV)/installed ## train what is missing, and write that table
 	$(BIN)/python run_all.py --table $(subst table,,$@) $(ARGS)
+
+figure1: $(VENV)/installed ## train what is missing, and draw FID against latent dimension
+	$(BIN)/python run_all.py --figure 1 $(ARGS)
 
 tables: $(VENV)/installed ## the same for every table of the supplement that the suite has
 	$(BIN)/python run_all.py --table all $(ARGS)
 
-collect: $(VENV)/installed ## write the tables from cached runs, without training
-	$(BIN)/python run_all.py --collect $(ARGS)
+collect: $(VENV)/installed ## write the tables and figures from cached runs, without training
+	$(BIN)/python run_all.py --collect --table all --figure all $(ARGS)
 
-smoke: $(VENV)/installed ## a whole table on the embedded sample, in under a minute or so
-	$(BIN)/python run_all.py --table 4 --profile smoke --runs-dir .smoke/runs --tables-dir .smoke/tables $(ARGS)
+smoke: $(VENV)/installed ## whole tables and a figure of embedded digits and toy faces, in two minutes
+	$(BIN)/python run_all.py --table 4 --table 6 --figure 1 --profile smoke --runs-dir .smoke/runs \
+		--tables-dir .smoke/tables --figures-dir .smoke/figures $(ARGS)
+
+benchmarks: $(VENV)/installed ## preparing pictures, as a ratio to torchvision in a DataLoader
+	$(BIN)/python -m benchmarks.pictures $(ARGS)
 
 test: $(VENV)/installed-dev ## the tests (minutes; no GPU and no network needed)
 	$(BIN)/python -m pytest $(ARGS)

@@ -70,7 +70,7 @@ PROFILES = {
             sampler_codes=4_096,
             stand_ins={"celeba": "toyfaces"},
             # The printed network takes ten seconds a step of one core.
-            networks={"celeba": {"width": 1 / 16, "epochs": 4}},
+            networks={"celeba": {"width": 1 / 32}},
         ),
         Profile(
             "smoke",
@@ -81,7 +81,7 @@ PROFILES = {
             fid_samples=512,
             sampler_codes=1_024,
             datasets={"mnist": "mnist-sample", "celeba": "toyfaces"},
-            networks={"celeba": {"width": 1 / 32, "epochs": 2}},
+            networks={"celeba": {"width": 1 / 64}},
         ),
     )
 }

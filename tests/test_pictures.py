@@ -180,6 +180,26 @@ def test_bad_pictures_are_named_and_left_out(tmp_path: Path) -> None:
         _locate(folder, tmp_path / "worse")
 
 
+def test_a_zip_with_a_broken_member_lacks_that_member(tmp_path: Path) -> None:
+    for index in range(150):
+        _photograph(tmp_path / "pictures" / f"{index:03d}.png", index, (89, 109))
+    train, test = celeba.split_by_hash(Source(tmp_path / "pictures").files())
+    path = tmp_path / "img_align_celeba.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for file in (*train, *test):
+            archive.write(tmp_path / "pictures" / file.name, file.name)
+        start = archive.getinfo(train[5].name).header_offset
+    content = bytearray(path.read_bytes())
+    content[start + 500] ^= 1
+    path.write_bytes(bytes(content))
+    found = _locate(tmp_path, tmp_path / "cache")
+    assert (found.train, found.test) == (len(train) - 1, len(test))
+    assert f"1 bad pictures left out ({train[5].name})" in found.description
+    path.write_bytes(bytes(content[: len(content) // 2]))
+    with pytest.raises(BenchError, match="cannot be read"):
+        _locate(tmp_path, tmp_path / "cache")
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

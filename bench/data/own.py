@@ -50,7 +50,8 @@ def declare(argument: str, cache: Path, *, make: bool) -> Dataset:
 
 def _name(path: Path, kind: str) -> str:
     """A name for the data that is not a declared data set's."""
-    name = re.sub(r"[^a-z0-9]+", "-", path.stem.lower()).strip("-") or kind
+    stem = path.stem if path.is_file() else path.name
+    name = re.sub(r"[^a-z0-9]+", "-", stem.lower()).strip("-") or kind
     declared = DATASETS.get(name)
     return f"{name}-{kind}" if declared and not declared.own else name
 

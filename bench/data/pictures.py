@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import os
 import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +24,8 @@ CELEBA_SIZE, CELEBA_CROP = (178, 218), 148
 
 _EIGHT_BITS = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr", "HSV", "LAB")
 
+_UNREADABLE = (OSError, EOFError, zipfile.BadZipFile, zlib.error)
+
 
 class BadPictureError(ValueError):
     """A picture that cannot be used; the message says why, without its name."""
@@ -38,7 +42,7 @@ class File:
 
 @dataclass(frozen=True)
 class Source:
-    """Where pictures are: a folder, whose subfolders count too, or an uncompressed view of a zip.
+    """Where pictures are: a folder, whose subfolders count too, or a zip.
 
     Attributes:
         path: the folder or the zip file.
@@ -55,7 +59,7 @@ class Source:
         try:
             found = self._zipped() if self.path.is_file() else self._in_folder()
             return sorted(found, key=lambda file: file.name)
-        except (OSError, zipfile.BadZipFile) as error:
+        except _UNREADABLE as error:
             raise BenchError(f"{self.path}: cannot be read ({error})") from error
 
     def _zipped(self) -> Iterator[File]:
@@ -66,35 +70,38 @@ class Source:
 
     def _in_folder(self) -> Iterator[File]:
         root = os.path.realpath(self.path)
-        for folder, _, names in os.walk(root):
-            for entry in os.scandir(folder) if any(map(is_picture, names)) else ():
-                if not is_picture(entry.name) or not entry.is_file():
-                    continue
-                if entry.is_symlink() and not os.path.realpath(entry.path).startswith(root + "/"):
-                    continue
-                status = entry.stat()
-                name = os.path.relpath(entry.path, root).replace(os.sep, "/")
-                yield File(name, status.st_size, status.st_mtime_ns)
+        folders = [root]
+        while folders:
+            for entry in os.scandir(folders.pop()):
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(entry.path)
+                elif is_picture(entry.name) and entry.is_file():
+                    if entry.is_symlink() and not Path(entry.path).resolve().is_relative_to(root):
+                        continue
+                    status = entry.stat()
+                    name = entry.path[len(root) + 1 :].replace(os.sep, "/")
+                    yield File(name, status.st_size, status.st_mtime_ns)
 
     def read(self, files: list[File]) -> Iterator[bytes | BadPictureError]:
         """Contents of files, in their order; what cannot be read says why instead."""
-        archive = zipfile.ZipFile(self.path) if self.path.is_file() else None
-        try:
-            for file in files:
-                if file.size > MAX_BYTES:
-                    yield BadPictureError(f"larger than {MAX_BYTES // 2**20} MiB")
-                    continue
-                try:
-                    yield (
-                        archive.read(file.name)
-                        if archive
-                        else ((self.path / file.name).read_bytes())
-                    )
-                except (OSError, zipfile.BadZipFile, EOFError, ValueError) as error:
-                    yield BadPictureError(f"cannot be read ({error})")
-        finally:
-            if archive:
-                archive.close()
+        archive = None
+        if self.path.is_file():
+            archive = _archive(self.path, self.path.stat().st_mtime_ns)
+        for file in files:
+            if file.size > MAX_BYTES:
+                yield BadPictureError(f"larger than {MAX_BYTES // 2**20} MiB")
+                continue
+            try:
+                path = self.path / file.name
+                yield archive.read(file.name) if archive else path.read_bytes()
+            except (*_UNREADABLE, ValueError, RuntimeError) as error:
+                yield BadPictureError(f"cannot be read ({error})")
+
+
+# Reading the list of 200,000 members takes seconds, and a worker reads a zip chunk by chunk.
+@functools.lru_cache(maxsize=1)
+def _archive(path: Path, stamp: int) -> zipfile.ZipFile:
+    return zipfile.ZipFile(path)
 
 
 def is_picture(name: str) -> bool:

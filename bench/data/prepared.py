@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import joblib
 import numpy as np
 from joblib.externals.loky import get_reusable_executor
+from joblib.externals.loky.process_executor import TerminatedWorkerError
 from tqdm import tqdm
 
 from bench.data.pictures import BadPictureError, File, Form, Source, render
@@ -150,6 +152,11 @@ def _prepare(task: Task, folder: Path, jobs: int) -> Index:
                 append_line(journal, json.dumps(chunk))
                 done[chunk["start"]] = chunk
                 bar.update(len(chunk["digests"]))
+    except TerminatedWorkerError as error:
+        raise BenchError(
+            f"a process was killed while it prepared pictures of {task.source.path}, most likely "
+            "for want of memory; the same command goes on where it stopped"
+        ) from error
     finally:
         if jobs > 1:
             get_reusable_executor(reuse=True).shutdown(wait=True, kill_workers=True)
@@ -161,6 +168,10 @@ def _allocate(path: Path, shape: tuple[int, ...]) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         np.lib.format.open_memmap(path, "w+", np.uint8, shape).flush()
+        # Reserved now: on a disk that fills up later, writing to a mapped page kills a worker.
+        if hasattr(os, "posix_fallocate"):
+            with path.open("r+b") as file:
+                os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
     except OSError as error:
         raise BenchError(f"cannot write {path}: {error.strerror or error}") from error
 
@@ -235,6 +246,9 @@ def _finish(task: Task, folder: Path, chunks: Sequence[dict[str, Any]]) -> Index
     converted = sum(chunk["converted"] for chunk in chunks)
     index = Index(task.key, train, test, digest, bad, converted, checksums)
     write_bytes(folder / "index.json", f"{json.dumps(asdict(index), indent=1)}\n".encode())
+    if bad:
+        left_out = f"{len(bad)} bad pictures were left out, see {folder / 'index.json'}"
+        print(left_out, file=sys.stderr, flush=True)
     _give_up(folder)
     return index
 
@@ -267,7 +281,10 @@ def load(dataset: Dataset, data_dir: Path) -> LoadedData:
     from bench.data.images import LoadedData, Split
 
     if not dataset.folder:
-        raise BenchError(f"no pictures of {dataset.name} are at hand here; give --data-dir")
+        raise BenchError(
+            f"the pictures of {dataset.name}, which finished runs tell of, are not at hand; give "
+            "--data-dir for CelebA, --dataset images:FOLDER for your own"
+        )
     folder = Path(dataset.folder)
     try:
         # Copy on write: PyTorch takes no array that is read-only.

@@ -97,7 +97,7 @@ def _measured(axes: Axes, data: pd.DataFrame, row: str, method: str) -> None:
         linestyle=look.line,
         label=f"{row}, measured",
     )
-    # One seed has no interval; seaming it with the others' would invent one.
+    # Points of one seed have no interval; the shade is interrupted there.
     axes.fill_between(known.x, known.low, known.high, color=look.color, alpha=0.2, linewidth=0)
 
 

@@ -7,12 +7,13 @@ import pandas as pd
 from bench.report.frame import Content
 from bench.report.layout import MISSING, Text, notes, rows, title
 
-_HEAD = r"""% Compiles by itself; \input takes it into a document with booktabs (xcolor for grey).
+_HEAD = r"""% Compiles by itself; \input takes it into a document with booktabs (xcolor for grey,
+% graphicx to shrink what is wider than the text).
 % LaTeX sets \@nodocument to \relax at \begin{document}, which tells the two apart.
 \expandafter\ifx\csname @nodocument\endcsname\relax
   \def\irmaeend{}%
 \else
-  \documentclass{article}\usepackage{booktabs,xcolor}
+  \documentclass{article}\usepackage{booktabs,graphicx,xcolor}
   \usepackage[margin=2cm]{geometry}\pagestyle{empty}
   \def\irmaeend{\end{document}}
   \begin{document}
@@ -62,12 +63,14 @@ def latex(content: Content, data: pd.DataFrame) -> str:
         r"\begin{table}[htbp]",
         r"\centering\small\setlength{\tabcolsep}{4pt}",
         rf"\caption{{{escape_latex(title(content))}}}",
-        rf"\begin{{tabular}}{{ll{'r' * len(table.columns)}}}",
+        rf"\setbox0=\hbox{{\begin{{tabular}}{{ll{'r' * len(table.columns)}}}",
         r"\toprule",
         " & ".join(escape_latex(text) for text in header) + r" \\",
         *body,
         r"\bottomrule",
-        r"\end{tabular}",
+        r"\end{tabular}}%",
+        r"\leavevmode\ifdim\wd0>\linewidth\ifx\resizebox\undefined\box0\else",
+        r"  \resizebox{\linewidth}{!}{\box0}\fi\else\box0\fi",
         r"\par\smallskip\begin{minipage}{0.9\linewidth}\footnotesize\raggedright",
         *(escape_latex(note) + r"\par" for note in notes(content, data)),
         r"\end{minipage}",

@@ -155,9 +155,10 @@ def _extractor_note(content: Content, extractor: Mapping[str, str | int]) -> str
         kind = {"classifier": "a classifier of", "simclr": "a network trained by contrast on"}
         note = (
             f"FID extractor: not Inception but {kind[str(extractor['name'])]} {name} ({weights}), "
-            "whose distances are on another scale: only their order can be held against the "
-            "paper's."
+            "whose distances are on another scale"
         )
+        paper = ": only their order can be held against the paper's."
+        note += paper if content.table.published else "."
     if content.foreign:
         names = ", ".join(record.run_id for record in content.foreign)
         note += f" Left out of the FID, since measured with other weights: {names}."

@@ -1,0 +1,80 @@
+"""Rounds of two ways of doing a thing, taken in turns, and their ratio."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from bench.files import write_bytes
+from bench.provenance import provenance
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Rates of a baseline and of the suite, a pair for each round.
+
+    Attributes:
+        name: what was done.
+        unit: of the rates.
+        baseline: rates of the baseline, by round.
+        suite: rates of the suite, by round.
+    """
+
+    name: str
+    unit: str
+    baseline: list[float]
+    suite: list[float]
+
+    @property
+    def ratios(self) -> list[float]:
+        """How many times the baseline's rate the suite's was, by round."""
+        return [ours / theirs for ours, theirs in zip(self.suite, self.baseline, strict=True)]
+
+    def line(self) -> str:
+        """The medians, and the spread of the ratio over rounds."""
+        return (
+            f"{self.name}: {statistics.median(self.suite):,.0f} {self.unit}, baseline "
+            f"{statistics.median(self.baseline):,.0f}: {statistics.median(self.ratios):.2f} times "
+            f"({min(self.ratios):.2f} to {max(self.ratios):.2f} in {len(self.ratios)} rounds)"
+        )
+
+
+def compare(
+    name: str,
+    unit: str,
+    *,
+    work: int,
+    baseline: Callable[[], None],
+    suite: Callable[[], None],
+    rounds: int,
+) -> Comparison:
+    """Do both by turns, so that a slow moment of the machine hits both.
+
+    Args:
+        name: what is done.
+        unit: of the rates, ``work`` units a second.
+        work: units that one call does.
+        baseline: does it as a user would.
+        suite: does it as the suite does.
+        rounds: how often; an odd number has a middle.
+    """
+    rates: dict[str, list[float]] = {"baseline": [], "suite": []}
+    for _ in range(rounds):
+        for side, call in (("baseline", baseline), ("suite", suite)):
+            start = time.perf_counter()
+            call()
+            rates[side].append(work / (time.perf_counter() - start))
+    return Comparison(name, unit, rates["baseline"], rates["suite"])
+
+
+def write_json(path: Path, comparisons: list[Comparison], threads: int) -> None:
+    """Write what was measured, and on what."""
+    content = {
+        "provenance": provenance("cpu", threads),
+        "comparisons": [asdict(c) | {"ratios": c.ratios} for c in comparisons],
+    }
+    write_bytes(path, f"{json.dumps(content, indent=1)}\n".encode())
