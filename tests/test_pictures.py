@@ -11,14 +11,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 from torchvision import datasets, transforms
 
 from bench.cli import main
 from bench.data import Dataset, celeba, dataset, prepared, register_dataset
+from bench.data.decoding import render
 from bench.data.images import LoadedData
 from bench.data.own import declare
-from bench.data.pictures import BadPictureError, Form, Source, render
+from bench.data.pictures import BadPictureError, Form, Source
 from bench.data.toyfaces import generate
 from bench.errors import BenchError
 from bench.evaluation import trained
@@ -108,9 +109,15 @@ def test_crop_is_in_proportion(tmp_path: Path, size: tuple[int, int]) -> None:
     reference = transforms.Compose(
         [transforms.CenterCrop(side), transforms.Resize(64), transforms.PILToTensor()]
     )(Image.open(path))
-    image, converted = render(path.read_bytes(), celeba.FORM)
+    ((image, converted),) = _rendered(path.read_bytes(), form=celeba.FORM)
     assert not converted
     assert np.abs(image.transpose(2, 0, 1).astype(int) - reference.numpy().astype(int)).max() <= 1
+
+
+def _rendered(*contents: bytes, form: Form) -> list[tuple[np.ndarray, bool]]:
+    results = list(render(contents, form))
+    assert not any(isinstance(result, BadPictureError) for result in results)
+    return results  # type: ignore[return-value]
 
 
 def _zip(data_dir: Path) -> None:
@@ -209,18 +216,59 @@ def test_a_zip_with_a_broken_member_lacks_that_member(tmp_path: Path) -> None:
     ],
 )
 def test_what_is_no_picture_says_so(content: bytes, message: str) -> None:
-    with pytest.raises(BadPictureError, match=message):
-        render(content, Form(32, 3, "square"))
+    (result,) = render([content], Form(32, 3, "square"))
+    assert isinstance(result, BadPictureError)
+    assert message in str(result)
 
 
 def test_pictures_of_more_than_eight_bits_or_another_shape_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "deep.png"
     Image.fromarray(np.full((40, 40), 40_000, np.uint16)).save(path)
-    with pytest.raises(BadPictureError, match="not of eight bits"):
-        render(path.read_bytes(), Form(32, 1, "square"))
+    (result,) = render([path.read_bytes()], Form(32, 1, "square"))
+    assert "not of eight bits" in str(result)
     _photograph(path, 0, (64, 64))
-    with pytest.raises(BadPictureError, match="64x64 is not of CelebA's shape"):
-        render(path.read_bytes(), celeba.FORM)
+    (result,) = render([path.read_bytes()], celeba.FORM)
+    assert "64x64 is not of CelebA's shape" in str(result)
+
+
+def test_pictures_of_all_sizes_come_back_in_order(tmp_path: Path) -> None:
+    """Squares of one size are resized together; none is mixed up, whoever is broken between."""
+    contents: list[bytes | BadPictureError] = []
+    expected = []
+    reference = transforms.Compose([transforms.Resize(32), transforms.PILToTensor()])
+    for index in range(24):
+        path = tmp_path / f"{index}.{'jpg' if index % 3 else 'png'}"
+        side = (40, 40, 40, 57, 90)[index % 5]
+        mode = ("CMYK" if index % 3 else "P") if index % 2 else "RGB"
+        _photograph(path, index, (side, side), mode)
+        contents.append(path.read_bytes())
+        expected.append(reference(Image.open(path).convert("RGB")).permute(1, 2, 0).numpy())
+    truncated = contents[7]
+    assert isinstance(truncated, bytes)
+    contents[7], contents[11] = truncated[: len(truncated) // 2], BadPictureError("unreadable")
+    results = list(render(contents, Form(32, 3, "square")))
+    for index, (result, image) in enumerate(zip(results, expected, strict=True)):
+        if index in (7, 11):
+            assert isinstance(result, BadPictureError)
+            continue
+        assert isinstance(result, tuple)
+        # PIL and PyTorch round their filters' weights differently.
+        assert np.abs(result[0].astype(int) - image.astype(int)).max() <= 2
+        assert result[1] == (index % 2 == 1)
+
+
+def test_pictures_are_turned_upright(tmp_path: Path) -> None:
+    """A camera's note of its orientation is heeded, in JPEG and in other files."""
+    picture = Image.fromarray(np.arange(40 * 40 * 3, dtype=np.uint8).reshape(40, 40, 3) // 2)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for ending in ("jpg", "png"):
+        path = tmp_path / f"turned.{ending}"
+        picture.save(path, exif=exif)
+        with Image.open(path) as image:
+            upright = ImageOps.exif_transpose(image).convert("RGB").resize((32, 32), 2)
+        ((result, _),) = _rendered(path.read_bytes(), form=Form(32, 3, "square"))
+        assert np.abs(result.astype(int) - np.asarray(upright).astype(int)).max() <= 2
 
 
 def test_links_out_of_the_folder_are_not_followed(tmp_path: Path) -> None:
@@ -278,8 +326,13 @@ def test_an_interrupted_preparation_goes_on(
     # A line that was cut short when the machine stopped.
     journal = next((tmp_path / "cache").glob("images-*/journal.jsonl"))
     journal.write_text(journal.read_text() + '{"start": 30, "dig')
+    # And images that the journal knows of, but that never reached the disk.
+    partial = journal.parent / "images.npy.partial"
+    images = np.load(partial, mmap_mode="r+")
+    images[15] = 0
+    images.flush()
     assert _load(_locate(original, tmp_path / "cache")).checksum == whole.checksum
-    assert rendered == [0, 10, 20, 30, 40, 50]
+    assert rendered == [0, 10, 20, 10, 30, 40, 50]
     assert not list((tmp_path / "cache").glob("images-*/*.partial"))
 
 
@@ -425,7 +478,7 @@ def test_own_pictures_take_the_nearest_preset(
     for image, file in zip(loaded.test.images, files, strict=True):
         picture = Image.open(tmp_path / "My Cats" / file.name)
         expected = reference(picture.convert("L" if shape[0] == 1 else "RGB"))
-        assert (image.int() - expected.int()).abs().max() <= 1
+        assert (image.int() - expected.int()).abs().max() <= 2
 
 
 def test_own_pictures_fill_tables_of_their_own(

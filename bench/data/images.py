@@ -6,8 +6,7 @@ import hashlib
 from dataclasses import dataclass
 
 import torch
-from torchvision.transforms.v2 import InterpolationMode
-from torchvision.transforms.v2 import functional as transforms
+from torch.nn import functional as F
 
 from bench.spec import sha256
 
@@ -63,11 +62,10 @@ class LoadedData:
 def resize(images: torch.Tensor, size: int) -> torch.Tensor:
     """Resize uint8 images (n, channels, h, w) to (n, channels, size, size).
 
-    Bilinear and antialiased, the filter of PIL's ``Image.resize``.
+    Bilinear and antialiased, the filter of PIL's ``Image.resize``. Fastest where channels
+    are last in memory.
     """
-    return transforms.resize(
-        images, [size, size], interpolation=InterpolationMode.BILINEAR, antialias=True
-    )
+    return F.interpolate(images, (size, size), mode="bilinear", antialias=True)
 
 
 def to_float(images: torch.Tensor) -> torch.Tensor:

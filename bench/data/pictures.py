@@ -1,9 +1,8 @@
-"""Picture files as they lie on the disk, in a folder or a zip, and how one becomes an array."""
+"""Picture files as they lie on the disk, in a folder or a zip, and what becomes of them."""
 
 from __future__ import annotations
 
 import functools
-import io
 import os
 import zipfile
 import zlib
@@ -11,18 +10,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
-
 from bench.errors import BenchError
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".pgm", ".tif", ".tiff", ".gif")
 # No photograph is larger; what claims to be is not read.
 MAX_BYTES = 64 * 2**20
-# Of CelebA's aligned images: width, height, and the side of the square cut from their middle.
-CELEBA_SIZE, CELEBA_CROP = (178, 218), 148
-
-_EIGHT_BITS = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr", "HSV", "LAB")
 
 _UNREADABLE = (OSError, EOFError, zipfile.BadZipFile, zlib.error)
 
@@ -127,49 +119,13 @@ class Form:
     crop: str
 
     @property
+    def mode(self) -> str:
+        """PIL's name of the channels."""
+        return "L" if self.channels == 1 else "RGB"
+
+    @property
     def description(self) -> str:
         """How the pictures were prepared, part of their identity."""
         colour = "grey" if self.channels == 1 else "RGB"
         square = "the central 148 of 178x218" if self.crop == "celeba" else "the central square"
         return f"{square} to {self.size}x{self.size} {colour}, bilinear, antialiased"
-
-
-def render(content: bytes, form: Form) -> tuple[np.ndarray, bool]:
-    """Decode, cut and resize a picture.
-
-    Returns:
-        uint8 (size, size, channels), and whether its colours had to be converted.
-
-    Raises:
-        BadPictureError: not a picture, truncated, of more than eight bits, or of another shape.
-    """
-    try:
-        image: Image.Image = Image.open(io.BytesIO(content))
-        if form.crop == "square":
-            image = ImageOps.exif_transpose(image)
-        image.load()
-    except UnidentifiedImageError as error:
-        raise BadPictureError("not a picture") from error
-    except Exception as error:  # decoders raise whatever a broken file leads them to
-        raise BadPictureError(f"broken ({error})") from error
-    if image.mode not in _EIGHT_BITS:
-        raise BadPictureError(f"pixels of mode {image.mode}, not of eight bits")
-    wanted = "L" if form.channels == 1 else "RGB"
-    converted = image.mode != wanted
-    # Resizing a palette would mix its indices.
-    image = image.convert(wanted) if converted else image
-    image = image.crop(_box(image.size, form.crop))
-    image = image.resize((form.size, form.size), Image.Resampling.BILINEAR)
-    return np.asarray(image).reshape(form.size, form.size, form.channels), converted
-
-
-def _box(size: tuple[int, int], crop: str) -> tuple[int, int, int, int]:
-    width, height = size
-    side = min(width, height)
-    if crop == "celeba":
-        if abs(width * CELEBA_SIZE[1] - height * CELEBA_SIZE[0]) > max(CELEBA_SIZE):
-            raise BadPictureError(f"{width}x{height} is not of CelebA's shape, 178:218")
-        side = round(width * CELEBA_CROP / CELEBA_SIZE[0])
-    # Rounded as torchvision's CenterCrop does.
-    left, top = round((width - side) / 2), round((height - side) / 2)
-    return left, top, left + side, top + side

@@ -23,9 +23,9 @@ from joblib.externals.loky import get_reusable_executor
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 from tqdm import tqdm
 
-from bench.data.pictures import BadPictureError, File, Form, Source, render
+from bench.data.pictures import BadPictureError, File, Form, Source
 from bench.errors import BenchError
-from bench.files import append_line, atomic, file_sha256, lock, sync, write_bytes
+from bench.files import append_line, atomic, file_sha256, lock, write_bytes
 from bench.hardware import core_count
 from bench.spec import canonical_json, sha256
 
@@ -126,20 +126,22 @@ def prepare(task: Task, cache: Path, jobs: int | None = None) -> Index:
     folder = task.folder(cache)
     with lock(folder.with_suffix(".lock")):
         index = prepared(task, cache)
-        return index if index is not None else _prepare(task, folder, jobs or core_count())
+        if index is not None:
+            return index
+        return _prepare(task, folder, jobs or core_count())
 
 
 def _prepare(task: Task, folder: Path, jobs: int) -> Index:
     files = [*task.train, *task.test]
     partial, journal = folder / "images.npy.partial", folder / "journal.jsonl"
-    done = _journal(journal) if partial.is_file() else {}
+    done = _journal(journal, partial)
     if not done:
-        journal.unlink(missing_ok=True)
         _allocate(partial, (len(files), task.form.size, task.form.size, task.form.channels))
+    # Without the line that a stopped preparation left half-written.
+    write_bytes(journal, "".join(f"{json.dumps(chunk)}\n" for chunk in done.values()).encode())
     starts = [start for start in range(0, len(files), _CHUNK) if start not in done]
     left = sum(len(files[start : start + _CHUNK]) for start in starts)
     print(f"preparing {left:,} pictures of {task.source.path}", file=sys.stderr, flush=True)
-    pool = joblib.Parallel(n_jobs=jobs, batch_size=1, return_as="generator_unordered")
     work = (
         joblib.delayed(_render_chunk)(
             task.source, files[start : start + _CHUNK], task.form, partial, start
@@ -147,7 +149,11 @@ def _prepare(task: Task, folder: Path, jobs: int) -> Index:
         for start in starts
     )
     try:
-        with tqdm(total=left, unit=" pictures", disable=not sys.stderr.isatty()) as bar:
+        with (
+            joblib.parallel_config("loky", inner_max_num_threads=1),
+            tqdm(total=left, unit=" pictures", disable=not sys.stderr.isatty()) as bar,
+        ):
+            pool = joblib.Parallel(jobs, batch_size=1, return_as="generator_unordered")
             for chunk in pool(work):
                 append_line(journal, json.dumps(chunk))
                 done[chunk["start"]] = chunk
@@ -168,7 +174,7 @@ def _allocate(path: Path, shape: tuple[int, ...]) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         np.lib.format.open_memmap(path, "w+", np.uint8, shape).flush()
-        # Reserved now: on a disk that fills up later, writing to a mapped page kills a worker.
+        # Reserved now: on a disk that fills up later, writing to a mapped page kills the process.
         if hasattr(os, "posix_fallocate"):
             with path.open("r+b") as file:
                 os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
@@ -176,13 +182,18 @@ def _allocate(path: Path, shape: tuple[int, ...]) -> None:
         raise BenchError(f"cannot write {path}: {error.strerror or error}") from error
 
 
-def _journal(path: Path) -> dict[int, Any]:
-    """Chunks that an interrupted preparation finished; a half-written line is none."""
+def _journal(path: Path, partial: Path) -> dict[int, Any]:
+    """Chunks that an interrupted preparation finished, and whose images are in place.
+
+    A half-written line is none, and neither is one whose images never reached the disk.
+    """
     chunks = {}
     try:
+        images = np.load(partial, mmap_mode="r")
         for line in path.read_text().splitlines():
             chunk = json.loads(line)
-            chunks[chunk["start"]] = chunk
+            if _pixels(images, chunk["start"], len(chunk["digests"])) == chunk["pixels"]:
+                chunks[chunk["start"]] = chunk
     except (OSError, ValueError, KeyError, TypeError):
         pass
     return chunks
@@ -196,21 +207,28 @@ def _render_chunk(
     start: int,
 ) -> dict[str, Any]:
     """Write the images of some files to their places. Runs in a worker process."""
+    # A look at what is prepared does without PyTorch.
+    from bench.data.decoding import render
+
     images = np.lib.format.open_memmap(path, "r+")
+    contents = list(source.read(files))
     digests, bad, converted = [], [], 0
-    for row, (file, content) in enumerate(zip(files, source.read(files), strict=True), start):
-        try:
-            if isinstance(content, BadPictureError):
-                raise content
-            images[row], changed = render(content, form)
+    rendered = zip(files, contents, render(contents, form), strict=True)
+    for row, (file, content, result) in enumerate(rendered, start):
+        if isinstance(content, BadPictureError) or isinstance(result, BadPictureError):
+            digests.append("")
+            bad.append([file.name, " ".join(str(result).split())])
+        else:
+            images[row], changed = result
             digests.append(hashlib.sha256(content).hexdigest())
             converted += changed
-        except BadPictureError as error:
-            digests.append("")
-            bad.append([file.name, " ".join(str(error).split())])
-    # The journal may not know of what is not on the disk yet.
-    images.flush()
-    return {"start": start, "digests": digests, "bad": bad, "converted": converted}
+    written = {"start": start, "digests": digests, "bad": bad, "converted": converted}
+    return written | {"pixels": _pixels(images, start, len(files))}
+
+
+def _pixels(images: np.ndarray, start: int, count: int) -> str:
+    """SHA-256 of some images, in hex."""
+    return hashlib.sha256(images[start : start + count].tobytes()).hexdigest()
 
 
 def _finish(task: Task, folder: Path, chunks: Sequence[dict[str, Any]]) -> Index:
@@ -232,7 +250,7 @@ def _finish(task: Task, folder: Path, chunks: Sequence[dict[str, Any]]) -> Index
         )
     partial, images = folder / "images.npy.partial", folder / "images.npy"
     if good.all():
-        sync(partial)
+        # Whether it is whole is told by its checksum, whenever it is looked at.
         partial.replace(images)
     else:
         _copy_rows(partial, images, good)
