@@ -19,7 +19,7 @@ from bench.errors import BenchError, UsageError, unknown
 from bench.experiments import FIGURES, PAPER_TABLES, TABLES, own_parameters
 from bench.plugins import load_plugins
 from bench.profiles import PROFILES
-from bench.resolve import Request
+from bench.resolve import MODES, Request
 from bench.spec import EXTRACTORS, HEADLINE_SAMPLER, PRECISIONS, SAMPLERS, parse_overrides
 
 PROGRAM = "irmae-bench"
@@ -58,6 +58,11 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help="a figure, repeatable: all, or one of "
         + ", ".join(name.removeprefix("figure") for name in FIGURES),
+    )
+    what.add_argument(
+        "--claims",
+        action="store_true",
+        help="print what becomes of the paper's claims, from the requested tables",
     )
     what.add_argument("--only", metavar="GLOB", help="only runs whose name matches")
     what.add_argument(
@@ -149,6 +154,12 @@ def _parser() -> argparse.ArgumentParser:
     mode = parser.add_argument_group("modes").add_mutually_exclusive_group()
     mode.add_argument("--plan", action="store_true", help="show what would run, and run nothing")
     mode.add_argument("--collect", action="store_true", help="tables from cached runs alone")
+    mode.add_argument(
+        "--export",
+        type=Path,
+        metavar="FILE",
+        help="write every cached run as one table, a row for each metric: .csv or .parquet",
+    )
     mode.add_argument("--force", action="store_true", help="run anew what is done already")
     mode.add_argument("--retry-failed", action="store_true", help="run anew what failed")
     return parser
@@ -205,8 +216,10 @@ def _request(arguments: argparse.Namespace) -> Request:
         dataset=arguments.dataset,
         paper_column=arguments.paper_column,
         download=arguments.download,
+        claims=arguments.claims,
+        export=arguments.export,
         mode=next(
-            (m for m in ("plan", "collect", "force", "retry_failed") if getattr(arguments, m)),
+            (m for m in MODES if getattr(arguments, m)),
             "run",
         ),
     )

@@ -38,6 +38,12 @@ def carry_out(request: Request) -> int:
     device = request.device
     if device == "auto":
         device = "cuda" if gpu_count() else "cpu"
+    if request.export is not None:
+        from bench.report.export import export
+
+        count = export(store.records(), request.export)
+        say(f"written: {request.export}, {count} runs")
+        return 0
     if request.mode == "collect":
         return _render(request, most_filled(request, store), store)
     resolved = resolve_for_run(request, store, device)
@@ -95,24 +101,29 @@ def _execute(
 
 def _render(request: Request, resolved: Resolved, store: Store) -> int:
     """Write the tables and figures; status 1 where something of them is missing."""
+    from bench.report.claims import claims_markdown, judge
     from bench.report.tables import write_table
 
     records = list(store.records())
     missing = len(request.tables) - len(resolved.tables)
     missing += len(request.figures) - len(resolved.figures)
     written: list[Path] = []
+    verdicts = []
     for table in resolved.tables:
         content = _content(request, resolved, table, records, store)
         text, paths = write_table(content, request.tables_dir)
         print(text)
         written += paths
         missing += len(content.missing)
+        verdicts += judge(content)
+    if request.claims:
+        print(claims_markdown(verdicts))
     for figure, table in resolved.figures:
         # Matplotlib takes a second to import.
         from bench.report.figures import write_figure
 
         content = _content(request, resolved, table, records, store)
-        written += write_figure(figure, content, request.figures_dir)
+        written += write_figure(figure, content, store, request.figures_dir)
         missing += len(content.missing)
     say(f"written: {', '.join(map(str, written))}")
     return 1 if missing else 0

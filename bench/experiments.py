@@ -6,11 +6,12 @@ Run settings are the supplement's Table 2 (learning rate 1e-4, batch 32, latent 
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from math import sqrt
 
 from bench.errors import UsageError, unknown
-from bench.spec import Cell, FigureSpec, RunSpec, TableSpec
+from bench.spec import Cell, ClaimSpec, FigureSpec, Place, RunSpec, TableSpec
 
 MNIST_IRMAE = RunSpec(dataset="mnist", method="irmae", latent_dim=128, depth=8)
 MNIST_AE = replace(MNIST_IRMAE, method="ae", depth=0)
@@ -57,12 +58,23 @@ def _baselines(settings: RunSpec) -> list[Cell]:
     ]
 
 
+_DIMENSIONS = ("32", "64", "128", "256", "512")
+_IRMAE_4 = "IRMAE (l = 4)"
+
+
 def _sweep(row: str, settings: RunSpec) -> list[Cell]:
     """One method over Table 6's latent dimensions."""
-    return [
-        Cell(str(latent_dim), replace(settings, latent_dim=latent_dim), row)
-        for latent_dim in (32, 64, 128, 256, 512)
-    ]
+    return [Cell(label, replace(settings, latent_dim=int(label)), row) for label in _DIMENSIONS]
+
+
+def _rising(*columns: str, row: str = "") -> tuple[tuple[Place, Place], ...]:
+    """Each column's number below the next one's."""
+    return tuple(((row, low), (row, high)) for low, high in itertools.pairwise(columns))
+
+
+def _below(column: str, *others: str, row: str = "") -> tuple[tuple[Place, Place], ...]:
+    """One column's number below each of the others'."""
+    return tuple(((row, column), (row, other)) for other in others)
 
 
 TABLES = {
@@ -84,6 +96,14 @@ TABLES = {
                 ),
             ),
             published="table3",
+            claims=(
+                ClaimSpec(
+                    statement="The latent rank rises with the initial variance",
+                    source="section 2.1",
+                    metric="rank",
+                    orders=_rising("1x", "2x", "4x"),
+                ),
+            ),
         ),
         TableSpec(
             name="table4",
@@ -94,6 +114,26 @@ TABLES = {
             ),
             metrics=_MEASURES,
             published="table4",
+            claims=(
+                ClaimSpec(
+                    statement="The latent rank falls with depth",
+                    source="section 2.2",
+                    metric="rank",
+                    orders=_rising("12", "8", "4", "2"),
+                ),
+                ClaimSpec(
+                    statement="The FID is best at l = 4",
+                    source="Table 4",
+                    metric="fid",
+                    orders=_below("4", "2", "8", "12"),
+                ),
+                ClaimSpec(
+                    statement="The FID is worst at l = 12",
+                    source="Table 4",
+                    metric="fid",
+                    orders=tuple((("", column), ("", "12")) for column in ("2", "4", "8")),
+                ),
+            ),
         ),
         TableSpec(
             name="table5",
@@ -108,14 +148,42 @@ TABLES = {
                 ),
             ),
             published="table5",
+            claims=(
+                ClaimSpec(
+                    statement="IRMAE's FID is below that of WAE and of every RAE",
+                    source="section 2.3",
+                    metric="fid",
+                    orders=_below("IRMAE", *_BASELINES),
+                ),
+            ),
         ),
         TableSpec(
             name="table6",
             title="Comparing IRMAE against AEs with different latent dimension",
             axis="Latent dimension",
-            cells=(*_sweep("IRMAE (l = 4)", CELEBA_IRMAE), *_sweep("AE", CELEBA_AE)),
+            cells=(*_sweep(_IRMAE_4, CELEBA_IRMAE), *_sweep("AE", CELEBA_AE)),
             metrics=_FID_FIRST,
             published="table6",
+            claims=(
+                ClaimSpec(
+                    statement="IRMAE's FID at 512 is below that of the AE at any latent dimension",
+                    source="section 2.4",
+                    metric="fid",
+                    orders=tuple(((_IRMAE_4, "512"), ("AE", column)) for column in _DIMENSIONS),
+                ),
+                ClaimSpec(
+                    statement="IRMAE's FID falls with the latent dimension",
+                    source="Table 6",
+                    metric="fid",
+                    orders=_rising(*reversed(_DIMENSIONS), row=_IRMAE_4),
+                ),
+                ClaimSpec(
+                    statement="The AE's FID is U-shaped: at 256 below 32 and below 512",
+                    source="Table 6",
+                    metric="fid",
+                    orders=_below("256", "32", "512", row="AE"),
+                ),
+            ),
         ),
         TableSpec(
             name="table5-original",
@@ -184,7 +252,19 @@ FIGURES = {
             name="figure1",
             title="IRMAE vs AE with varying latent dimension",
             table="table6",
-            metric="fid",
+            kind="sweep",
+        ),
+        *(
+            FigureSpec(f"{kind}-{axis}", title, table, kind)
+            for kind, title in (
+                ("spectra", "Singular values of the codes' covariance"),
+                ("curves", "Training loss"),
+            )
+            for axis, table in (
+                ("variance", "table3"),
+                ("depth", "table4"),
+                ("dimension", "table6"),
+            )
         ),
     )
 }

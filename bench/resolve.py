@@ -19,13 +19,16 @@ from bench.profiles import PROFILES, Profile
 from bench.spec import HEADLINE_SAMPLER, Cell, FigureSpec, RunSpec, TableSpec
 from bench.store import Record, State, Store
 
+# Beside running what is missing.
+MODES = ("plan", "collect", "export", "force", "retry_failed")
+
 
 @dataclass(frozen=True)
 class Request:
     """What was asked for; the fields are the command line's options of the same names.
 
     Attributes:
-        mode: ``run``, ``plan``, ``collect``, ``force`` or ``retry_failed``.
+        mode: ``run``, or one of :data:`MODES`.
     """
 
     tables: Sequence[str]
@@ -49,6 +52,8 @@ class Request:
     dataset: str | None = None
     paper_column: bool = False
     download: bool = False
+    claims: bool = False
+    export: Path | None = None
     mode: str = "run"
 
 

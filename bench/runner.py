@@ -60,8 +60,10 @@ def _run_all(left: dict[str, RunSpec], settings: Settings, jobs: int, progress: 
     if jobs > 1:
         settings = replace(settings, parent=os.getpid())
     needs = {(spec.dataset, spec.features): spec for spec in left.values()}
-    for message in _dispatch(_prepare, needs.values(), settings, jobs):
-        progress.line(message)
+    for need in needs.values():
+        # One by one: training an extractor takes two threads, and more than the cores are slow.
+        for message in _dispatch(_prepare, [need], settings, jobs):
+            progress.line(message)
     for wait in (False, True):
         if wait and left:
             progress.line(f"waiting for {len(left)} runs that another process is training")

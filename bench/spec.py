@@ -243,19 +243,43 @@ class Cell:
 
 @dataclass(frozen=True)
 class FigureSpec:
-    """A figure as it is declared: a curve for each row of a table, over its columns.
+    """A figure as it is declared.
 
     Attributes:
         name: file name stem and value of ``--figure`` (``figure1``).
         title: what the figure shows, one line.
         table: the table whose runs it draws.
-        metric: what it draws of them.
+        kind: how: ``sweep`` (a metric over the table's columns), ``spectra`` (singular values of
+            the codes' covariance) or ``curves`` (loss over epochs).
+        metric: what a sweep is of.
     """
 
     name: str
     title: str
     table: str
+    kind: str
+    metric: str = "fid"
+
+
+# Of a cell in its table: labels of its row, empty where there is one, and of its column.
+Place = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class ClaimSpec:
+    """A sentence of the paper as orders between the cells of a table.
+
+    Attributes:
+        statement: the sentence, in short.
+        source: where the paper has it.
+        metric: what is compared, see :data:`bench.report.frame.METRICS`.
+        orders: pairs of cells, the one with the smaller number first; all must be in that order.
+    """
+
+    statement: str
+    source: str
     metric: str
+    orders: tuple[tuple[Place, Place], ...]
 
 
 @dataclass(frozen=True)
@@ -272,6 +296,7 @@ class TableSpec:
         known: right answers by metric, where the data fixes them.
         published: the table of :mod:`bench.published` whose numbers stand beside the measured
             ones; empty for none.
+        claims: what the paper says of it.
     """
 
     name: str
@@ -282,6 +307,7 @@ class TableSpec:
     notes: tuple[str, ...] = ()
     known: Mapping[str, float] = field(default_factory=dict)
     published: str = ""
+    claims: tuple[ClaimSpec, ...] = ()
 
     @property
     def columns(self) -> list[str]:

@@ -8,16 +8,21 @@ runs/.cache/         extractors and reference statistics, shared by runs
 from __future__ import annotations
 
 import json
+import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench.data import Dataset
 from bench.errors import BenchError
 from bench.files import write_bytes
 from bench.spec import RunSpec, canonical_json, sha256
+
+if TYPE_CHECKING:
+    import numpy as np
 
 SCHEMA = 2
 
@@ -157,6 +162,19 @@ class Store:
     def history(self, run_id: str) -> Path:
         """Where a run's training curve is kept: a JSON object a line."""
         return self.folder(run_id) / "history.jsonl"
+
+    def arrays(self, run_id: str) -> dict[str, np.ndarray]:
+        """A finished run's arrays, see :class:`bench.evaluation.evaluate.Evaluation`.
+
+        Empty where they are missing or damaged: records are committed without them.
+        """
+        import numpy as np
+
+        try:
+            with np.load(self.folder(run_id) / "arrays.npz") as arrays:
+                return dict(arrays)
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error):
+            return {}
 
     def steps_done(self, run_id: str) -> int:
         """Steps that an unfinished run's history tells of; 0 where it has none."""

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -8,18 +9,22 @@ import numpy as np
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
 from PIL import Image
 
+from bench.cli import main
 from bench.experiments import FIGURES, TABLES
 from bench.models import methods
-from bench.report.figures import draw, write_figure
+from bench.report import runs, sweep
+from bench.report.figures import write_figure
 from bench.report.frame import Content
 from bench.report.style import style
 from bench.spec import TableSpec
-from bench.store import Record
+from bench.store import Record, Store
 from tests.test_store import RECORD
 
 FIGURE = FIGURES["figure1"]
+NO_STORE = Store(Path("no-such-folder"))
 
 
 def _content(features: str, seeds: Sequence[int], **change: object) -> Content:
@@ -45,12 +50,16 @@ def _content(features: str, seeds: Sequence[int], **change: object) -> Content:
     return replace(content, **change)  # type: ignore[arg-type]
 
 
+def _draw(content: Content) -> Figure:
+    return sweep.draw(FIGURE, content, NO_STORE)
+
+
 def _curves(axes: Axes) -> dict[str, list[float]]:
     return {str(line.get_label()): list(line.get_ydata()) for line in axes.get_lines()}  # type: ignore[arg-type]
 
 
 def test_figure_1_has_the_measured_and_the_printed_curves() -> None:
-    (axes,) = draw(FIGURE, _content("inception", [0, 2])).axes
+    (axes,) = _draw(_content("inception", [0, 2])).axes
     curves = _curves(axes)
     assert curves["IRMAE (l = 4), measured"] == [101] * 5
     assert curves["AE, measured"] == [201] * 5
@@ -67,27 +76,27 @@ def test_figure_1_has_the_measured_and_the_printed_curves() -> None:
 
 
 def test_numbers_of_another_scale_have_an_axis_of_their_own() -> None:
-    measured, printed = draw(FIGURE, _content("classifier", [0])).axes
+    measured, printed = _draw(_content("classifier", [0])).axes
     assert set(_curves(measured)) == {"IRMAE (l = 4), measured", "AE, measured"}
     assert set(_curves(printed)) == {"IRMAE (l = 4), paper", "AE, paper"}
     assert "another scale" in printed.get_ylabel()
 
 
 def test_the_caption_says_what_the_numbers_are() -> None:
-    text = "\n".join(t.get_text() for t in draw(FIGURE, _content("classifier", [0])).texts)
+    text = "\n".join(t.get_text() for t in _draw(_content("classifier", [0])).texts)
     text = " ".join(text.split())
     for words in ("Seeds a point: 1", "not Inception", "gmm10", "19,962 test", "Profile paper"):
         assert words in text
 
 
 def test_nothing_measured_is_an_empty_figure_with_the_papers_curve(tmp_path: Path) -> None:
-    (axes,) = draw(FIGURE, _content("inception", [])).axes
+    (axes,) = _draw(_content("inception", [])).axes
     assert set(_curves(axes)) == {"IRMAE (l = 4), paper", "AE, paper"}
 
 
 def test_files_are_the_same_twice_and_not_blank(tmp_path: Path) -> None:
     content = _content("inception", [0, 1])
-    first, second = (write_figure(FIGURE, content, tmp_path / name) for name in "ab")
+    first, second = (write_figure(FIGURE, content, NO_STORE, tmp_path / name) for name in "ab")
     assert [path.name for path in first] == ["figure1.pdf", "figure1.png"]
     for a, b in zip(first, second, strict=True):
         assert a.read_bytes() == b.read_bytes()
@@ -104,3 +113,83 @@ def test_methods_are_told_apart_in_grey_too() -> None:
     greys = [np.dot(to_rgb(s.color), (red, green, blue)) for s in pair]
     assert abs(greys[0] - greys[1]) > 0.2
     assert style("a-plugins-own").color == "#000000"
+
+
+SPECTRA, CURVES = FIGURES["spectra-dimension"], FIGURES["curves-dimension"]
+
+
+@pytest.fixture
+def filled(tmp_path: Path) -> tuple[Content, Store]:
+    """Table 6 with arrays and histories of every run but one."""
+    store = Store(tmp_path / "runs")
+    content = _content("inception", [0, 1])
+    records = {}
+    for cell, ours in content.records.items():
+        records[cell] = [replace(r, run_id=f"{r.spec.name}-00") for r in ours]
+        for record in records[cell]:
+            if record.spec.name == "celeba-ae-d32-s1":
+                continue
+            folder = store.folder(record.run_id)
+            folder.mkdir(parents=True)
+            spectrum = 8.0 * 10.0 ** -np.arange(record.spec.latent_dim)
+            np.savez(folder / "arrays.npz", spectrum=spectrum)
+            lines = [json.dumps({"epoch": e, "loss": 1 / (1 + e), "step": e}) for e in range(4)]
+            store.history(record.run_id).write_text("\n".join(lines) + "\n" + '{"half')
+    return replace(content, records=records), store
+
+
+def test_spectra_are_shares_of_the_largest_with_the_rank_marked(
+    filled: tuple[Content, Store],
+) -> None:
+    page = runs.draw_spectra(SPECTRA, *filled)
+    irmae, ae = page.axes
+    assert (irmae.get_title(), ae.get_title()) == ("IRMAE (l = 4)", "AE")
+    lines = [line for line in irmae.get_lines() if line.get_linewidth() == 1.2]
+    assert len(lines) == 5 * 2
+    for line, size in zip(lines, np.repeat([32, 64, 128, 256, 512], 2), strict=True):
+        x, y = line.get_xydata().T  # type: ignore[union-attr]
+        assert list(x) == list(range(1, size + 1))
+        np.testing.assert_allclose(y[:200], 10.0 ** -np.arange(min(size, 200)))
+    dots = [line.get_xydata() for line in irmae.get_lines() if line.get_marker() == "o"]
+    assert np.allclose(np.concatenate(dots), [3, 1e-2])
+    legend = irmae.get_legend()
+    assert legend is not None
+    assert [t.get_text() for t in legend.get_texts()] == ["32", "64", "128", "256", "512"]
+    text = " ".join(" ".join(t.get_text() for t in page.texts).split())
+    assert "Nothing to draw is cached of celeba-ae-d32-s1-00." in text
+    assert "seeds: 0, 1" in text
+    assert "Profile paper" in text
+
+
+def test_curves_are_the_histories(filled: tuple[Content, Store]) -> None:
+    page = runs.draw_curves(CURVES, *filled)
+    irmae, ae = page.axes
+    assert len(irmae.get_lines()) == 10
+    assert len(ae.get_lines()) == 9
+    for line in ae.get_lines():
+        assert list(line.get_xdata()) == [0, 1, 2, 3]  # type: ignore[arg-type]
+        assert list(line.get_ydata()) == [1, 1 / 2, 1 / 3, 1 / 4]  # type: ignore[arg-type]
+    # Shades from dark to light: the order of the columns shows without colour.
+    shades = {line.get_color(): None for line in irmae.get_lines()}
+    lightness = [np.dot(to_rgb(str(c)), (0.299, 0.587, 0.114)) for c in shades]
+    assert lightness == sorted(lightness)
+
+
+def test_damaged_arrays_are_nothing_to_draw(filled: tuple[Content, Store]) -> None:
+    content, store = filled
+    path = store.folder("celeba-ae-d64-s0-00") / "arrays.npz"
+    path.write_bytes(path.read_bytes()[:-30])
+    text = " ".join(t.get_text() for t in runs.draw_spectra(SPECTRA, content, store).texts)
+    assert "celeba-ae-d64-s0-00" in text
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_every_figure_is_drawn_from_nothing_and_named_after_its_data(
+    name: str, tmp_path: Path
+) -> None:
+    folders = [a for n in ("runs", "figures") for a in (f"--{n}-dir", str(tmp_path / n))]
+    command = ["--collect", "--figure", name, "--profile", "smoke", *folders]
+    assert main(command) == 1
+    suffix = "-toyfaces" if FIGURES[name].table == "table6" else ""
+    written = sorted(path.name for path in (tmp_path / "figures").iterdir())
+    assert written == [f"{name}{suffix}.pdf", f"{name}{suffix}.png"]

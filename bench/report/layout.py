@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from bench.data import dataset
+from bench.report.claims import claim_notes, judge
 from bench.report.frame import METRICS, Content
 from bench.spec import TableSpec
 
@@ -88,7 +89,14 @@ def notes(content: Content, data: pd.DataFrame) -> list[str]:
         result.append(
             "Latent rank: singular values of the test codes' covariance above 1e-3 of the largest."
         )
-    return result + setting(content, data)
+    result += fid_notes(content) + run_notes(content)
+    caveats = dict.fromkeys(text for text in data.paper_caveat if text)
+    result += [*(f"{text}." for text in caveats), *content.table.notes]
+    return [
+        *result,
+        *(f"{MISSING} {reason}" for reason in content.missing),
+        *claim_notes(judge(content)),
+    ]
 
 
 def _seeds_note(data: pd.DataFrame) -> str:
@@ -98,9 +106,9 @@ def _seeds_note(data: pd.DataFrame) -> str:
     return "Measured: one seed, so no interval." if most == 1 else "Measured: nothing yet."
 
 
-def setting(content: Content, data: pd.DataFrame) -> list[str]:
-    """What must be said of FIDs, in a table or a figure: how they and their runs were made."""
-    table, run = content.table, content.table.cells[0].run
+def fid_notes(content: Content) -> list[str]:
+    """What must be said of FIDs, in a table or a figure."""
+    run = content.table.cells[0].run
     result = []
     extractor = content.extractor
     if extractor is not None:
@@ -110,9 +118,15 @@ def setting(content: Content, data: pd.DataFrame) -> list[str]:
         f"{content.sampler}: {_SAMPLERS[content.sampler]}, fitted to {run.sampler_codes:,} "
         "training codes in the subspace that carries variance."
     )
-    result.append(
+    return result
+
+
+def run_notes(content: Content) -> list[str]:
+    """What must be said of runs, in a table or a figure: data, profile, departures."""
+    table, run = content.table, content.table.cells[0].run
+    result = [
         f"Data: {dataset(run.dataset).description}. Profile {content.profile}: {_settings(table)}."
-    )
+    ]
     if run.width != 1:
         result.append(
             f"Networks are narrowed: {_fraction(run.width)} of the printed numbers of channels."
@@ -121,9 +135,6 @@ def setting(content: Content, data: pd.DataFrame) -> list[str]:
         result.append("Images are shuffled every epoch; the authors' code keeps their order.")
     if not content.profile.startswith("paper"):
         result.append("Not the paper's setting: see the profile. Compare orders, not values.")
-    caveats = dict.fromkeys(text for text in data.paper_caveat if text)
-    result += [*(f"{text}." for text in caveats), *table.notes]
-    result += [f"{MISSING} {reason}" for reason in content.missing]
     return result
 
 

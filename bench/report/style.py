@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import textwrap
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+from matplotlib.figure import Figure
 
 # Okabe and Ito's palette, which the colour-blind tell apart; in grey its colours differ in
 # lightness, and markers and lines differ too.
 _ORANGE, _SKY, _GREEN, _BLUE, _RED, _PINK = (
     *("#E69F00", "#56B4E9", "#009E73", "#0072B2", "#D55E00", "#CC79A7"),
 )
+
+_NOTE_WIDTH = 112
 
 RC = {
     "font.family": "DejaVu Sans",
@@ -45,6 +51,12 @@ _STYLES = {
     "rae-gp": Style(_PINK, ">", ":"),
     "rae-sn": Style(_SKY, "P"),
 }
+
+
+def caption(page: Figure, notes: Sequence[str]) -> None:
+    """Write below a figure what must be said of it."""
+    text = "\n".join(textwrap.fill(note, _NOTE_WIDTH) for note in notes)
+    page.text(0.0, -0.03, text, fontsize=6, va="top", transform=page.transFigure)
 
 
 def style(method: str) -> Style:
