@@ -254,6 +254,13 @@ FIGURES = {
             table="table6",
             kind="sweep",
         ),
+        FigureSpec(
+            name="figure2",
+            title="t-SNE of test images and of sampled images",
+            table="mnist-baselines",
+            kind="samples",
+            columns=("AE", "VAE", "IRMAE (l = 8)"),
+        ),
         *(
             FigureSpec(f"{kind}-{axis}", title, table, kind)
             for kind, title in (

@@ -163,6 +163,8 @@ def resolve(request: Request, profile: Profile, features: str, data: Data) -> Re
         if drawn := tables.get(figure.table):
             # Named after its data as the table is.
             suffix = drawn.name.removeprefix(figure.table)
+            cells = [c for c in drawn.cells if not figure.columns or c.label in figure.columns]
+            drawn = replace(drawn, cells=tuple(cells))
             figures.append((replace(figure, name=figure.name + suffix), drawn))
     asked = [tables[name] for name in request.tables if name in tables]
     return Resolved(profile, asked, figures, data)

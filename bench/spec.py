@@ -250,8 +250,10 @@ class FigureSpec:
         title: what the figure shows, one line.
         table: the table whose runs it draws.
         kind: how: ``sweep`` (a metric over the table's columns), ``spectra`` (singular values of
-            the codes' covariance) or ``curves`` (loss over epochs).
+            the codes' covariance), ``curves`` (loss over epochs) or ``samples`` (t-SNE of sampled
+            and test images).
         metric: what a sweep is of.
+        columns: those of the table's columns that are drawn; empty for all.
     """
 
     name: str
@@ -259,6 +261,7 @@ class FigureSpec:
     table: str
     kind: str
     metric: str = "fid"
+    columns: tuple[str, ...] = ()
 
 
 # Of a cell in its table: labels of its row, empty where there is one, and of its column.

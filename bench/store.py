@@ -163,7 +163,7 @@ class Store:
         """Where a run's training curve is kept: a JSON object a line."""
         return self.folder(run_id) / "history.jsonl"
 
-    def arrays(self, run_id: str) -> dict[str, np.ndarray]:
+    def arrays(self, run_id: str, name: str = "arrays.npz") -> dict[str, np.ndarray]:
         """A finished run's arrays, see :class:`bench.evaluation.evaluate.Evaluation`.
 
         Empty where they are missing or damaged: records are committed without them.
@@ -171,7 +171,7 @@ class Store:
         import numpy as np
 
         try:
-            with np.load(self.folder(run_id) / "arrays.npz") as arrays:
+            with np.load(self.folder(run_id) / name) as arrays:
                 return dict(arrays)
         except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error):
             return {}

@@ -397,8 +397,10 @@ def test_evaluation_against_plain_numpy(tmp_path: Path, sample: LoadedData) -> N
         expected = calculate_frechet_distance(*statistics)
     assert result.metrics["fid"]["reconstruction"] == pytest.approx(expected, rel=1e-4)
     assert set(result.metrics["fid"]) == {"reconstruction", *SAMPLERS}
-    assert result.arrays["samples"].shape == (1000, 1, 32, 32)
+    assert result.arrays["samples"].shape == (500, 1, 32, 32)
     assert result.arrays["samples"].dtype == np.uint8
+    originals = result.arrays["originals"]
+    assert np.array_equal(originals, data.test.images[:500].numpy())
 
 
 def test_reference_statistics_are_those_of_their_data(tmp_path: Path, sample: LoadedData) -> None:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch.nn import functional as F
 
-from bench.spec import sha256
+from bench.spec import derive_seed, sha256
+
+if TYPE_CHECKING:
+    from bench.data import Dataset
 
 # Images may be mapped into memory, and more than it holds.
 _CHUNK = 4_096
@@ -57,6 +62,20 @@ class LoadedData:
     def checksum(self) -> str:
         """SHA-256 over the checksums of both splits, in hex."""
         return sha256(self.train.checksum + self.test.checksum)
+
+
+def generated(dataset: Dataset, generate: Callable[[int, int], Split]) -> LoadedData:
+    """Both splits of a data set that is drawn from the seed in its declaration.
+
+    Args:
+        dataset: its declaration.
+        generate: draws so many images from a seed.
+    """
+    train, test = (
+        generate(count, derive_seed(split, int(dataset.content["seed"])))
+        for split, count in (("train", dataset.train), ("test", dataset.test))
+    )
+    return LoadedData(train, test, "generated")
 
 
 def resize(images: torch.Tensor, size: int) -> torch.Tensor:

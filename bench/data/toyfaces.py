@@ -8,8 +8,7 @@ import numpy as np
 import torch
 
 from bench.data import Dataset
-from bench.data.images import LoadedData, Split
-from bench.spec import derive_seed
+from bench.data.images import LoadedData, Split, generated
 
 IMAGE_SIZE = 64
 # Independent and uniform in [0, 1].
@@ -28,11 +27,7 @@ _Array = np.ndarray
 
 def load(dataset: Dataset, data_dir: Path) -> LoadedData:
     """Generate both splits from the declared seed, see :meth:`bench.data.Dataset.load`."""
-    train, test = (
-        generate(count, derive_seed(split, int(dataset.content["seed"])))
-        for split, count in (("train", dataset.train), ("test", dataset.test))
-    )
-    return LoadedData(train, test, "generated")
+    return generated(dataset, generate)
 
 
 def generate(count: int, seed: int) -> Split:

@@ -20,8 +20,11 @@ from bench.spec import HEADLINE_SAMPLER, SAMPLERS, RunSpec, derive_seed
 from bench.tensors import load_tensors, save_tensors
 
 _BATCH = 250
-# Drawn with the headline sampler and kept with the record, for t-SNE and for the eye.
-KEPT_SAMPLES = 1_000
+# Samples of the headline sampler and test images that are kept with the record, for t-SNE and for
+# the eye.
+KEPT_IMAGES = 500
+# However few are asked for; another number would be another draw.
+_LEAST_DRAWN = 1_000
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,8 @@ class Evaluation:
         metrics: numbers by name: ``train_mse``, ``test_mse`` (mean over pixels, of images in
             [0, 1]), ``rank`` (threshold 1e-3), ``ranks`` by threshold, and ``fid`` by what was
             compared with the test images: ``reconstruction`` or a sampler.
-        arrays: ``spectrum`` (latent_dim,) float64; ``samples`` (1000, channels, size, size) uint8.
+        arrays: ``spectrum`` (latent_dim,) float64; ``samples`` (500, channels,
+            size, size) uint8; ``originals``, as many test images or all.
     """
 
     metrics: dict[str, Any]
@@ -68,7 +72,7 @@ def evaluate(
 
     reference = _reference(spec, data, extractor, cache)
     compared = {"reconstruction": test_codes}
-    drawn = max(spec.fid_samples, KEPT_SAMPLES)
+    drawn = max(spec.fid_samples, _LEAST_DRAWN)
     # Evenly spaced: user data may come sorted by class.
     chosen = np.linspace(0, len(train_codes) - 1, spec.sampler_codes).astype(np.int64)
     for name in SAMPLERS:
@@ -76,7 +80,7 @@ def evaluate(
         codes = sampler.sample(drawn, derive_seed("samples", spec.seed) % 2**32)
         compared[name] = codes[: spec.fid_samples]
         if name == HEADLINE_SAMPLER:
-            samples = torch.cat(list(decoded(codes[:KEPT_SAMPLES])))
+            samples = torch.cat(list(decoded(codes[:KEPT_IMAGES])))
     fid = {
         name: frechet_distance(extractor.gaussian(decoded(codes)), reference)
         for name, codes in compared.items()
@@ -91,6 +95,7 @@ def evaluate(
         },
         arrays={
             "spectrum": values,
+            "originals": data.test.images[:KEPT_IMAGES].contiguous().numpy(),
             "samples": samples.clamp(0, 1).mul(255).round().to(torch.uint8).cpu().numpy(),
         },
     )

@@ -8,13 +8,18 @@ from pathlib import Path
 import matplotlib as mpl
 
 from bench.files import write_bytes
-from bench.report import runs, sweep
+from bench.report import runs, samples, sweep
 from bench.report.frame import Content
 from bench.report.style import RC
 from bench.spec import FigureSpec
 from bench.store import Store
 
-_KINDS = {"sweep": sweep.draw, "spectra": runs.draw_spectra, "curves": runs.draw_curves}
+_KINDS = {
+    "sweep": sweep.draw,
+    "spectra": runs.draw_spectra,
+    "curves": runs.draw_curves,
+    "samples": samples.draw,
+}
 # Without the time of their making, so that equal figures are equal files.
 _METADATA = {".pdf": {"CreationDate": None}, ".png": {"Software": None}}
 

@@ -16,7 +16,7 @@ from bench.spec import TableSpec
 
 MISSING = "--"
 _MINUS = "\N{MINUS SIGN}"
-_SAMPLERS = {
+SAMPLERS = {
     "gmm10": "Gaussian mixture of 10 components with full covariance",
     "gmm4": "Gaussian mixture of 4 components with full covariance",
     "mvg": "one Gaussian with full covariance",
@@ -115,7 +115,7 @@ def fid_notes(content: Content) -> list[str]:
         result.append(_extractor_note(content, extractor))
     result.append(
         f"FID of {run.fid_samples:,} samples against {run.test_images:,} test images; sampler "
-        f"{content.sampler}: {_SAMPLERS[content.sampler]}, fitted to {run.sampler_codes:,} "
+        f"{content.sampler}: {SAMPLERS[content.sampler]}, fitted to {run.sampler_codes:,} "
         "training codes in the subspace that carries variance."
     )
     return result

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 # Okabe and Ito's palette, which the colour-blind tell apart; in grey its colours differ in
 # lightness, and markers and lines differ too.
-_ORANGE, _SKY, _GREEN, _BLUE, _RED, _PINK = (
+ORANGE, _SKY, _GREEN, BLUE, _RED, _PINK = (
     *("#E69F00", "#56B4E9", "#009E73", "#0072B2", "#D55E00", "#CC79A7"),
 )
 
@@ -42,8 +42,8 @@ class Style:
 
 
 _STYLES = {
-    "irmae": Style(_BLUE, "o"),
-    "ae": Style(_ORANGE, "s"),
+    "irmae": Style(BLUE, "o"),
+    "ae": Style(ORANGE, "s"),
     "vae": Style(_GREEN, "^"),
     "wae-mmd": Style(_RED, "D"),
     "rae": Style(_PINK, "v"),

@@ -1,0 +1,113 @@
+"""Figure 2: how sampled images lie among test images."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.collections import PathCollection
+from scipy import stats
+
+from bench.experiments import FIGURES, TABLES
+from bench.report import samples
+from bench.report.figures import write_figure
+from bench.report.frame import Content
+from bench.report.overlap import NEIGHBOURS, overlap, wilson
+from bench.store import Store
+from tests.test_store import RECORD
+
+FIGURE = FIGURES["figure2"]
+COUNT = 60
+
+
+@pytest.mark.parametrize(("count", "n"), [(0, 10), (10, 10), (37, 80), (500, 1000)])
+def test_the_interval_is_scipys(count: int, n: int) -> None:
+    ours = wilson(count, n)
+    reference = stats.binomtest(count, n).proportion_ci(method="wilson")
+    assert (ours.low, ours.high) == pytest.approx((reference.low, reference.high), abs=1e-4)
+    assert ours.value == count / n
+
+
+def test_one_cloud_cannot_be_told_apart_and_two_can() -> None:
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=(2, 300, 8))
+    same = overlap(a, b)
+    assert same.accuracy.low < 0.5 < same.accuracy.high
+    assert same.mixing.low < 0.5 < same.mixing.high
+    assert same.plane.shape == (600, 2)
+    apart = overlap(a, b + 20)
+    assert apart.accuracy.value == 1
+    assert apart.mixing.value == 0
+    # Neither is fooled by a sampler that repeats one image.
+    repeated = overlap(a, np.repeat(a[:1], 300, axis=0))
+    assert repeated.accuracy.low > 0.7
+    assert repeated.mixing.high < 0.3
+
+
+def test_mixing_by_hand() -> None:
+    """Points on a line, of one kind and the other by turns."""
+    line = np.column_stack([np.arange(200.0), np.zeros(200)])
+    found = overlap(line[::2], line[1::2])
+    # Inside, the five nearest on each side: offsets 1, 3 and 5 are of the other kind, so 6 of 10.
+    assert found.mixing.value == pytest.approx(0.6, abs=0.02)
+    assert NEIGHBOURS == 10
+
+
+@pytest.fixture
+def filled(tmp_path: Path) -> tuple[Content, Store]:
+    """AE, VAE and IRMAE; the first two have images, the last one nothing."""
+    store = Store(tmp_path / "runs")
+    table = TABLES["mnist-baselines"]
+    table = replace(table, cells=tuple(c for c in table.cells if c.label in FIGURE.columns))
+    rng = np.random.default_rng(0)
+    records = {}
+    for cell in table.cells:
+        record = replace(RECORD, run_id=f"{cell.run.name}-00", spec=cell.run)
+        records[cell] = [record]
+        if cell.label != "IRMAE (l = 8)":
+            images = rng.integers(0, 256, (2, COUNT, 1, 8, 8), dtype=np.uint8)
+            folder = store.folder(record.run_id)
+            folder.mkdir(parents=True)
+            np.savez(folder / "arrays.npz", originals=images[0], samples=images[1])
+    return Content(table, records, [], "gmm10", "paper"), store
+
+
+def test_each_method_has_a_panel_with_its_numbers(filled: tuple[Content, Store]) -> None:
+    page = samples.draw(FIGURE, *filled)
+    assert [axes.get_title() for axes in page.axes] == ["AE", "VAE", "IRMAE (l = 8)"]
+    for axes in page.axes[:2]:
+        clouds = [c for c in axes.collections if isinstance(c, PathCollection)]
+        assert [len(cloud.get_offsets()) for cloud in clouds] == [COUNT, COUNT]  # type: ignore[arg-type]
+        assert "told apart" in axes.get_xlabel()
+        assert "mixed" in axes.get_xlabel()
+    text = " ".join(" ".join(t.get_text() for t in page.texts).split())
+    for words in (
+        "60 test images (blue), 60 samples (orange) a panel; seeds 0.",
+        "perplexity 30",
+        "Sampler gmm10",
+        "No images are cached of mnist-irmae-d128-l8-s0-00.",
+        "Profile paper",
+    ):
+        assert words in text
+    assert not page.axes[2].collections
+
+
+def test_an_embedding_is_computed_once(
+    filled: tuple[Content, Store], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content, store = filled
+    first = write_figure(FIGURE, content, store, tmp_path / "a")
+    monkeypatch.setattr(samples, "overlap", None)
+    second = write_figure(FIGURE, content, store, tmp_path / "b")
+    for a, b in zip(first, second, strict=True):
+        assert a.read_bytes() == b.read_bytes()
+    # It stands alone, without the images; and it is not that of other images.
+    arrays = store.folder(content.table.cells[0].run.name + "-00") / "arrays.npz"
+    kept = dict(np.load(arrays))
+    arrays.unlink()
+    assert samples.draw(FIGURE, content, store).axes[0].collections
+    np.savez(arrays, originals=kept["samples"], samples=kept["originals"])
+    with pytest.raises(TypeError, match="not callable"):
+        samples.draw(FIGURE, content, store)
