@@ -25,16 +25,16 @@ class Places:
         data_dir: the user's files, and downloads.
         cache: prepared images.
         records: finished runs, which tell what their data were.
-        make: prepare pictures that are found, and look further than the finished runs.
-        plan: look at what is found, and prepare nothing.
+        look: look on the disk; otherwise finished runs alone tell.
+        make: prepare pictures that are found.
         download: fetch what is missing and can be fetched.
     """
 
     data_dir: Path
     cache: Path
     records: Sequence[Record]
+    look: bool = False
     make: bool = False
-    plan: bool = False
     download: bool = False
 
 
@@ -54,13 +54,13 @@ def locate(asked: str, places: Places) -> Dataset:
     declared = DATASETS.get(asked)
     if declared is not None and not declared.finder and not declared.own:
         return declared
-    found = _of_records(asked, places.records)
+    found = of_records(asked, places.records)
     if ":" in asked:
         # Looking at pictures needs NumPy and PIL, which a plan of Table 4 does without.
         from bench.data import own
 
         found = own.declare(asked, places.cache, make=places.make)
-    elif declared is not None and declared.finder and (places.make or places.plan):
+    elif declared is not None and declared.finder and places.look:
         found = _on_disk(declared, places) or found
         if found is None:
             help_ = importlib.import_module(declared.finder).HELP
@@ -74,21 +74,19 @@ def locate(asked: str, places: Places) -> Dataset:
 
 def _on_disk(declared: Dataset, places: Places) -> Dataset | None:
     finder = importlib.import_module(declared.finder)
-    for fetch in (False, True):
-        if fetch:
-            if not places.download or places.plan:
-                return None
-            finder.download(places.data_dir)
-        found: Dataset | None = finder.locate(
-            declared, places.data_dir, places.cache, make=places.make
-        )
-        if found is not None:
-            return found
-    return None
+
+    def found() -> Dataset | None:
+        return finder.locate(declared, places.data_dir, places.cache, make=places.make)
+
+    here = found()
+    if here is None and places.make and places.download:
+        finder.download(places.data_dir)
+        here = found()
+    return here
 
 
-def _of_records(name: str, records: Sequence[Record]) -> Dataset | None:
-    """The data set of that name that most finished runs are of."""
+def of_records(name: str, records: Sequence[Record]) -> Dataset | None:
+    """The data set of that name that most finished runs are of; None where none is."""
     known = {r.data.fingerprint: r.data for r in records if r.data.name == name}
     counts = Counter(r.data.fingerprint for r in records if r.data.name == name)
     return known[counts.most_common(1)[0][0]] if counts else None

@@ -13,7 +13,7 @@ from bench.data import Dataset, dataset
 from bench.errors import BenchError, UsageError
 from bench.evaluation import weights
 from bench.experiments import FIGURES, TABLES
-from bench.locate import AbsentError, Places, locate
+from bench.locate import AbsentError, Places, locate, of_records
 from bench.planning import plan_runs, run_id_of, seeds
 from bench.profiles import PROFILES, Profile
 from bench.spec import HEADLINE_SAMPLER, Cell, FigureSpec, RunSpec, TableSpec
@@ -105,8 +105,8 @@ def find_data(request: Request, profile: Profile, store: Store) -> Data:
         data_dir=request.data_dir,
         cache=store.cache,
         records=list(store.records()),
+        look=request.mode != "collect",
         make=request.mode not in ("plan", "collect"),
-        plan=request.mode == "plan",
         download=request.download,
     )
     declared = {cell.run.dataset for name in _tables(request) for cell in TABLES[name].cells}
@@ -114,11 +114,16 @@ def find_data(request: Request, profile: Profile, store: Store) -> Data:
         return Data(dict.fromkeys(declared, locate(request.dataset, places)))
     used, absent = {}, []
     for name in sorted(declared):
+        stand_in = profile.stand_ins.get(name)
+        if stand_in and not places.look and of_records(name, places.records) is None:
+            # What was run in its place is what there is to collect.
+            used[name] = locate(stand_in, places)
+            continue
         try:
             used[name] = locate(profile.datasets.get(name, name), places)
         except AbsentError as error:
-            if name in profile.stand_ins:
-                used[name] = locate(profile.stand_ins[name], places)
+            if stand_in:
+                used[name] = locate(stand_in, places)
                 absent.append(f"no {name} in {request.data_dir}: {used[name].name} in its place")
             else:
                 absent.append(f"left out, {error}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import zipfile
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,10 @@ from bench.data.pictures import BadPictureError, Form, Source
 from bench.data.toyfaces import generate
 from bench.errors import BenchError
 from bench.evaluation import trained
+from bench.experiments import TABLES
+from bench.profiles import PROFILES
+from bench.store import Store
+from tests.test_store import RECORD
 
 COUNT = 60
 ATTRIBUTES = 40
@@ -422,6 +427,21 @@ def test_toy_faces_take_the_place_of_celeba_under_their_own_name(
     text = (tmp_path / "tables" / "table6-toyfaces.md").read_text()
     assert "toy faces, not photographs" in text
     assert "paper" not in text.split("\n- ")[0]
+
+
+def test_what_ran_on_toy_faces_is_collected_without_naming_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, profile = dataset("toyfaces"), PROFILES["quick"]
+    for cell in TABLES["table6"].cells:
+        run = replace(cell.run, dataset="toyfaces", features="classifier")
+        spec = profile.apply(run)
+        record = replace(RECORD, run_id=spec.run_id(data.fingerprint), spec=spec, data=data)
+        Store(tmp_path / "runs").write_record(record)
+    assert main(["--collect", "--table", "6", "--figure", "1", *_folders(tmp_path)]) == 0
+    assert "Profile quick" in capsys.readouterr().out
+    assert (tmp_path / "tables" / "table6-toyfaces.md").is_file()
+    assert (tmp_path / "figures" / "figure1-toyfaces.png").is_file()
 
 
 def test_tables_whose_data_are_here_are_made_without_the_others(
