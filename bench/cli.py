@@ -153,7 +153,9 @@ def _parser() -> argparse.ArgumentParser:
 
     mode = parser.add_argument_group("modes").add_mutually_exclusive_group()
     mode.add_argument("--plan", action="store_true", help="show what would run, and run nothing")
-    mode.add_argument("--collect", action="store_true", help="tables from cached runs alone")
+    mode.add_argument(
+        "--collect", action="store_true", help="tables and figures from cached runs alone"
+    )
     mode.add_argument(
         "--export",
         type=Path,

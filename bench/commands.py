@@ -24,6 +24,7 @@ from bench.spec import RunSpec, TableSpec
 from bench.store import Record, State, Store
 
 if TYPE_CHECKING:
+    from bench.report.claims import Verdict
     from bench.report.frame import Content
 
 
@@ -108,14 +109,15 @@ def _render(request: Request, resolved: Resolved, store: Store) -> int:
     missing = len(request.tables) - len(resolved.tables)
     missing += len(request.figures) - len(resolved.figures)
     written: list[Path] = []
-    verdicts = []
+    verdicts: list[Verdict] = []
     for table in resolved.tables:
         content = _content(request, resolved, table, records, store)
         text, paths = write_table(content, request.tables_dir)
         print(text)
         written += paths
         missing += len(content.missing)
-        verdicts += judge(content)
+        if request.claims:
+            verdicts += judge(content)
     if request.claims:
         print(claims_markdown(verdicts))
     for figure, table in resolved.figures:

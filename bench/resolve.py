@@ -94,7 +94,7 @@ class Data:
     absent: tuple[str, ...] = ()
 
 
-def find_data(request: Request, profile: Profile, store: Store) -> Data:
+def find_data(request: Request, profile: Profile, cache: Path, records: Sequence[Record]) -> Data:
     """Find the data of every requested table.
 
     Raises:
@@ -103,8 +103,8 @@ def find_data(request: Request, profile: Profile, store: Store) -> Data:
     """
     places = Places(
         data_dir=request.data_dir,
-        cache=store.cache,
-        records=list(store.records()),
+        cache=cache,
+        records=records,
         look=request.mode != "collect",
         make=request.mode not in ("plan", "collect"),
         download=request.download,
@@ -209,10 +209,14 @@ def _features(request: Request, profile: Profile) -> str:
 def most_filled(request: Request, store: Store) -> Resolved:
     """What cached runs fill best; among equals, the most faithful."""
     records = list(store.records())
-    candidates = [
-        resolve(request, profile, features, find_data(request, profile, store))
-        for profile, features in _candidates(request)
-    ]
+    found: dict[str, Data] = {}
+    candidates = []
+    for profile, features in _candidates(request):
+        # Data that are named are the same for every profile, and finding them reads files.
+        name = request.dataset or profile.name
+        if name not in found:
+            found[name] = find_data(request, profile, store.cache, records)
+        candidates.append(resolve(request, profile, features, found[name]))
 
     def filled(resolved: Resolved) -> int:
         return sum(bool(cell_records(cell, records, request.seeds)) for cell in resolved.cells)
@@ -231,7 +235,7 @@ def resolve_for_run(request: Request, store: Store, device: str) -> Resolved:
         name = "quick" if device == "cpu" else "paper"
     profile = PROFILES[name]
     features = _features(request, profile)
-    data = find_data(request, profile, store)
+    data = find_data(request, profile, store.cache, list(store.records()))
     if features != "auto":
         return resolve(request, profile, features, data)
     if weights.find(request.fid_weights):

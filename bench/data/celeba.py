@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -127,7 +127,7 @@ def _split(files: Sequence[File], found: Found) -> tuple[list[File], list[File],
     partition = found.lists / PARTITION
     if not partition.is_file():
         return *split_by_hash(files), _BY_HASH
-    parts = {name: part for name, (part,) in _table(partition, int).items()}
+    parts = {name: part for name, (part,) in _table(partition).items()}
     by_name = {_base(file.name): file for file in files}
     missing = [name for name in parts if name not in by_name]
     if len(missing) > MAX_BAD_SHARE * len(parts):
@@ -144,18 +144,18 @@ def _split(files: Sequence[File], found: Found) -> tuple[list[File], list[File],
 
 def _attributes(path: Path) -> dict[str, np.ndarray]:
     """Attributes by file name, 0 or 1 each, from a list of -1 and 1 under two lines of heading."""
-    rows = _table(path, int, skip=2)
+    rows = _table(path, skip=2)
     return {name: (np.array(row) > 0).astype(np.uint8) for name, row in rows.items()}
 
 
-def _table(path: Path, kind: Callable[[str], int], skip: int = 0) -> Mapping[str, list[int]]:
-    """Rows of numbers by the name in front of them."""
+def _table(path: Path, skip: int = 0) -> Mapping[str, list[int]]:
+    """Rows of whole numbers by the name in front of them."""
     rows: dict[str, list[int]] = {}
     width = None
     try:
         for number, line in enumerate(path.read_text().splitlines()[skip:], skip + 1):
             name, *values = line.split() or [""]
-            rows[name] = [kind(value) for value in values]
+            rows[name] = [int(value) for value in values]
             width = width or len(values)
             if not values or len(values) != width:
                 raise BenchError(f"{path}: line {number} does not have {width or 1} numbers")

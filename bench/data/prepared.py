@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
@@ -82,7 +83,7 @@ class Task:
     form: Form
     labels: Mapping[str, np.ndarray]
 
-    @property
+    @functools.cached_property
     def key(self) -> str:
         """Identity of the work; changed files have another."""
         listed = [[file.name, file.size, file.stamp] for file in (*self.train, *self.test)]
