@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help install table3 table4 table5 table6 figure1 tables collect smoke benchmarks test test-slow test-gpu check format clean
+.PHONY: help install table3 table4 table5 table6 figure1 tables collect report smoke benchmarks test test-slow test-gpu check format clean
 
 help: ## list these targets
 	@grep -hE '^[a-z0-9 -]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 34
@@ -28,9 +28,12 @@ tables: $(VENV)/installed ## the same for every table of the supplement that the
 collect: $(VENV)/installed ## write the tables and figures from cached runs, without training
 	$(BIN)/python run_all.py --collect --table all --figure all $(ARGS)
 
-smoke: $(VENV)/installed ## whole tables and a figure of embedded digits and toy faces, in two minutes
-	$(BIN)/python run_all.py --table 4 --table 6 --figure 1 --profile smoke --runs-dir .smoke/runs \
-		--tables-dir .smoke/tables --figures-dir .smoke/figures $(ARGS)
+report: $(VENV)/installed ## report.html from cached runs: claims, tables, figures and runs on one page
+	$(BIN)/python run_all.py --report $(ARGS)
+
+smoke: $(VENV)/installed ## whole tables, a figure and a report of embedded digits and toy faces, in two minutes
+	$(BIN)/python run_all.py --table 4 --table 6 --figure 1 --report .smoke/report.html --profile smoke \
+		--runs-dir .smoke/runs --tables-dir .smoke/tables --figures-dir .smoke/figures $(ARGS)
 
 benchmarks: $(VENV)/installed ## preparing pictures, as a ratio to torchvision in a DataLoader
 	$(BIN)/python -m benchmarks.pictures $(ARGS)

@@ -62,7 +62,17 @@ def _parser() -> argparse.ArgumentParser:
     what.add_argument(
         "--claims",
         action="store_true",
-        help="print what becomes of the paper's claims, from the requested tables",
+        help="print what becomes of the paper's claims, from the requested tables; alone, from "
+        "everything that is cached",
+    )
+    what.add_argument(
+        "--report",
+        type=Path,
+        nargs="?",
+        const=Path("report.html"),
+        metavar="FILE",
+        help="write claims, tables, figures and runs as one page that needs nothing beside itself "
+        "(default: %(const)s); alone, of everything that is cached",
     )
     what.add_argument("--only", metavar="GLOB", help="only runs whose name matches")
     what.add_argument(
@@ -148,6 +158,12 @@ def _parser() -> argparse.ArgumentParser:
         "--download", action="store_true", help="fetch CelebA (1.4 GB) where it is missing"
     )
     where.add_argument(
+        "--tensorboard",
+        action="store_true",
+        help="write event files into the runs' folders, while they train and of cached ones: "
+        "tensorboard --logdir runs",
+    )
+    where.add_argument(
         "--keep-checkpoints", action="store_true", help="keep the weights of finished runs"
     )
 
@@ -195,10 +211,24 @@ def _request(arguments: argparse.Namespace) -> Request:
     kind, _, index = arguments.device.partition(":")
     if arguments.device not in ("auto", "cpu", "cuda") and not (kind == "cuda" and index.isdigit()):
         raise UsageError(f"--device takes auto, cpu, cuda or cuda:N, not {arguments.device!r}")
-    tables = arguments.table or ([] if arguments.figure else ["all"])
+    mode = next((m for m in MODES if getattr(arguments, m)), "run")
+    tables = _chosen("table", arguments.table or [], TABLES, PAPER_TABLES)
+    figures = _chosen("figure", arguments.figure or [], FIGURES, FIGURES)
+    alone = not tables and not figures
+    # They tell what was run: nobody waits for hours to be told.
+    of_cache = alone and mode in ("run", "collect") and (arguments.claims or arguments.report)
+    if of_cache:
+        mode, tables = "collect", list(TABLES)
+        figures = list(FIGURES) if arguments.report else []
+    elif alone:
+        tables = list(PAPER_TABLES)
+    optional = [name for name in tables if of_cache and name not in PAPER_TABLES]
+    if of_cache or "all" in (arguments.figure or []):
+        optional += figures
     return Request(
-        tables=_chosen("table", tables, TABLES, PAPER_TABLES),
-        figures=_chosen("figure", arguments.figure or [], FIGURES, FIGURES),
+        tables=tables,
+        figures=figures,
+        optional=optional,
         only=arguments.only,
         seeds=arguments.seeds,
         overrides=parse_overrides(arguments.set, own_parameters()),
@@ -219,11 +249,10 @@ def _request(arguments: argparse.Namespace) -> Request:
         paper_column=arguments.paper_column,
         download=arguments.download,
         claims=arguments.claims,
+        tensorboard=arguments.tensorboard,
         export=arguments.export,
-        mode=next(
-            (m for m in MODES if getattr(arguments, m)),
-            "run",
-        ),
+        report=arguments.report,
+        mode=mode,
     )
 
 

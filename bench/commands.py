@@ -1,31 +1,16 @@
-"""What the command line can ask for: a plan, the missing runs, the tables."""
+"""What the command line can ask for: a plan, the missing runs, the outputs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
-from bench.errors import BenchError
+from bench.events import require_tensorboard
 from bench.files import lock
 from bench.hardware import core_count, gpu_count
-from bench.planning import PlannedRun, plan_runs, run_id_of, seeds
-from bench.resolve import (
-    Request,
-    Resolved,
-    cell_records,
-    matches,
-    most_filled,
-    requested_runs,
-    resolve_for_run,
-    say,
-)
-from bench.spec import RunSpec, TableSpec
-from bench.store import Record, State, Store
-
-if TYPE_CHECKING:
-    from bench.report.claims import Verdict
-    from bench.report.frame import Content
+from bench.planning import PlannedRun, plan_runs
+from bench.render import render
+from bench.resolve import Request, Resolved, most_filled, requested_runs, resolve_for_run, say
+from bench.store import State, Store
 
 
 def carry_out(request: Request) -> int:
@@ -35,6 +20,8 @@ def carry_out(request: Request) -> int:
         BenchError: it cannot be done; the message says why and what to do.
         KeyboardInterrupt: the user stopped it.
     """
+    if request.tensorboard:
+        require_tensorboard()
     store = Store(request.runs_dir)
     device = request.device
     if device == "auto":
@@ -46,7 +33,8 @@ def carry_out(request: Request) -> int:
         say(f"written: {request.export}, {count} runs")
         return 0
     if request.mode == "collect":
-        return _render(request, most_filled(request, store), store)
+        records = list(store.records())
+        return render(request, most_filled(request, store, records), records, store)
     resolved = resolve_for_run(request, store, device)
     plan = plan_runs(requested_runs(request, resolved), store, device)
     if request.mode == "plan":
@@ -61,7 +49,7 @@ def carry_out(request: Request) -> int:
     missing = [p for p in plan if p.state in (State.TO_DO, State.STARTED)]
     if missing:
         _execute(request, resolved, missing, store, device)
-    return _render(request, resolved, store)
+    return render(request, [resolved], list(store.records()), store)
 
 
 def _forget(run_ids: Sequence[str], store: Store) -> None:
@@ -88,6 +76,7 @@ def _execute(
         threads=max(1, core_count() // jobs),
         fid_weights=request.fid_weights,
         keep_checkpoints=request.keep_checkpoints,
+        tensorboard=request.tensorboard,
         plugins=request.plugins,
         located=tuple(resolved.data.used.values()),
     )
@@ -98,74 +87,6 @@ def _execute(
     )
     with Progress(missing, store) as progress:
         run(missing, settings, jobs, progress)
-
-
-def _render(request: Request, resolved: Resolved, store: Store) -> int:
-    """Write the tables and figures; status 1 where something of them is missing."""
-    from bench.report.claims import claims_markdown, judge
-    from bench.report.tables import write_table
-
-    records = list(store.records())
-    missing = len(request.tables) - len(resolved.tables)
-    missing += len(request.figures) - len(resolved.figures)
-    written: list[Path] = []
-    verdicts: list[Verdict] = []
-    for table in resolved.tables:
-        content = _content(request, resolved, table, records, store)
-        text, paths = write_table(content, request.tables_dir)
-        print(text)
-        written += paths
-        missing += len(content.missing)
-        if request.claims:
-            verdicts += judge(content)
-    if request.claims:
-        print(claims_markdown(verdicts))
-    for figure, table in resolved.figures:
-        # Matplotlib takes a second to import.
-        from bench.report.figures import write_figure
-
-        content = _content(request, resolved, table, records, store)
-        written += write_figure(figure, content, store, request.figures_dir)
-        missing += len(content.missing)
-    say(f"written: {', '.join(map(str, written))}")
-    return 1 if missing else 0
-
-
-def _content(
-    request: Request, resolved: Resolved, table: TableSpec, records: Sequence[Record], store: Store
-) -> Content:
-    from bench.report.frame import Content
-
-    any_seed = request.mode == "collect" and request.seeds is None
-    measured = {cell: cell_records(cell, records, request.seeds) for cell in table.cells}
-    missing = []
-    for cell in table.cells:
-        wanted = [run for run in seeds(cell.run, request.seeds or 1) if matches(request.only, run)]
-        place = f"{cell.row}, {table.axis}" if cell.row else table.axis
-        reasons = _missing(wanted, measured[cell], any_seed, store)
-        missing += [f"{place} {cell.label}: {reason}" for reason in reasons]
-    profile = ", ".join(
-        [resolved.profile.name, *(f"{k}={v}" for k, v in request.overrides.items())]
-    )
-    return Content(table, measured, missing, request.sampler, profile)
-
-
-def _missing(
-    runs: Sequence[RunSpec], records: Sequence[Record], any_seed: bool, store: Store
-) -> Iterator[str]:
-    """Why requested runs of a cell have no record."""
-    done = {record.run_id for record in records}
-    for run in [] if any_seed and records else runs:
-        run_id = run_id_of(run)
-        if run_id in done:
-            continue
-        failure = store.failure(run_id)
-        reason = f"failed ({failure.reason})" if failure else "not run"
-        try:
-            store.record(run_id)
-        except BenchError as error:
-            reason = str(error)
-        yield f"{run.name} {reason}"
 
 
 def _print_plan(

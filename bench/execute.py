@@ -25,12 +25,13 @@ from bench.evaluation import weights
 from bench.evaluation.evaluate import Evaluation, evaluate
 from bench.evaluation.extractor import Extractor
 from bench.evaluation.trained import trained_extractor
+from bench.events import Events
 from bench.files import append_line, lock, sync, write_bytes
 from bench.job import Outcome, Settings
 from bench.planning import run_id_of
 from bench.provenance import provenance
 from bench.spec import RunSpec
-from bench.store import Failure, Record, State, Store, read_history
+from bench.store import FailedRun, Failure, Record, State, Store, read_history
 from bench.tensors import load_tensors, save_tensors
 from bench.training.loop import Progress, Trainee, place, train
 
@@ -94,12 +95,19 @@ def _train_and_evaluate(
     data = _load(largest, settings)
     images = place(data.train.images, device)
     run_ids = {_start(run_id, spec, store, device): run_id for run_id, spec in specs.items()}
+    watched = {
+        trainee: Events(store.folder(run_id), trainee.spec, read_history(store.history(run_id)))
+        for trainee, run_id in run_ids.items()
+        if settings.tensorboard
+    }
 
     def log(trainee: Trainee, progress: Progress) -> None:
         if settings.parent is not None and os.getppid() != settings.parent:
             # Whoever asked for this is gone; the checkpoint is what it may come back for.
             os._exit(1)
         append_line(store.history(run_ids[trainee]), json.dumps(asdict(progress)))
+        if trainee in watched:
+            watched[trainee].line(asdict(progress))
 
     def checkpoint(trainee: Trainee) -> None:
         # No checkpoint may outlive the history that leads to it.
@@ -119,6 +127,8 @@ def _train_and_evaluate(
         if error is None:
             try:
                 record = _evaluate(trainee, run_id, data, store, settings)
+                if trainee in watched:
+                    watched[trainee].finish(record, store)
                 outcomes.append(Outcome(run_id, record=record))
             except BenchError:
                 raise
@@ -127,8 +137,10 @@ def _train_and_evaluate(
         if error is not None:
             reason = " ".join(f"{type(error).__name__}: {error}".split())
             failure = Failure(reason, "".join(traceback.format_exception(error)))
-            store.write_failure(run_id, failure)
+            store.write_failure(FailedRun(run_id, trainee.spec, failure))
             outcomes.append(Outcome(run_id, failure=failure))
+        if trainee in watched:
+            watched[trainee].close()
         if not settings.keep_checkpoints:
             store.checkpoint(run_id).unlink(missing_ok=True)
     return outcomes

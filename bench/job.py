@@ -20,6 +20,7 @@ class Settings:
         threads: CPU threads of one worker.
         fid_weights: Inception's weights file, where one was given.
         keep_checkpoints: keep the trained weights of finished runs.
+        tensorboard: write event files of runs as they train.
         wait: wait for a run that another process is training, instead of passing it over.
         parent: process that a worker must not outlive, or None.
         plugins: code of the user's own, which a worker loads too.
@@ -32,6 +33,7 @@ class Settings:
     threads: int
     fid_weights: Path | None = None
     keep_checkpoints: bool = False
+    tensorboard: bool = False
     wait: bool = False
     parent: int | None = None
     plugins: tuple[str, ...] = ()

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import fnmatch
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from bench.data import Dataset, dataset
+from bench.data import Dataset
 from bench.errors import BenchError, UsageError
 from bench.evaluation import weights
 from bench.experiments import FIGURES, TABLES
@@ -17,7 +17,7 @@ from bench.locate import AbsentError, Places, locate, of_records
 from bench.planning import plan_runs, run_id_of, seeds
 from bench.profiles import PROFILES, Profile
 from bench.spec import HEADLINE_SAMPLER, Cell, FigureSpec, RunSpec, TableSpec
-from bench.store import Record, State, Store
+from bench.store import FailedRun, Record, State, Store
 
 # Beside running what is missing.
 MODES = ("plan", "collect", "export", "force", "retry_failed")
@@ -28,11 +28,13 @@ class Request:
     """What was asked for; the fields are the command line's options of the same names.
 
     Attributes:
+        optional: tables and figures to leave out where none of their runs is cached.
         mode: ``run``, or one of :data:`MODES`.
     """
 
     tables: Sequence[str]
     figures: Sequence[str] = ()
+    optional: Collection[str] = ()
     only: str | None = None
     seeds: int | None = None
     overrides: Mapping[str, Any] = field(default_factory=dict)
@@ -53,6 +55,8 @@ class Request:
     paper_column: bool = False
     download: bool = False
     claims: bool = False
+    report: Path | None = None
+    tensorboard: bool = False
     export: Path | None = None
     mode: str = "run"
 
@@ -63,21 +67,35 @@ class Resolved:
 
     Attributes:
         profile: how much each run does.
-        tables: the tables that were asked for; their cells are runs.
-        figures: the figures that were asked for, each with the table that it draws.
+        tables: the tables that were asked for, by the names they are declared under; their cells
+            are runs.
+        figures: the figures that were asked for, likewise, each with the table that it draws.
         data: what they are about.
     """
 
     profile: Profile
-    tables: Sequence[TableSpec]
-    figures: Sequence[tuple[FigureSpec, TableSpec]]
+    tables: Mapping[str, TableSpec]
+    figures: Mapping[str, tuple[FigureSpec, TableSpec]]
     data: Data
 
     @property
     def cells(self) -> list[Cell]:
         """Every cell that was asked for."""
-        tables = [*self.tables, *(table for _, table in self.figures)]
+        tables = [*self.tables.values(), *(table for _, table in self.figures.values())]
         return list(dict.fromkeys(cell for table in tables for cell in table.cells))
+
+    def part(self, name: str) -> Resolved:
+        """One table alone, by its declared name, and the figures that draw it."""
+        drawing = {key for key, (figure, _) in self.figures.items() if figure.table == name}
+        return self.only({name} | drawing)
+
+    def only(self, names: Collection[str]) -> Resolved:
+        """The tables and figures of these declared names alone."""
+        return replace(
+            self,
+            tables={key: table for key, table in self.tables.items() if key in names},
+            figures={key: pair for key, pair in self.figures.items() if key in names},
+        )
 
 
 @dataclass(frozen=True)
@@ -162,7 +180,7 @@ def resolve(request: Request, profile: Profile, features: str, data: Data) -> Re
             tables[name] = _named(table.with_runs(change), table, request, data)
     if unused := sorted(set(request.overrides) - applied):
         raise UsageError(f"--set {unused[0]}: no run of {', '.join(_tables(request))} has one")
-    figures = []
+    figures = {}
     for name in request.figures:
         figure = FIGURES[name]
         if drawn := tables.get(figure.table):
@@ -170,8 +188,8 @@ def resolve(request: Request, profile: Profile, features: str, data: Data) -> Re
             suffix = drawn.name.removeprefix(figure.table)
             cells = [c for c in drawn.cells if not figure.columns or c.label in figure.columns]
             drawn = replace(drawn, cells=tuple(cells))
-            figures.append((replace(figure, name=figure.name + suffix), drawn))
-    asked = [tables[name] for name in request.tables if name in tables]
+            figures[name] = (replace(figure, name=figure.name + suffix), drawn)
+    asked = {name: tables[name] for name in request.tables if name in tables}
     return Resolved(profile, asked, figures, data)
 
 
@@ -206,9 +224,12 @@ def _features(request: Request, profile: Profile) -> str:
     return request.features or profile.features
 
 
-def most_filled(request: Request, store: Store) -> Resolved:
-    """What cached runs fill best; among equals, the most faithful."""
-    records = list(store.records())
+def most_filled(request: Request, store: Store, records: Sequence[Record]) -> list[Resolved]:
+    """Each table as cached runs fill it best; among equals, the most faithful.
+
+    What is optional and has no run at all is left out.
+    """
+    cached = Cached(records)
     found: dict[str, Data] = {}
     candidates = []
     for profile, features in _candidates(request):
@@ -218,10 +239,17 @@ def most_filled(request: Request, store: Store) -> Resolved:
             found[name] = find_data(request, profile, store.cache, records)
         candidates.append(resolve(request, profile, features, found[name]))
 
-    def filled(resolved: Resolved) -> int:
-        return sum(bool(cell_records(cell, records, request.seeds)) for cell in resolved.cells)
+    def filled(cells: Iterable[Cell]) -> int:
+        return sum(bool(cached.of(cell, request.seeds)) for cell in cells)
 
-    return max(candidates, key=filled)
+    parts = []
+    for name in _tables(request):
+        part = max((c.part(name) for c in candidates), key=lambda part: filled(part.cells))
+        tables = {**part.tables, **{key: table for key, (_, table) in part.figures.items()}}
+        optional = {key for key in tables if key in request.optional}
+        empty = {key for key in optional if not filled(tables[key].cells)}
+        parts.append(part.only(tables.keys() - empty))
+    return parts
 
 
 def resolve_for_run(request: Request, store: Store, device: str) -> Resolved:
@@ -275,17 +303,40 @@ def matches(glob: str | None, run: RunSpec) -> bool:
     return glob is None or any(fnmatch.fnmatchcase(name, glob) for name in names)
 
 
-def cell_records(cell: Cell, records: Sequence[Record], count: int | None) -> list[Record]:
-    """Finished runs of a cell: of seeds below ``count``, or of all that are cached."""
-    fingerprint = dataset(cell.run.dataset).fingerprint
-    found = [
-        record
-        for record in records
-        if replace(record.spec, seed=cell.run.seed) == cell.run
-        and record.data.fingerprint == fingerprint
-        and (count is None or record.spec.seed < count)
+class Cached:
+    """Finished and failed runs, by the cells that they belong to."""
+
+    def __init__(self, records: Iterable[Record], failed: Iterable[FailedRun] = ()) -> None:
+        """Sort runs by what they are but for their seed."""
+        self._records = _by_spec(records)
+        self._failed = _by_spec(failed)
+
+    def of(self, cell: Cell, count: int | None) -> list[Record]:
+        """Finished runs of a cell: of seeds below ``count``, or of all that are cached."""
+        return _of(self._records, cell, count)
+
+    def failed(self, cell: Cell, count: int | None) -> list[FailedRun]:
+        """Failed runs of a cell, likewise."""
+        return _of(self._failed, cell, count)
+
+
+_Run = TypeVar("_Run", Record, FailedRun)
+
+
+def _by_spec(runs: Iterable[_Run]) -> dict[RunSpec, list[_Run]]:
+    result: dict[RunSpec, list[_Run]] = {}
+    for run in sorted(runs, key=lambda run: run.spec.seed):
+        result.setdefault(replace(run.spec, seed=0), []).append(run)
+    return result
+
+
+def _of(runs: Mapping[RunSpec, Sequence[_Run]], cell: Cell, count: int | None) -> list[_Run]:
+    return [
+        run
+        for run in runs.get(replace(cell.run, seed=0), ())
+        # Of other data of that name, a run has another identity.
+        if run.run_id == run_id_of(run.spec) and (count is None or run.spec.seed < count)
     ]
-    return sorted(found, key=lambda record: record.spec.seed)
 
 
 def say(message: str) -> None:

@@ -250,8 +250,9 @@ class FigureSpec:
         title: what the figure shows, one line.
         table: the table whose runs it draws.
         kind: how: ``sweep`` (a metric over the table's columns), ``spectra`` (singular values of
-            the codes' covariance), ``curves`` (loss over epochs) or ``samples`` (t-SNE of sampled
-            and test images).
+            the codes' covariance), ``curves`` (loss over epochs), ``tsne`` (sampled among test
+            images), or images of each column: ``samples``, ``reconstructions``,
+            ``interpolations`` or ``walks``.
         metric: what a sweep is of.
         columns: those of the table's columns that are drawn; empty for all.
     """
@@ -277,12 +278,14 @@ class ClaimSpec:
         source: where the paper has it.
         metric: what is compared, see :data:`bench.report.frame.METRICS`.
         orders: pairs of cells, the one with the smaller number first; all must be in that order.
+        margin: by how much the first may still be larger, for claims that two are comparable.
     """
 
     statement: str
     source: str
     metric: str
     orders: tuple[tuple[Place, Place], ...]
+    margin: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 runs/<name>-<hash>/  spec.json  record.json  history.jsonl  arrays.npz  samples.png
                      failure.json (instead of a record)  checkpoint.pt (while unfinished)
+                     tsne.npz (once drawn)  events.out.tfevents.* (with --tensorboard)
 runs/.cache/         extractors and reference statistics, shared by runs
 """
 
@@ -24,7 +25,7 @@ from bench.spec import RunSpec, canonical_json, sha256
 if TYPE_CHECKING:
     import numpy as np
 
-SCHEMA = 2
+SCHEMA = 3
 
 
 class State(StrEnum):
@@ -59,6 +60,15 @@ class Record:
     timing: dict[str, float]
     provenance: dict[str, Any]
 
+    def flat_metrics(self) -> Iterator[tuple[str, float]]:
+        """Every number that was measured by a name of its own, such as ``fid_gmm10``."""
+        for name, value in self.metrics.items():
+            if isinstance(value, dict):
+                prefix = {"ranks": "rank"}.get(name, name)
+                yield from ((f"{prefix}_{part}", number) for part, number in value.items())
+            else:
+                yield name, value
+
 
 @dataclass(frozen=True)
 class Failure:
@@ -66,6 +76,15 @@ class Failure:
 
     reason: str
     traceback: str
+
+
+@dataclass(frozen=True)
+class FailedRun:
+    """A run and why it failed."""
+
+    run_id: str
+    spec: RunSpec
+    failure: Failure
 
 
 class Store:
@@ -136,15 +155,30 @@ class Store:
 
     def failure(self, run_id: str) -> Failure | None:
         """Why a run failed, or None where it did not."""
+        failed = self._failed_run(run_id)
+        return None if failed is None else failed.failure
+
+    def failed(self) -> Iterator[FailedRun]:
+        """Every run that failed and has no record by now."""
+        for path in sorted(self.root.glob("*/failure.json")):
+            failed = self._failed_run(path.parent.name)
+            if failed is not None and self.state(failed.run_id) is State.FAILED:
+                yield failed
+
+    def _failed_run(self, run_id: str) -> FailedRun | None:
         try:
             value = _read_checked(self.folder(run_id) / "failure.json")
-            return None if value is None else Failure(**value)
-        except (BenchError, TypeError):
+            if value is None:
+                return None
+            spec = RunSpec.from_json(value["spec"])
+            return FailedRun(run_id, spec, Failure(value["reason"], value["traceback"]))
+        except (BenchError, KeyError, TypeError):
             return None
 
-    def write_failure(self, run_id: str, failure: Failure) -> None:
+    def write_failure(self, failed: FailedRun) -> None:
         """Note that a run failed; it is shown, and repeated only on demand."""
-        _write_checked(self.folder(run_id) / "failure.json", asdict(failure))
+        content = asdict(failed.failure) | {"spec": asdict(failed.spec)}
+        _write_checked(self.folder(failed.run_id) / "failure.json", content)
 
     def forget(self, run_id: str) -> None:
         """Remove what would keep a run from starting over."""

@@ -30,7 +30,12 @@ def _content(table: str, values: Sequence[Sequence[float]]) -> Content:
             replace(
                 RECORD,
                 spec=replace(cell.run, seed=seed),
-                metrics={"rank": value, "fid": {"gmm10": value}, "test_mse": value},
+                metrics={
+                    "rank": value,
+                    "fid": {"gmm10": value},
+                    "test_mse": value,
+                    "overlap": {"accuracy": value},
+                },
                 extractor={"name": "inception", "dimensions": 2048, "checksum": "ab"},
             )
             for seed, value in enumerate(numbers)
@@ -118,6 +123,25 @@ def test_too_few_seeds_decide_nothing() -> None:
 def test_equal_numbers_are_not_in_order() -> None:
     (verdict,) = judge(_content("table3", [[5, 5, 5], [5, 5, 5], [9, 9, 9]]))
     assert verdict.outcome == "does not hold"
+
+
+def test_a_comparable_number_may_be_larger_by_the_margin() -> None:
+    """IRMAE against the AE, which it must beat, and the VAE, within 0.05."""
+    others = [[0.9, 0.9, 0.9]] * 5
+    ae, irmae = [0.62, 0.63, 0.64], [0.58, 0.57, 0.58]
+    for vae, outcome in (
+        ([0.55, 0.56, 0.54], "holds"),
+        ([0.50, 0.51, 0.50], "does not hold"),
+        ([0.50, 0.56, 0.54], "undecided"),
+    ):
+        superior, comparable = judge(_content("mnist-baselines", [ae, vae, *others, irmae]))
+        assert superior.outcome == "holds"
+        assert comparable.outcome == outcome
+    # Mean -0.04333, 0.00667 from the margin; deviation 0.03512: (1.96 x 5.268)^2 = 106.6.
+    assert comparable.evidence == (
+        "VAE minus IRMAE (l = 8), -0.05 allowed: -0.04333 [-0.08, -0.01], 3 seeds; about 107 "
+        "seeds would settle it if the difference stays"
+    )
 
 
 def test_fids_of_two_extractors_are_not_compared() -> None:

@@ -16,7 +16,7 @@ from bench.errors import BenchError
 from bench.evaluation import weights
 from bench.experiments import TABLES
 from bench.profiles import PROFILES
-from bench.store import Failure, State, Store
+from bench.store import FailedRun, Failure, State, Store
 from tests.test_store import RECORD
 from tests.tiny import TINY_ARGUMENTS
 
@@ -177,7 +177,7 @@ def test_collect_never_trains_and_says_what_is_missing(
     assert f"-- Depth l 12: {spec.name} not run" in output
     rows = [line.split("|") for line in output.splitlines() if "measured" in line]
     assert [row[-2].strip() for row in rows[:3]] == ["--", "--", "--"]
-    store.write_failure(run_id, Failure("out of memory", ""))
+    store.write_failure(FailedRun(run_id, spec, Failure("out of memory", "")))
     assert main(["--table", "4", "--collect", *folders]) == 1
     assert "failed (out of memory)" in capsys.readouterr().out
     # A run that was not asked for is not missed.

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pytorch_fid import inception as pytorch_fid
 from pytorch_fid.fid_score import calculate_frechet_distance
+from sklearn.decomposition import PCA
 from sklearn.mixture import GaussianMixture
 
 from bench.data import dataset
@@ -24,6 +25,8 @@ from bench.evaluation.evaluate import evaluate
 from bench.evaluation.extractor import Extractor
 from bench.evaluation.frechet import Gaussian, fit, frechet_distance
 from bench.evaluation.inception import inception_extractor
+from bench.evaluation.overlap import overlap
+from bench.evaluation.pictures import as_bytes, pictures, principal_walks
 from bench.evaluation.samplers import fit_sampler
 from bench.evaluation.spectrum import rank, spectrum
 from bench.files import file_sha256
@@ -400,7 +403,61 @@ def test_evaluation_against_plain_numpy(tmp_path: Path, sample: LoadedData) -> N
     assert result.arrays["samples"].shape == (500, 1, 32, 32)
     assert result.arrays["samples"].dtype == np.uint8
     originals = result.arrays["originals"]
-    assert np.array_equal(originals, data.test.images[:500].numpy())
+    assert np.array_equal(originals, data.test.images.numpy())
+    shown = np.round(output.clamp(0, 1).numpy() * 255)
+    # In another batch, and so rounded otherwise at times.
+    assert np.abs(result.arrays["reconstructions"] - shown[:10]).max() <= 1
+    clouds = [images.reshape(32, -1) for images in (originals, result.arrays["samples"][:32])]
+    assert result.metrics["overlap"] == overlap(*clouds)
+
+
+def test_kept_images_are_spread_over_the_test_images(tmp_path: Path, sample: LoadedData) -> None:
+    """Data of the user's own may be sorted by class."""
+    model = build("mnist", latent_dim=8, depth=2, seed=1)
+    data = LoadedData(sample.train.first(64), sample.test.first(512), "")
+    kept = evaluate(model, TINY, data, _identity_extractor(), tmp_path).arrays["originals"]
+    assert len(kept) == 500
+    assert np.array_equal(kept[-1], data.test.images[-1].numpy())
+
+
+def test_interpolations_are_straight_and_end_at_the_images() -> None:
+    model = build("mnist", latent_dim=8, depth=2, seed=1).eval()
+    codes = np.random.default_rng(0).normal(size=(30, 8)).astype(np.float32)
+    with torch.no_grad():
+        made = pictures(model, codes)
+        middle = model.decoder(torch.from_numpy(codes[2:3] * 4 / 9 + codes[3:4] * 5 / 9))
+    ways = made["interpolations"]
+    assert ways.shape == (4, 10, 1, 32, 32)
+    ends = [ways[:, 0], ways[:, -1]]
+    pairs = made["reconstructions"][:8].reshape(4, 2, 1, 32, 32)
+    for end, images in zip(ends, (pairs[:, 0], pairs[:, 1]), strict=True):
+        assert np.abs(end.astype(int) - images).max() <= 1
+    assert np.abs(ways[1, 5] - as_bytes(middle)[0].astype(int)).max() <= 1
+
+
+def test_walks_follow_scikit_learns_principal_components() -> None:
+    rng = np.random.default_rng(0)
+    codes = rng.normal(size=(200, 6)) @ rng.normal(size=(6, 6)) + 3
+    walks = principal_walks(codes)
+    assert walks.shape == (4, 9, 6)
+    reference = PCA(4).fit(codes)
+    np.testing.assert_allclose(walks[:, 4], np.tile(reference.mean_, (4, 1)))
+    steps = walks[:, -1] - walks[:, 4]
+    deviations = np.linalg.norm(steps, axis=1)
+    np.testing.assert_allclose(deviations, 3 * np.sqrt(reference.explained_variance_))
+    cosines = (steps / deviations[:, None] * reference.components_).sum(axis=1)
+    np.testing.assert_allclose(np.abs(cosines), 1)
+
+
+def test_pictures_of_two_codes_in_one_dimension() -> None:
+    model = build("mnist", latent_dim=1, seed=1).eval()
+    with torch.no_grad():
+        made = pictures(model, np.zeros((2, 1), np.float32))
+    assert {name: len(images) for name, images in made.items()} == {
+        "reconstructions": 2,
+        "interpolations": 1,
+        "walks": 1,
+    }
 
 
 def test_reference_statistics_are_those_of_their_data(tmp_path: Path, sample: LoadedData) -> None:

@@ -14,13 +14,13 @@ PACKAGE = Path(__file__).parent.parent / "bench"
 # From the ground up; a module may import those of lower layers, and of its own folder.
 LAYERS = [
     {"bench", "errors"},
-    {"files", "plugins", "spec"},
+    {"files", "plugins", "protocol", "spec"},
     {"hardware", "provenance", "tensors"},
     {"data"},
     {"models", "profiles", "published", "experiments", "store"},
-    {"training", "evaluation", "job", "locate", "planning", "report"},
+    {"training", "evaluation", "events", "job", "locate", "planning", "report"},
     {"execute", "progress", "resolve"},
-    {"runner"},
+    {"render", "runner"},
     {"commands"},
     {"cli"},
 ]

@@ -14,7 +14,7 @@ from bench.data import dataset
 from bench.errors import BenchError
 from bench.files import atomic, lock, write_bytes
 from bench.planning import plan_runs
-from bench.store import Failure, Record, State, Store, read_history
+from bench.store import FailedRun, Failure, Record, State, Store, read_history
 from bench.tensors import digest, load_tensors, save_tensors
 from tests.tiny import TINY
 
@@ -24,7 +24,12 @@ RECORD = Record(
     run_id=RUN_ID,
     spec=TINY,
     data=replace(dataset(TINY.dataset), folder=""),
-    metrics={"rank": 3, "test_mse": 0.01, "fid": {"gmm10": 1 / 3}},
+    metrics={
+        "rank": 3,
+        "test_mse": 0.01,
+        "fid": {"gmm10": 1 / 3},
+        "overlap": {"accuracy": 0.6, "mixing": 0.4, "points": 120},
+    },
     extractor={"name": "classifier", "dimensions": 128, "checksum": "00"},
     timing={"train_seconds": 1.5, "evaluate_seconds": 0.5, "images_per_second": 640.0},
     provenance={"commit": "unknown", "device": "cpu"},
@@ -54,7 +59,7 @@ def _truncate(text: str) -> str:
     [
         (_truncate, "truncated or not a record"),
         (lambda text: text.replace("0.01", "0.02"), "altered since"),
-        (lambda text: text.replace('"schema": 2', '"schema": 3'), "schema 3"),
+        (lambda text: text.replace('"schema": 3', '"schema": 4'), "schema 4"),
         (lambda text: "[]", "not a record"),
     ],
 )
@@ -90,7 +95,7 @@ def test_a_record_under_an_older_protocol_is_never_used(
 
 def test_a_failure_is_shown_until_a_record_replaces_it(store: Store) -> None:
     failure = Failure("loss became nan", "Traceback ...")
-    store.write_failure(RUN_ID, failure)
+    store.write_failure(FailedRun(RUN_ID, TINY, failure))
     assert store.state(RUN_ID) is State.FAILED
     assert store.failure(RUN_ID) == failure
     assert list(store.records()) == []
@@ -102,7 +107,7 @@ def test_a_failure_is_shown_until_a_record_replaces_it(store: Store) -> None:
 def test_plan_knows_each_state_and_each_run_once(store: Store) -> None:
     failed, started, fresh = (replace(TINY, seed=seed) for seed in (1, 2, 3))
     store.write_record(RECORD)
-    store.write_failure(failed.run_id(FINGERPRINT), Failure("why", ""))
+    store.write_failure(FailedRun(failed.run_id(FINGERPRINT), failed, Failure("why", "")))
     write_bytes(store.checkpoint(started.run_id(FINGERPRINT)), b"")
     write_bytes(store.history(started.run_id(FINGERPRINT)), b'{"step": 7}\n')
     plan = plan_runs([TINY, failed, started, fresh, TINY], store, "cpu")

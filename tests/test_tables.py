@@ -135,7 +135,7 @@ def test_every_number_is_labelled() -> None:
     for text in (markdown(content, data), latex(content, data).replace("\\", "")):
         for words in (
             "Student t",
-            "1e-3",
+            "0.001 of the largest",
             "Inception (2048 features, weights abcdef12)",
             "gmm10",
             "10,000 samples against 10,000 test images",

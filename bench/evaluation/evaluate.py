@@ -13,6 +13,8 @@ import torch
 from bench.data.images import LoadedData, to_float
 from bench.evaluation.extractor import Extractor
 from bench.evaluation.frechet import Gaussian, frechet_distance
+from bench.evaluation.overlap import overlap
+from bench.evaluation.pictures import as_bytes, pictures
 from bench.evaluation.samplers import fit_sampler
 from bench.evaluation.spectrum import THRESHOLDS, rank, spectrum
 from bench.models.networks import Autoencoder
@@ -21,7 +23,7 @@ from bench.tensors import load_tensors, save_tensors
 
 _BATCH = 250
 # Samples of the headline sampler and test images that are kept with the record, for t-SNE and for
-# the eye.
+# the eye; their overlap is measured.
 KEPT_IMAGES = 500
 # However few are asked for; another number would be another draw.
 _LEAST_DRAWN = 1_000
@@ -33,10 +35,12 @@ class Evaluation:
 
     Attributes:
         metrics: numbers by name: ``train_mse``, ``test_mse`` (mean over pixels, of images in
-            [0, 1]), ``rank`` (threshold 1e-3), ``ranks`` by threshold, and ``fid`` by what was
-            compared with the test images: ``reconstruction`` or a sampler.
+            [0, 1]), ``rank`` (threshold 1e-3), ``ranks`` by threshold, ``fid`` by what was
+            compared with the test images: ``reconstruction`` or a sampler, and ``overlap`` of
+            samples and test images, see :func:`bench.evaluation.overlap.overlap`.
         arrays: ``spectrum`` (latent_dim,) float64; ``samples`` (500, channels,
-            size, size) uint8; ``originals``, as many test images or all.
+            size, size) uint8; ``originals``, as many test images or all; and the images of
+            :func:`bench.evaluation.pictures.pictures`, which are of the first originals.
     """
 
     metrics: dict[str, Any]
@@ -73,18 +77,20 @@ def evaluate(
     reference = _reference(spec, data, extractor, cache)
     compared = {"reconstruction": test_codes}
     drawn = max(spec.fid_samples, _LEAST_DRAWN)
-    # Evenly spaced: user data may come sorted by class.
-    chosen = np.linspace(0, len(train_codes) - 1, spec.sampler_codes).astype(np.int64)
+    chosen = _spread(len(train_codes), spec.sampler_codes)
     for name in SAMPLERS:
         sampler = fit_sampler(name, train_codes[chosen], derive_seed(name, spec.seed) % 2**32)
         codes = sampler.sample(drawn, derive_seed("samples", spec.seed) % 2**32)
         compared[name] = codes[: spec.fid_samples]
         if name == HEADLINE_SAMPLER:
-            samples = torch.cat(list(decoded(codes[:KEPT_IMAGES])))
+            samples = as_bytes(torch.cat(list(decoded(codes[:KEPT_IMAGES]))))
     fid = {
         name: frechet_distance(extractor.gaussian(decoded(codes)), reference)
         for name, codes in compared.items()
     }
+    kept = _spread(len(test_codes), min(KEPT_IMAGES, len(test_codes)))
+    originals = data.test.images[kept].numpy()
+    clouds = (images[: len(kept)].reshape(len(kept), -1) for images in (originals, samples))
     return Evaluation(
         metrics={
             "train_mse": train_mse,
@@ -92,13 +98,20 @@ def evaluate(
             "rank": rank(values),
             "ranks": {f"{threshold:.0e}": rank(values, threshold) for threshold in THRESHOLDS},
             "fid": fid,
+            "overlap": overlap(*clouds),
         },
         arrays={
             "spectrum": values,
-            "originals": data.test.images[:KEPT_IMAGES].contiguous().numpy(),
-            "samples": samples.clamp(0, 1).mul(255).round().to(torch.uint8).cpu().numpy(),
+            "originals": originals,
+            "samples": samples,
+            **pictures(model, test_codes[kept]),
         },
     )
+
+
+def _spread(available: int, count: int) -> np.ndarray:
+    """Indices (count,) over all that is available: user data may come sorted by class."""
+    return np.linspace(0, available - 1, count).astype(np.int64)
 
 
 def _reconstruct(model: Autoencoder, batches: Iterator[torch.Tensor]) -> tuple[np.ndarray, float]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-# A direction counts if its variance is above this share of the largest.
-RANK_THRESHOLD = 1e-3
+from bench.protocol import RANK_THRESHOLD
+
 THRESHOLDS = (1e-1, 1e-2, RANK_THRESHOLD, 1e-4, 1e-5, 1e-6)
 
 

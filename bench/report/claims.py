@@ -34,6 +34,7 @@ class Comparison:
         lower: the cell that should have the smaller number.
         higher: the cell that should have the larger one.
         n: seeds that both have.
+        margin: by how much the lower may still be larger.
         mean: of the differences, higher minus lower; NaN where there are none.
         low: lower end of its 95 % bootstrap interval; NaN below :data:`LEAST_SEEDS`.
         high: upper end.
@@ -42,6 +43,7 @@ class Comparison:
 
     lower: Place
     higher: Place
+    margin: float
     n: int
     mean: float
     low: float
@@ -50,29 +52,35 @@ class Comparison:
 
     @property
     def outcome(self) -> Outcome:
-        """Holds above 0, fails at or below it."""
+        """Holds above 0 less the margin, fails at or below it."""
         if self.n == 0:
             return Outcome.NOT_RUN
         if self.n < LEAST_SEEDS:
             return Outcome.UNDECIDED
-        if self.low > 0:
+        if self.low > -self.margin:
             return Outcome.HOLDS
-        return Outcome.FAILS if self.high <= 0 else Outcome.UNDECIDED
+        return Outcome.FAILS if self.high <= -self.margin else Outcome.UNDECIDED
+
+    @property
+    def distance(self) -> float:
+        """How far the mean difference is from where the order would turn."""
+        return self.mean + self.margin
 
     @property
     def evidence(self) -> str:
         """The difference with its interval, and what would settle it where it is open."""
         name = f"{_name(self.higher)} minus {_name(self.lower)}"
+        name += f", {-self.margin:g} allowed" if self.margin else ""
         if self.n == 0:
             return f"{name}: no seed has both"
         text = f"{name}: {self.mean:.4g} [{self.low:.4g}, {self.high:.4g}], {self.n} seeds"
         return f"{text}; {self._settling()}" if self.outcome is Outcome.UNDECIDED else text
 
     def _settling(self) -> str:
-        if isclose(self.mean, 0, abs_tol=1e-12):
+        if isclose(self.distance, 0, abs_tol=1e-12):
             return "no difference to be seen"
-        # As many that the interval's half-width, 1.96 s / sqrt(n), falls below the mean.
-        seeds = max(self.n + 1, ceil((1.96 * self.deviation / self.mean) ** 2))
+        # As many that the interval's half-width, 1.96 s / sqrt(n), falls below the distance.
+        seeds = max(self.n + 1, ceil((1.96 * self.deviation / self.distance) ** 2))
         return f"about {seeds} seeds would settle it if the difference stays"
 
 
@@ -105,13 +113,15 @@ class Verdict:
         deciding = [c for c in self.comparisons if c.outcome is self.outcome]
         seeds = min(comparison.n for comparison in deciding)
         if self.outcome is Outcome.UNDECIDED and seeds < LEAST_SEEDS:
-            ordered = sum(comparison.mean > 0 for comparison in self.comparisons)
+            ordered = sum(comparison.distance > 0 for comparison in self.comparisons)
             return (
                 f"{seeds} of the {LEAST_SEEDS} seeds that it takes; so far {ordered} of "
                 f"{len(self.comparisons)} comparisons are as claimed"
             )
+        if all(comparison.n == 0 for comparison in self.comparisons):
+            return "no two runs to compare"
         if self.outcome is Outcome.HOLDS:
-            deciding = [min(deciding, key=lambda c: c.low / c.mean)]
+            deciding = [min(deciding, key=lambda c: (c.low + c.margin) / c.distance)]
         return "; ".join(comparison.evidence for comparison in deciding)
 
 
@@ -130,7 +140,7 @@ def judge(content: Content) -> list[Verdict]:
         Verdict(
             claim,
             table.cells[0].run.dataset,
-            [_compare(values[claim.metric], *order) for order in claim.orders],
+            [_compare(values[claim.metric], *order, claim.margin) for order in claim.orders],
         )
         for claim in table.claims
     ]
@@ -150,16 +160,17 @@ def _values(content: Content, metric: str) -> dict[Place, dict[int, float]]:
 
 
 def _compare(
-    values: Mapping[Place, Mapping[int, float]], lower: Place, higher: Place
+    values: Mapping[Place, Mapping[int, float]], lower: Place, higher: Place, margin: float
 ) -> Comparison:
-    seeds = sorted(values[lower].keys() & values[higher].keys())
-    differences = np.array([values[higher][seed] - values[lower][seed] for seed in seeds])
-    n, nan = len(seeds), float("nan")
+    # A figure may show a part of the table alone.
+    below, above = values.get(lower, {}), values.get(higher, {})
+    differences = np.array([above[seed] - below[seed] for seed in sorted(below.keys() & above)])
+    n, nan = len(differences), float("nan")
     if n == 0:
-        return Comparison(lower, higher, 0, nan, nan, nan, nan)
+        return Comparison(lower, higher, margin, 0, nan, nan, nan, nan)
     low, high = bootstrap(differences) if n >= LEAST_SEEDS else (nan, nan)
     deviation = float(differences.std(ddof=1)) if n > 1 else nan
-    return Comparison(lower, higher, n, float(differences.mean()), low, high, deviation)
+    return Comparison(lower, higher, margin, n, float(differences.mean()), low, high, deviation)
 
 
 def bootstrap(differences: np.ndarray) -> tuple[float, float]:

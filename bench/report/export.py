@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -23,8 +23,8 @@ def tidy(records: Iterable[Record]) -> pd.DataFrame:
     Returns:
         ``run_id``; ``metric`` and ``value``; the fields of the run's spec, its own ``parameters``
         as JSON; extractor, data, device, commit and training time. Metrics are ``train_mse``,
-        ``test_mse``, ``rank``, ``rank_1e-03`` for every threshold, and ``fid_reconstruction`` or
-        ``fid_`` and a sampler.
+        ``test_mse``, ``rank``, ``rank_1e-03`` for every threshold, ``fid_reconstruction`` or
+        ``fid_`` and a sampler, ``overlap_accuracy``, ``overlap_mixing`` and ``overlap_points``.
     """
     rows = []
     for record in records:
@@ -38,18 +38,9 @@ def tidy(records: Iterable[Record]) -> pd.DataFrame:
             "train_seconds": record.timing["train_seconds"],
             "images_per_second": record.timing["images_per_second"],
         }
-        for metric, value in _metrics(record):
+        for metric, value in record.flat_metrics():
             rows.append({"run_id": record.run_id, "metric": metric, "value": value} | known)
     return pd.DataFrame(rows)
-
-
-def _metrics(record: Record) -> Iterator[tuple[str, float]]:
-    prefixes = {"ranks": "rank", "fid": "fid"}
-    for name, value in record.metrics.items():
-        if isinstance(value, dict):
-            yield from ((f"{prefixes.get(name, name)}_{part}", v) for part, v in value.items())
-        else:
-            yield name, value
 
 
 def export(records: Iterable[Record], path: Path) -> int:

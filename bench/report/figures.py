@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import io
+from dataclasses import dataclass
 from pathlib import Path
 
 import matplotlib as mpl
 
 from bench.files import write_bytes
-from bench.report import runs, samples, sweep
+from bench.report import gallery, runs, sweep, tsne
 from bench.report.frame import Content
+from bench.report.layout import title_of
 from bench.report.style import RC
 from bench.spec import FigureSpec
 from bench.store import Store
@@ -18,13 +20,31 @@ _KINDS = {
     "sweep": sweep.draw,
     "spectra": runs.draw_spectra,
     "curves": runs.draw_curves,
-    "samples": samples.draw,
+    "tsne": tsne.draw,
+    **dict.fromkeys(("samples", "reconstructions", "interpolations", "walks"), gallery.draw),
 }
 # Without the time of their making, so that equal figures are equal files.
 _METADATA = {".pdf": {"CreationDate": None}, ".png": {"Software": None}}
 
 
-def write_figure(figure: FigureSpec, content: Content, store: Store, folder: Path) -> list[Path]:
+@dataclass(frozen=True)
+class Drawn:
+    """A figure that was written.
+
+    Attributes:
+        title: its heading.
+        text: its heading and all that is written below it.
+        paths: its files, ``.pdf`` and ``.png``.
+    """
+
+    title: str
+    text: str
+    paths: tuple[Path, ...]
+
+
+def write_figure(
+    figure: FigureSpec, content: Content, store: Store, folder: Path, *, optional: bool = False
+) -> Drawn | None:
     """Draw a figure and write it as ``.pdf`` and ``.png``.
 
     Args:
@@ -32,13 +52,16 @@ def write_figure(figure: FigureSpec, content: Content, store: Store, folder: Pat
         content: the table that it draws.
         store: where its runs' arrays and histories are.
         folder: where the files go.
+        optional: write no figure that would be blank.
 
     Returns:
-        The files.
+        The figure; None where it is optional and blank.
     """
     paths = []
     with mpl.rc_context(RC):  # type: ignore[arg-type]
         drawn = _KINDS[figure.kind](figure, content, store)
+        if optional and not any(axes.has_data() for axes in drawn.axes):
+            return None
         for ending, metadata in _METADATA.items():
             buffer = io.BytesIO()
             drawn.savefig(
@@ -46,4 +69,5 @@ def write_figure(figure: FigureSpec, content: Content, store: Store, folder: Pat
             )
             paths.append(folder / f"{figure.name}{ending}")
             write_bytes(paths[-1], buffer.getvalue())
-    return paths
+    words = " ".join(" ".join(text.get_text().split()) for text in drawn.texts)
+    return Drawn(title_of(figure.title, figure.name, content), words, tuple(paths))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import sqrt
 
 import pandas as pd
@@ -12,7 +12,7 @@ from scipy.special import stdtrit
 
 from bench.published import PUBLISHED
 from bench.spec import Cell, TableSpec
-from bench.store import Record
+from bench.store import FailedRun, Record
 
 CONFIDENCE = 0.95
 
@@ -38,6 +38,9 @@ METRICS = {
     "rank": Metric("Latent rank", lambda record, _: record.metrics["rank"], False),
     "fid": Metric("FID", lambda record, sampler: record.metrics["fid"][sampler], True),
     "test_mse": Metric("Test MSE", lambda record, _: record.metrics["test_mse"], True, 5),
+    "told_apart": Metric(
+        "Told apart", lambda record, _: record.metrics["overlap"]["accuracy"], True, 3
+    ),
 }
 
 
@@ -51,6 +54,7 @@ class Content:
         missing: why a column, or a seed of it, has no number: ``label: reason``.
         sampler: behind its FIDs.
         profile: name of the profile, and what was set by hand.
+        failed: runs of each cell that failed.
     """
 
     table: TableSpec
@@ -58,6 +62,7 @@ class Content:
     missing: Sequence[str]
     sampler: str
     profile: str
+    failed: Mapping[Cell, Sequence[FailedRun]] = field(default_factory=dict)
 
     @property
     def extractor(self) -> Mapping[str, str | int] | None:

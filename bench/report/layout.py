@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from bench.data import dataset
+from bench.protocol import FOLDS, NEIGHBOURS, RANK_THRESHOLD
 from bench.report.claims import claim_notes, judge
 from bench.report.frame import METRICS, Content
 from bench.spec import TableSpec
@@ -25,20 +26,34 @@ SAMPLERS = {
 
 @dataclass(frozen=True)
 class Text:
-    """One cell as it is printed."""
+    """One cell as it is printed, and its number."""
 
     text: str
+    value: float
     best: bool = False
     grey: bool = False
 
 
 @dataclass(frozen=True)
 class Row:
-    """One printed row: what it is of, which of its numbers, and the cells."""
+    """One printed row.
 
-    label: str
+    Attributes:
+        metric: what it is of.
+        line: of which of the table's lines; empty where there is one.
+        kind: which of the metric's numbers.
+        cells: a number for each of the table's columns.
+    """
+
+    metric: str
+    line: str
     kind: str
     cells: Sequence[Text]
+
+    @property
+    def label(self) -> str:
+        """What it is of, in a table that has all lines below each other."""
+        return f"{self.metric}, {self.line}" if self.line else self.metric
 
 
 def rows(content: Content, data: pd.DataFrame) -> list[Row]:
@@ -48,31 +63,29 @@ def rows(content: Content, data: pd.DataFrame) -> list[Row]:
     for name, line in itertools.product(content.table.metrics, lines):
         metric = METRICS[name]
         part = _line(content, data, name, line)
-        label = f"{metric.label}, {line}" if line else metric.label
         decimals = _decimals(part, metric.decimals)
         grey = not part.comparable.all()
         for column, kind in (("paper", "paper"), ("known", "known answer")):
             if part[column].notna().any():
-                texts = _as_printed(part[column])
                 best = _best(part[column], metric.lower_is_better)
-                cells = [Text(t, b, grey) for t, b in zip(texts, best, strict=True)]
+                printed = zip(_as_printed(part[column]), part[column], best, strict=True)
+                cells = [Text(text, value, bold, grey) for text, value, bold in printed]
                 remark = ", not comparable" if grey else ""
-                result.append(Row(label, kind + remark, cells))
-        texts = [
-            _measured(mean, high - mean, decimals)
-            for mean, high in zip(part["mean"], part.high, strict=True)
-        ]
+                result.append(Row(metric.label, line, kind + remark, cells))
         best = _best(part["mean"], metric.lower_is_better)
+        cells = [
+            Text(_measured(mean, high - mean, decimals), mean, bold)
+            for mean, high, bold in zip(part["mean"], part.high, best, strict=True)
+        ]
         kind = f"measured, {content.sampler}" if name == "fid" else "measured"
-        cells = [Text(t, b) for t, b in zip(texts, best, strict=True)]
-        result.append(Row(label, kind, cells))
+        result.append(Row(metric.label, line, kind, cells))
         if part.difference.notna().any():
-            cells = [Text(_signed(value, decimals)) for value in part.difference]
-            result.append(Row(label, "difference", cells))
+            cells = [Text(_signed(value, decimals), value) for value in part.difference]
+            result.append(Row(metric.label, line, "difference", cells))
     for line in lines:
         first = _line(content, data, content.table.metrics[0], line)
-        label = f"Seeds, {line}" if line else "Seeds"
-        result.append(Row(label, "n", [Text(f"{n:.0f}") for n in first.n.fillna(0)]))
+        cells = [Text(f"{n:.0f}", n) for n in first.n.fillna(0)]
+        result.append(Row("Seeds", line, "n", cells))
     return result
 
 
@@ -87,7 +100,13 @@ def notes(content: Content, data: pd.DataFrame) -> list[str]:
     result = [_seeds_note(data)]
     if "rank" in content.table.metrics:
         result.append(
-            "Latent rank: singular values of the test codes' covariance above 1e-3 of the largest."
+            "Latent rank: singular values of the test codes' covariance above "
+            f"{RANK_THRESHOLD:g} of the largest."
+        )
+    if "told_apart" in content.table.metrics:
+        result.append(
+            f"Told apart: accuracy of {NEIGHBOURS + 1} nearest neighbours that tell samples from "
+            f"test images by their pixels, {FOLDS}-fold cross-validation; 0.5 where they cannot."
         )
     result += fid_notes(content) + run_notes(content)
     caveats = dict.fromkeys(text for text in data.paper_caveat if text)

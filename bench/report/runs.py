@@ -9,15 +9,15 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from bench.protocol import RANK_THRESHOLD
 from bench.report.frame import Content
 from bench.report.layout import run_notes, title_of
 from bench.report.style import caption
 from bench.spec import Cell, FigureSpec
 from bench.store import Record, Store, read_history
 
-# A direction of the latent space counts above this share of the largest variance.
-_RANK_THRESHOLD = 1e-3
-_SMALLEST = 1e-9  # shown; float64 covariances are rounding far below it
+# Shown; float64 covariances are rounding far below it.
+SMALLEST_SHARE = 1e-9
 _LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
 
 # Draws one run in a panel; False where the run left nothing to draw.
@@ -41,11 +41,14 @@ def draw_spectra(figure: FigureSpec, content: Content, store: Store) -> Figure:
     for axes in panels:
         axes.set_xscale("log")
         axes.set_yscale("log")
-        axes.set_ylim(_SMALLEST, 2)
-        axes.axhline(_RANK_THRESHOLD, color="#888888", linewidth=0.8)
+        axes.set_ylim(SMALLEST_SHARE, 2)
+        if axes.has_data():
+            axes.axhline(RANK_THRESHOLD, color="#888888", linewidth=0.8)
         axes.set_xlabel("index")
     panels[0].set_ylabel("singular value / largest")
-    notes.insert(1, "The grey line is the threshold 1e-3; dots mark the latent rank.")
+    notes.insert(
+        1, f"The grey line is the threshold {RANK_THRESHOLD:g}; dots mark the latent rank."
+    )
     caption(page, notes)
     return page
 

@@ -10,11 +10,12 @@ import pytest
 from matplotlib.collections import PathCollection
 from scipy import stats
 
+from bench.evaluation.overlap import overlap
 from bench.experiments import FIGURES, TABLES
-from bench.report import samples
+from bench.protocol import NEIGHBOURS
+from bench.report import tsne
 from bench.report.figures import write_figure
 from bench.report.frame import Content
-from bench.report.overlap import NEIGHBOURS, overlap, wilson
 from bench.store import Store
 from tests.test_store import RECORD
 
@@ -24,7 +25,7 @@ COUNT = 60
 
 @pytest.mark.parametrize(("count", "n"), [(0, 10), (10, 10), (37, 80), (500, 1000)])
 def test_the_interval_is_scipys(count: int, n: int) -> None:
-    ours = wilson(count, n)
+    ours = tsne.wilson(count / n, n)
     reference = stats.binomtest(count, n).proportion_ci(method="wilson")
     assert (ours.low, ours.high) == pytest.approx((reference.low, reference.high), abs=1e-4)
     assert ours.value == count / n
@@ -34,25 +35,31 @@ def test_one_cloud_cannot_be_told_apart_and_two_can() -> None:
     rng = np.random.default_rng(0)
     a, b = rng.normal(size=(2, 300, 8))
     same = overlap(a, b)
-    assert same.accuracy.low < 0.5 < same.accuracy.high
-    assert same.mixing.low < 0.5 < same.mixing.high
-    assert same.plane.shape == (600, 2)
+    assert same["points"] == 600
+    assert same["accuracy"] == pytest.approx(0.5, abs=0.04)
+    assert same["mixing"] == pytest.approx(0.5, abs=0.04)
     apart = overlap(a, b + 20)
-    assert apart.accuracy.value == 1
-    assert apart.mixing.value == 0
+    assert (apart["accuracy"], apart["mixing"]) == (1, 0)
     # Neither is fooled by a sampler that repeats one image.
     repeated = overlap(a, np.repeat(a[:1], 300, axis=0))
-    assert repeated.accuracy.low > 0.7
-    assert repeated.mixing.high < 0.3
+    assert repeated["accuracy"] > 0.75
+    assert repeated["mixing"] < 0.25
 
 
 def test_mixing_by_hand() -> None:
     """Points on a line, of one kind and the other by turns."""
     line = np.column_stack([np.arange(200.0), np.zeros(200)])
-    found = overlap(line[::2], line[1::2])
     # Inside, the five nearest on each side: offsets 1, 3 and 5 are of the other kind, so 6 of 10.
-    assert found.mixing.value == pytest.approx(0.6, abs=0.02)
+    assert overlap(line[::2], line[1::2])["mixing"] == pytest.approx(0.6, abs=0.02)
     assert NEIGHBOURS == 10
+
+
+@pytest.mark.parametrize("n", range(2, 13))
+def test_few_points_are_compared_too(n: int) -> None:
+    rng = np.random.default_rng(n)
+    found = overlap(rng.normal(size=(n, 3)), rng.normal(size=(n, 3)) + 50)
+    assert found["accuracy"] == 1
+    assert found["mixing"] == pytest.approx(max(0, min(10, 2 * n - 1) - n + 1) / min(10, 2 * n - 1))
 
 
 @pytest.fixture
@@ -75,13 +82,13 @@ def filled(tmp_path: Path) -> tuple[Content, Store]:
 
 
 def test_each_method_has_a_panel_with_its_numbers(filled: tuple[Content, Store]) -> None:
-    page = samples.draw(FIGURE, *filled)
+    page = tsne.draw(FIGURE, *filled)
     assert [axes.get_title() for axes in page.axes] == ["AE", "VAE", "IRMAE (l = 8)"]
     for axes in page.axes[:2]:
         clouds = [c for c in axes.collections if isinstance(c, PathCollection)]
         assert [len(cloud.get_offsets()) for cloud in clouds] == [COUNT, COUNT]  # type: ignore[arg-type]
-        assert "told apart" in axes.get_xlabel()
-        assert "mixed" in axes.get_xlabel()
+        # RECORD's numbers; intervals of 120 points.
+        assert axes.get_xlabel() == "told apart 60% [51%, 68%]\nmixed 40% [32%, 49%]"
     text = " ".join(" ".join(t.get_text() for t in page.texts).split())
     for words in (
         "60 test images (blue), 60 samples (orange) a panel; seeds 0.",
@@ -92,6 +99,15 @@ def test_each_method_has_a_panel_with_its_numbers(filled: tuple[Content, Store])
     ):
         assert words in text
     assert not page.axes[2].collections
+    # The numbers are the record's, and stand without the images.
+    assert "told apart 60%" in page.axes[2].get_xlabel()
+
+
+def test_the_legend_stands_where_the_first_panel_is_empty(filled: tuple[Content, Store]) -> None:
+    content, store = filled
+    (store.folder(f"{content.table.cells[0].run.name}-00") / "arrays.npz").unlink()
+    (legend,) = tsne.draw(FIGURE, content, store).legends
+    assert [text.get_text() for text in legend.get_texts()] == ["test images", "samples"]
 
 
 def test_an_embedding_is_computed_once(
@@ -99,15 +115,17 @@ def test_an_embedding_is_computed_once(
 ) -> None:
     content, store = filled
     first = write_figure(FIGURE, content, store, tmp_path / "a")
-    monkeypatch.setattr(samples, "overlap", None)
+    monkeypatch.setattr(tsne, "embed", None)
     second = write_figure(FIGURE, content, store, tmp_path / "b")
-    for a, b in zip(first, second, strict=True):
+    assert first is not None
+    assert second is not None
+    for a, b in zip(first.paths, second.paths, strict=True):
         assert a.read_bytes() == b.read_bytes()
     # It stands alone, without the images; and it is not that of other images.
     arrays = store.folder(content.table.cells[0].run.name + "-00") / "arrays.npz"
     kept = dict(np.load(arrays))
     arrays.unlink()
-    assert samples.draw(FIGURE, content, store).axes[0].collections
+    assert tsne.draw(FIGURE, content, store).axes[0].collections
     np.savez(arrays, originals=kept["samples"], samples=kept["originals"])
     with pytest.raises(TypeError, match="not callable"):
-        samples.draw(FIGURE, content, store)
+        tsne.draw(FIGURE, content, store)

@@ -1,0 +1,90 @@
+"""TensorBoard's view of a run: an event file that says what its history and its record say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from bench.errors import BenchError
+from bench.spec import RunSpec
+from bench.store import Record, Store, read_history
+
+# So that a run can be watched; TensorBoard itself looks every 30 seconds.
+_FLUSH_SECONDS = 10
+_FILES = "events.out.tfevents.*"
+
+
+def require_tensorboard() -> None:
+    """Fail before anything is trained.
+
+    Raises:
+        BenchError: TensorBoard is not installed.
+    """
+    try:
+        import tensorboard  # noqa: F401
+    except ImportError as error:
+        raise BenchError(
+            "--tensorboard needs a package that is missing: pip install tensorboard"
+        ) from error
+
+
+class Events:
+    """Writes a run's event file, anew and from its first line on: a resumed run's is whole."""
+
+    def __init__(self, folder: Path, spec: RunSpec, history: Sequence[Mapping[str, float]]) -> None:
+        """Replace what a run's folder has of them.
+
+        Args:
+            folder: the run's.
+            spec: what is run.
+            history: its lines so far.
+        """
+        from torch.utils.tensorboard import SummaryWriter
+
+        for old in folder.glob(_FILES):
+            old.unlink()
+        # A TensorBoard that has read the old file forgets what it read.
+        self._writer = SummaryWriter(str(folder), purge_step=0, flush_secs=_FLUSH_SECONDS)
+        self._batch_size = spec.batch_size
+        self._last = (0.0, 0.0)
+        lines = "\n".join(f"| {name} | {value} |" for name, value in asdict(spec).items())
+        self._writer.add_text("spec", f"| field | value |\n| --- | --- |\n{lines}")
+        for row in history:
+            self.line(row)
+
+    def line(self, row: Mapping[str, float]) -> None:
+        """Add a line of the run's history, see :class:`bench.training.loop.Progress`."""
+        step, (last_step, last_seconds) = int(row["step"]), self._last
+        self._writer.add_scalar("training/loss", row["loss"], step)
+        if row["seconds"] > last_seconds:
+            images = (step - last_step) * self._batch_size
+            rate = images / (row["seconds"] - last_seconds)
+            self._writer.add_scalar("training/images_per_second", rate, step)
+        self._last = (step, row["seconds"])
+
+    def finish(self, record: Record, store: Store) -> None:
+        """Add what a finished run measured: its numbers, spectrum and samples."""
+        steps = record.spec.steps
+        for name, value in record.flat_metrics():
+            self._writer.add_scalar(f"measured/{name}", value, steps)
+        arrays = store.arrays(record.run_id)
+        for index, value in enumerate(arrays.get("spectrum", ()), start=1):
+            # Its horizontal axis is not time but the index.
+            self._writer.add_scalar("spectrum", value, index)
+        if "samples" in arrays:
+            self._writer.add_images("samples", arrays["samples"][:64], steps)
+
+    def close(self) -> None:
+        """Write what is left."""
+        self._writer.close()
+
+
+def write_missing(records: Sequence[Record], store: Store) -> None:
+    """Give every finished run that has no event file one."""
+    for record in records:
+        folder = store.folder(record.run_id)
+        if not any(folder.glob(_FILES)):
+            events = Events(folder, record.spec, read_history(store.history(record.run_id)))
+            events.finish(record, store)
+            events.close()

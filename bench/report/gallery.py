@@ -1,0 +1,104 @@
+"""Images that models make, a block for each column of a table."""
+
+from __future__ import annotations
+
+from math import ceil
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from bench.protocol import WALK_DEVIATIONS
+from bench.report.frame import Content
+from bench.report.layout import SAMPLERS, run_notes, title_of
+from bench.report.style import caption
+from bench.spec import HEADLINE_SAMPLER, FigureSpec
+from bench.store import Store
+
+_COLUMNS = 10
+# Of samples in a block.
+_ROWS = 4
+# Inches, of one image in a figure of this many blocks side by side.
+_SIZE, _BLOCKS = 0.34, 2
+
+_WHAT = {
+    "samples": (
+        f"Sampler {HEADLINE_SAMPLER}: {SAMPLERS[HEADLINE_SAMPLER]}, fitted to training codes. The "
+        "first ones drawn, none chosen."
+    ),
+    "reconstructions": "Above, test images; below, their reconstructions.",
+    "interpolations": "A line a pair of test images, whose reconstructions are at its ends.",
+    "walks": (
+        "A line a direction, by falling variance of the test codes: from "
+        f"{WALK_DEVIATIONS:g} standard deviations on one side of the mean code to as many on the "
+        "other."
+    ),
+}
+
+
+def draw(figure: FigureSpec, content: Content, store: Store) -> Figure:
+    """A block of images for each cell, of its lowest seed."""
+    blocks, left_out, seeds = {}, [], set[int]()
+    for cell in content.table.cells:
+        for record in content.records.get(cell, ())[:1]:
+            images = _lines(figure.kind, store.arrays(record.run_id))
+            if images is None:
+                left_out.append(record.run_id)
+            else:
+                blocks[f"{cell.row} {cell.label}".strip()] = images
+                seeds.add(record.spec.seed)
+    page = _page(blocks)
+    page.suptitle(title_of(figure.title, figure.name, content), fontsize=10)
+    notes = [
+        _WHAT[figure.kind],
+        f"One run a method; seeds {', '.join(map(str, sorted(seeds))) or 'none'}.",
+    ]
+    if left_out:
+        notes.append(f"No images are cached of {', '.join(left_out)}.")
+    caption(page, notes + run_notes(content))
+    return page
+
+
+def _lines(kind: str, arrays: dict[str, np.ndarray]) -> np.ndarray | None:
+    """Images of a run (rows, columns, channels, size, size); None where they are not kept."""
+    if not {kind, "originals"} <= arrays.keys():
+        return None
+    images = arrays[kind]
+    if kind == "reconstructions":
+        shown = min(_COLUMNS, len(images))
+        return np.stack([arrays["originals"][:shown], images[:shown]])
+    if kind == "samples":
+        rows = min(_ROWS, len(images) // _COLUMNS)
+        return images[: rows * _COLUMNS].reshape(rows, _COLUMNS, *images.shape[1:])
+    return images
+
+
+def _page(blocks: dict[str, np.ndarray]) -> Figure:
+    lines = ceil(len(blocks) / _BLOCKS)
+    rows = max((len(images) for images in blocks.values()), default=1)
+    height = (rows * _SIZE + 0.3) * max(1, lines)
+    page = Figure(figsize=(_COLUMNS * _SIZE * _BLOCKS + 0.2, height + 0.3), layout="constrained")
+    panels = page.subplots(max(1, lines), _BLOCKS, squeeze=False).ravel()
+    for axes in panels:
+        axes.set_axis_off()
+    for axes, (name, images) in zip(panels, blocks.items(), strict=False):
+        _show(axes, name, images)
+    return page
+
+
+def _show(axes: Axes, name: str, images: np.ndarray) -> None:
+    axes.set_title(name, fontsize=8, loc="left", pad=2)
+    tiled = tile(images)
+    grey = tiled.shape[2] == 1
+    axes.imshow(tiled[:, :, 0] if grey else tiled, cmap="gray", vmin=0, vmax=255)
+
+
+def tile(images: np.ndarray) -> np.ndarray:
+    """One picture (height, width, channels) of images (rows, columns, channels, size, size).
+
+    A white line of one pixel lies between them.
+    """
+    room = np.pad(images, ((0, 0),) * 3 + ((0, 1),) * 2, constant_values=255)
+    rows, columns, channels, height, width = room.shape
+    whole = room.transpose(0, 3, 1, 4, 2).reshape(rows * height, columns * width, channels)
+    return whole[:-1, :-1]

@@ -1,0 +1,238 @@
+"""The report: claims, tables, figures and runs on one page that needs nothing beside itself."""
+
+from __future__ import annotations
+
+import base64
+import itertools
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from math import nan
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from bench import __version__
+from bench.files import write_bytes
+from bench.report.charts import HEIGHT, WIDTH, Chart, chart
+from bench.report.claims import judge
+from bench.report.figures import Drawn
+from bench.report.frame import Content, frame
+from bench.report.layout import Text, notes, rows, title
+from bench.report.runs import SMALLEST_SHARE
+from bench.spec import RunSpec
+from bench.store import Record, Store, read_history
+
+_PNG = b"\x89PNG\r\n\x1a\n"
+
+
+def write_report(
+    path: Path,
+    contents: Sequence[Content],
+    drawn: Sequence[Drawn],
+    left_out: Sequence[str],
+    store: Store,
+) -> None:
+    """Write the report, the same for the same runs.
+
+    Args:
+        path: the HTML file.
+        contents: its tables.
+        drawn: its figures.
+        left_out: tables and figures that it could show, had they been run.
+        store: where the runs' arrays and histories are.
+    """
+    # Tables share runs.
+    runs = {}
+    failed = {}
+    for content in contents:
+        for record in itertools.chain(*content.records.values()):
+            if record.run_id not in runs:
+                runs[record.run_id] = _run(record, content.sampler, store)
+        for run in itertools.chain(*content.failed.values()):
+            failed[run.run_id] = (run, _settings(run.spec))
+    environment = Environment(
+        loader=PackageLoader("bench.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    html = environment.get_template("report.html.j2").render(
+        version=__version__,
+        verdicts=[(content, verdict) for content in contents for verdict in judge(content)],
+        tables=[_table(content) for content in contents],
+        figures=[(each, _picture(each.paths[-1])) for each in drawn],
+        runs=list(runs.values()),
+        failed=list(failed.values()),
+        left_out=left_out,
+        chart_width=WIDTH,
+        chart_height=HEIGHT,
+    )
+    write_bytes(path, html.encode())
+
+
+@dataclass(frozen=True)
+class _Line:
+    """One cell of a table: where it stands, its numbers, the runs behind it."""
+
+    row: str
+    column: str
+    cells: Sequence[Text]
+    runs: Sequence[tuple[str, int]]
+    failed: Sequence[tuple[str, int]]
+
+
+@dataclass(frozen=True)
+class _Table:
+    """A table turned on its side, so that it can be sorted by any of its numbers.
+
+    Attributes:
+        name: its name, an anchor.
+        label: its name as people say it.
+        title: its heading.
+        axis: what its lines vary.
+        has_rows: whether lines have two labels.
+        groups: metrics, each with the number of its columns.
+        kinds: headings of the columns below them.
+        lines: its lines.
+        notes: what must be said of its numbers.
+    """
+
+    name: str
+    label: str
+    title: str
+    axis: str
+    has_rows: bool
+    groups: Sequence[tuple[str, int]]
+    kinds: Sequence[str]
+    lines: Sequence[_Line]
+    notes: Sequence[str]
+
+
+def _table(content: Content) -> _Table:
+    table, data = content.table, frame(content)
+    printed = {(row.metric, row.kind, row.line): row.cells for row in rows(content, data)}
+    heads = list(dict.fromkeys((metric, kind) for metric, kind, _ in printed))
+    lines = []
+    for cell in table.cells:
+        place = table.columns.index(cell.label)
+        found = [printed.get((*head, cell.row)) for head in heads]
+        lines.append(
+            _Line(
+                row=cell.row,
+                column=cell.label,
+                # A row of the table may lack a kind of number that others have.
+                cells=[cells[place] if cells else Text("", nan) for cells in found],
+                runs=[(r.run_id, r.spec.seed) for r in content.records.get(cell, ())],
+                failed=[(f.run_id, f.spec.seed) for f in content.failed.get(cell, ())],
+            )
+        )
+    return _Table(
+        name=table.name,
+        label=re.sub(r"^table(?=\d)", "Table ", table.name),
+        title=title(content),
+        axis=table.axis,
+        has_rows=any(cell.row for cell in table.cells),
+        groups=[(m, len(list(g))) for m, g in itertools.groupby(m for m, _ in heads)],
+        kinds=[kind for _, kind in heads],
+        lines=lines,
+        notes=notes(content, data),
+    )
+
+
+@dataclass(frozen=True)
+class _Run:
+    """A finished run.
+
+    Attributes:
+        run_id: its identity, an anchor.
+        numbers: what the list of runs shows of it: heading, text and number.
+        facts: everything that its record says, by heading.
+        charts: its training curve and its spectrum, as far as they are cached.
+        samples: its samples as a data URI; empty where they are not cached.
+    """
+
+    run_id: str
+    numbers: Sequence[tuple[str, str, float]]
+    facts: Mapping[str, Mapping[str, str]]
+    charts: Sequence[Chart]
+    samples: str
+
+
+def _run(record: Record, sampler: str, store: Store) -> _Run:
+    metrics, timing = record.metrics, record.timing
+    overlap = metrics["overlap"]
+    numbers = [
+        ("Rank", f"{metrics['rank']}", metrics["rank"]),
+        (f"FID, {sampler}", f"{metrics['fid'][sampler]:.2f}", metrics["fid"][sampler]),
+        ("Test MSE", f"{metrics['test_mse']:.5f}", metrics["test_mse"]),
+        ("Told apart", f"{overlap['accuracy']:.3f}", overlap["accuracy"]),
+        ("Training, s", f"{timing['train_seconds']:,.0f}", timing["train_seconds"]),
+        ("Images/s", f"{timing['images_per_second']:,.0f}", timing["images_per_second"]),
+    ]
+    measured = {name: _text(value) for name, value in record.flat_metrics()}
+    return _Run(
+        run_id=record.run_id,
+        numbers=numbers,
+        facts={
+            "Measured": measured,
+            "Spec": _settings(record.spec),
+            "FID extractor": {name: _text(value) for name, value in record.extractor.items()},
+            "Data": {
+                "name": record.data.name,
+                "description": record.data.description,
+                "fingerprint": record.data.fingerprint,
+            },
+            "Time": {name: _text(value) for name, value in timing.items()} | _finished(timing),
+            "Provenance": {name: _text(value) for name, value in record.provenance.items()},
+        },
+        charts=list(_charts(record, store)),
+        samples=_picture(store.folder(record.run_id) / "samples.png"),
+    )
+
+
+def _charts(record: Record, store: Store) -> Iterator[Chart]:
+    history = read_history(store.history(record.run_id))
+    curve = chart(
+        "Training loss", "epoch", [r["epoch"] for r in history], [r["loss"] for r in history]
+    )
+    values = store.arrays(record.run_id).get("spectrum")
+    shares = [] if values is None or values.max() <= 0 else values / values.max()
+    rank = record.metrics["rank"]
+    spectrum = chart(
+        f"Singular values over the largest; a dot marks the rank, {rank}",
+        "index",
+        range(1, len(shares) + 1),
+        [share if share > SMALLEST_SHARE else 0 for share in shares],
+        rank - 1,
+    )
+    yield from (each for each in (curve, spectrum) if each is not None)
+
+
+def _settings(spec: RunSpec) -> dict[str, str]:
+    """A spec's fields, and its method's own parameters among them."""
+    fields = asdict(spec)
+    return {name: _text(value) for name, value in (fields | dict(fields.pop("parameters"))).items()}
+
+
+def _finished(timing: Mapping[str, float]) -> dict[str, str]:
+    if "finished" not in timing:
+        return {}
+    return {"finished": f"{datetime.fromtimestamp(timing['finished'], UTC):%Y-%m-%d %H:%M} UTC"}
+
+
+def _text(value: object) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _picture(path: Path) -> str:
+    """A PNG file as a data URI; empty where there is none."""
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return ""
+    if not content.startswith(_PNG):
+        return ""
+    return f"data:image/png;base64,{base64.b64encode(content).decode()}"
