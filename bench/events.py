@@ -68,7 +68,7 @@ class Events:
         steps = record.spec.steps
         for name, value in record.flat_metrics():
             self._writer.add_scalar(f"measured/{name}", value, steps)
-        arrays = store.arrays(record.run_id)
+        arrays = store.arrays(record.run_id, "spectrum", "samples")
         for index, value in enumerate(arrays.get("spectrum", ()), start=1):
             # Its horizontal axis is not time but the index.
             self._writer.add_scalar("spectrum", value, index)

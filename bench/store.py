@@ -197,16 +197,23 @@ class Store:
         """Where a run's training curve is kept: a JSON object a line."""
         return self.folder(run_id) / "history.jsonl"
 
-    def arrays(self, run_id: str, name: str = "arrays.npz") -> dict[str, np.ndarray]:
+    def arrays(self, run_id: str, *names: str, file: str = "arrays.npz") -> dict[str, np.ndarray]:
         """A finished run's arrays, see :class:`bench.evaluation.evaluate.Evaluation`.
 
-        Empty where they are missing or damaged: records are committed without them.
+        Args:
+            run_id: the run.
+            names: those that are wanted, since reading all takes a while; none for all.
+            file: in the run's folder.
+
+        Returns:
+            Those that are there: none where the file is missing or damaged. Records are committed
+            without them.
         """
         import numpy as np
 
         try:
-            with np.load(self.folder(run_id) / name) as arrays:
-                return dict(arrays)
+            with np.load(self.folder(run_id) / file) as arrays:
+                return {name: arrays[name] for name in names or arrays if name in arrays}
         except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error):
             return {}
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
+from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwright
 
 from tests import reports
 
@@ -121,8 +121,9 @@ def test_a_link_unfolds_its_run(page: Page) -> None:
     assert target.get_attribute("open") is None
     link.focus()
     page.keyboard.press("Enter")
-    assert target.get_attribute("open") is not None
-    assert target.locator("svg").first.is_visible()
+    # Following a link takes a moment.
+    expect(target).to_have_attribute("open", "")
+    expect(target.locator("svg").first).to_be_visible()
 
 
 def test_runs_unfold_by_keyboard(page: Page) -> None:

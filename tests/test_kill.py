@@ -31,8 +31,10 @@ ARGUMENTS = [
 TIMEOUT = 180
 
 
-def _use_cores(count: int) -> None:
-    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:count])
+def _prepare(cores: int) -> None:
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
+    # Shells have their background jobs ignore it, and children inherit that.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _start(
@@ -51,7 +53,7 @@ def _start(
         text=True,
         start_new_session=True,
         # Threads that outnumber the cores spin, and cost more than they give.
-        preexec_fn=partial(_use_cores, cores),  # noqa: PLW1509 - no threads here
+        preexec_fn=partial(_prepare, cores),  # noqa: PLW1509 - no threads here
         env=environment,
     )
 

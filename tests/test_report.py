@@ -106,7 +106,7 @@ def test_runs_have_pages_of_their_own(html: str) -> None:
         ):
             assert words in text
         assert page.count("<svg") == 2
-        assert page.count("data:image/png;base64,") == 1
+        assert page.count("data:image/jpeg;base64,") == 1
         # Where a table has its number, a link leads here.
         assert f'href="#{run_id}"' in html.split('<section id="runs"', maxsplit=1)[0]
 
@@ -139,6 +139,15 @@ def test_what_was_not_run_is_left_out_and_named(html: str) -> None:
         assert name in named
     assert "Figure 1" not in html.split('id="figures"')[1].split("</section>", maxsplit=1)[0]
     assert "spectra-depth" in html.split('id="figures"')[1].split("</section>", maxsplit=1)[0]
+
+
+def test_samples_that_cannot_be_read_are_left_out(tmp_path: Path) -> None:
+    store = reports.fill(tmp_path / "runs")
+    first, second, *_ = sorted(store.root.glob("mnist*/samples.png"))
+    first.write_bytes(first.read_bytes()[:-40])
+    second.write_text("<html>")
+    html = reports.write(store.root, tmp_path)
+    assert html.count("data:image/jpeg;base64,") == 10
 
 
 def test_the_same_runs_make_the_same_page(tmp_path: Path) -> None:

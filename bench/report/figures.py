@@ -12,7 +12,7 @@ from bench.files import write_bytes
 from bench.report import gallery, runs, sweep, tsne
 from bench.report.frame import Content
 from bench.report.layout import title_of
-from bench.report.style import RC
+from bench.report.style import RC, RESOLUTION
 from bench.spec import FigureSpec
 from bench.store import Store
 
@@ -23,6 +23,8 @@ _KINDS = {
     "tsne": tsne.draw,
     **dict.fromkeys(("samples", "reconstructions", "interpolations", "walks"), gallery.draw),
 }
+# Inches around all that is drawn.
+_MARGIN = 0.1
 # Without the time of their making, so that equal figures are equal files.
 _METADATA = {".pdf": {"CreationDate": None}, ".png": {"Software": None}}
 
@@ -62,10 +64,13 @@ def write_figure(
         drawn = _KINDS[figure.kind](figure, content, store)
         if optional and not any(axes.has_data() for axes in drawn.axes):
             return None
+        # Once for both files, where "tight" lays out the figure anew for each.
+        drawn.draw_without_rendering()
+        box = drawn.get_tightbbox().padded(_MARGIN)
         for ending, metadata in _METADATA.items():
             buffer = io.BytesIO()
             drawn.savefig(
-                buffer, format=ending[1:], dpi=200, bbox_inches="tight", metadata=metadata
+                buffer, format=ending[1:], dpi=RESOLUTION, bbox_inches=box, metadata=metadata
             )
             paths.append(folder / f"{figure.name}{ending}")
             write_bytes(paths[-1], buffer.getvalue())

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from math import ceil
-
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -11,15 +9,17 @@ from matplotlib.figure import Figure
 from bench.protocol import WALK_DEVIATIONS
 from bench.report.frame import Content
 from bench.report.layout import SAMPLERS, run_notes, title_of
-from bench.report.style import caption
+from bench.report.style import RESOLUTION, caption
 from bench.spec import HEADLINE_SAMPLER, FigureSpec
 from bench.store import Store
 
 _COLUMNS = 10
 # Of samples in a block.
 _ROWS = 4
-# Inches, of one image in a figure of this many blocks side by side.
-_SIZE, _BLOCKS = 0.34, 2
+# Blocks beside each other, and pixels of the file across each.
+_BLOCKS, _WIDTH = 2, 660
+# Inches: between blocks, above a block for its name, above all of them for the title.
+_GAP, _NAME, _TITLE = 0.1, 0.22, 0.3
 
 _WHAT = {
     "samples": (
@@ -41,7 +41,7 @@ def draw(figure: FigureSpec, content: Content, store: Store) -> Figure:
     blocks, left_out, seeds = {}, [], set[int]()
     for cell in content.table.cells:
         for record in content.records.get(cell, ())[:1]:
-            images = _lines(figure.kind, store.arrays(record.run_id))
+            images = _lines(figure.kind, store.arrays(record.run_id, "originals", figure.kind))
             if images is None:
                 left_out.append(record.run_id)
             else:
@@ -74,23 +74,30 @@ def _lines(kind: str, arrays: dict[str, np.ndarray]) -> np.ndarray | None:
 
 
 def _page(blocks: dict[str, np.ndarray]) -> Figure:
-    lines = ceil(len(blocks) / _BLOCKS)
-    rows = max((len(images) for images in blocks.values()), default=1)
-    height = (rows * _SIZE + 0.3) * max(1, lines)
-    page = Figure(figsize=(_COLUMNS * _SIZE * _BLOCKS + 0.2, height + 0.3), layout="constrained")
-    panels = page.subplots(max(1, lines), _BLOCKS, squeeze=False).ravel()
-    for axes in panels:
-        axes.set_axis_off()
-    for axes, (name, images) in zip(panels, blocks.items(), strict=False):
-        _show(axes, name, images)
+    """Blocks from left to right, line by line; their pixels are whole pixels of the file."""
+    tiles = {name: tile(images) for name, images in blocks.items()}
+    widest = max((tiled.shape[1] for tiled in tiles.values()), default=_WIDTH)
+    inch = RESOLUTION / max(1, _WIDTH // widest)
+    lines = [list(tiles.items())[i : i + _BLOCKS] for i in range(0, len(tiles), _BLOCKS)]
+    heights = [max(tiled.shape[0] for _, tiled in line) / inch + _NAME for line in lines]
+    across = _BLOCKS * (widest / inch + _GAP) + _GAP
+    down = _TITLE + sum(heights)
+    page = Figure(figsize=(across, down))
+    top = down - _TITLE
+    for line, height in zip(lines, heights, strict=True):
+        for i, (name, tiled) in enumerate(line):
+            left, bottom = _GAP + i * (widest / inch + _GAP), top - _NAME - tiled.shape[0] / inch
+            size = tiled.shape[1] / inch / across, tiled.shape[0] / inch / down
+            _show(page.add_axes((left / across, bottom / down, *size)), name, tiled)
+        top -= height
     return page
 
 
-def _show(axes: Axes, name: str, images: np.ndarray) -> None:
+def _show(axes: Axes, name: str, tiled: np.ndarray) -> None:
+    axes.set_axis_off()
     axes.set_title(name, fontsize=8, loc="left", pad=2)
-    tiled = tile(images)
-    grey = tiled.shape[2] == 1
-    axes.imshow(tiled[:, :, 0] if grey else tiled, cmap="gray", vmin=0, vmax=255)
+    picture = tiled[:, :, 0] if tiled.shape[2] == 1 else tiled
+    axes.imshow(picture, cmap="gray", vmin=0, vmax=255, interpolation="nearest", aspect="auto")
 
 
 def tile(images: np.ndarray) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,6 +13,7 @@ from math import nan
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from PIL import Image
 
 from bench import __version__
 from bench.files import write_bytes
@@ -23,8 +25,6 @@ from bench.report.layout import Text, notes, rows, title
 from bench.report.runs import SMALLEST_SHARE
 from bench.spec import RunSpec
 from bench.store import Record, Store, read_history
-
-_PNG = b"\x89PNG\r\n\x1a\n"
 
 
 def write_report(
@@ -151,7 +151,7 @@ class _Run:
         numbers: what the list of runs shows of it: heading, text and number.
         facts: everything that its record says, by heading.
         charts: its training curve and its spectrum, as far as they are cached.
-        samples: its samples as a data URI; empty where they are not cached.
+        samples: its samples as a data URI, compressed; empty where they are not cached.
     """
 
     run_id: str
@@ -189,7 +189,7 @@ def _run(record: Record, sampler: str, store: Store) -> _Run:
             "Provenance": {name: _text(value) for name, value in record.provenance.items()},
         },
         charts=list(_charts(record, store)),
-        samples=_picture(store.folder(record.run_id) / "samples.png"),
+        samples=_small(store.folder(record.run_id) / "samples.png"),
     )
 
 
@@ -198,7 +198,7 @@ def _charts(record: Record, store: Store) -> Iterator[Chart]:
     curve = chart(
         "Training loss", "epoch", [r["epoch"] for r in history], [r["loss"] for r in history]
     )
-    values = store.arrays(record.run_id).get("spectrum")
+    values = store.arrays(record.run_id, "spectrum").get("spectrum")
     shares = [] if values is None or values.max() <= 0 else values / values.max()
     rank = record.metrics["rank"]
     spectrum = chart(
@@ -228,11 +228,20 @@ def _text(value: object) -> str:
 
 
 def _picture(path: Path) -> str:
-    """A PNG file as a data URI; empty where there is none."""
+    """A PNG file as a data URI."""
+    return _uri("png", path.read_bytes())
+
+
+def _small(path: Path) -> str:
+    """A picture as a data URI a tenth of its size; empty where it cannot be read."""
+    buffer = io.BytesIO()
     try:
-        content = path.read_bytes()
-    except OSError:
+        with Image.open(path) as image:
+            image.save(buffer, "JPEG", quality=80)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return ""
-    if not content.startswith(_PNG):
-        return ""
-    return f"data:image/png;base64,{base64.b64encode(content).decode()}"
+    return _uri("jpeg", buffer.getvalue())
+
+
+def _uri(kind: str, content: bytes) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"

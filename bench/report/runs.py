@@ -28,7 +28,7 @@ def draw_spectra(figure: FigureSpec, content: Content, store: Store) -> Figure:
     """Singular values over the largest, on a logarithmic scale; a dot marks each run's rank."""
 
     def draw(axes: Axes, record: Record, look: dict[str, object]) -> bool:
-        values = store.arrays(record.run_id).get("spectrum")
+        values = store.arrays(record.run_id, "spectrum").get("spectrum")
         if values is None or values.max() <= 0:
             return False
         shares = np.maximum(values / values.max(), np.finfo(float).tiny)

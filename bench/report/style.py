@@ -15,6 +15,8 @@ ORANGE, _SKY, _GREEN, BLUE, _RED, _PINK = (
 )
 
 _NOTE_WIDTH = 112
+# Of PNG files and of images within PDFs, in pixels an inch.
+RESOLUTION = 200
 
 RC = {
     "font.family": "DejaVu Sans",

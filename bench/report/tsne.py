@@ -116,9 +116,8 @@ def _embedding(record: Record, store: Store) -> np.ndarray | None:
     The cached one is taken as it is where the images themselves are not at hand; None where
     there is neither.
     """
-    arrays = store.arrays(record.run_id)
-    images = [arrays[name] for name in ("originals", "samples") if name in arrays]
-    cached = store.arrays(record.run_id, "tsne.npz")
+    images = list(store.arrays(record.run_id, "originals", "samples").values())
+    cached = store.arrays(record.run_id, file="tsne.npz")
     if len(images) < 2:
         return cached.get("plane")
     count = min(map(len, images))
