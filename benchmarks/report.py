@@ -48,8 +48,8 @@ def compare(
     unit: str,
     *,
     work: int,
-    baseline: Callable[[], None],
-    suite: Callable[[], None],
+    baseline: Callable[[], object],
+    suite: Callable[[], object],
     rounds: int,
 ) -> Comparison:
     """Do both by turns, so that a slow moment of the machine hits both.

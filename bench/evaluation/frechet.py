@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -15,6 +16,13 @@ class Gaussian:
     mean: np.ndarray
     covariance: np.ndarray
 
+    @cached_property
+    def root(self) -> np.ndarray:
+        """Factor R (d, d) with R R^T = covariance; directions without variance are exactly 0."""
+        values, vectors = np.linalg.eigh(self.covariance)
+        rounding = len(values) * np.finfo(np.float64).eps * max(values[-1], 0.0)
+        return vectors * np.sqrt(np.where(values > rounding, values, 0.0))
+
 
 def fit(batches: Iterable[np.ndarray]) -> Gaussian:
     """Mean and covariance of features that arrive in batches, never all in memory.
@@ -25,13 +33,16 @@ def fit(batches: Iterable[np.ndarray]) -> Gaussian:
     Raises:
         ValueError: fewer than two rows.
     """
-    count, offset, total, products = 0, None, 0.0, 0.0
-    for batch in batches:
+    offset: np.ndarray | None = None
+    total: np.ndarray | float = 0.0
+    products: np.ndarray | float = 0.0
+    count = 0
+    for batch in _gathered(batches):
         rows = batch.astype(np.float64)
         if offset is None:
             # Sums about a point near the mean lose no digits to cancellation.
             offset = rows.mean(axis=0)
-        rows = rows - offset
+        rows -= offset
         count += len(rows)
         total = total + rows.sum(axis=0)
         products = products + rows.T @ rows
@@ -39,6 +50,21 @@ def fit(batches: Iterable[np.ndarray]) -> Gaussian:
         raise ValueError(f"a covariance needs at least two rows of features, not {count}")
     covariance = (products - np.outer(total, total) / count) / (count - 1)
     return Gaussian(offset + total / count, covariance)
+
+
+def _gathered(batches: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    """Batches joined to at least as many rows as columns.
+
+    Of fewer, adding up (d, d) products takes longer than multiplying.
+    """
+    held: list[np.ndarray] = []
+    for batch in batches:
+        held.append(batch)
+        if sum(map(len, held)) >= batch.shape[1]:
+            yield np.concatenate(held)
+            held = []
+    if held:
+        yield np.concatenate(held)
 
 
 def frechet_distance(a: Gaussian, b: Gaussian) -> float:
@@ -49,14 +75,6 @@ def frechet_distance(a: Gaussian, b: Gaussian) -> float:
     the square root of a product's eigenvalues is not.
     """
     difference = a.mean - b.mean
-    product = _root(a.covariance).T @ _root(b.covariance)
-    overlap = np.linalg.svd(product, compute_uv=False).sum()
+    overlap = np.linalg.svd(a.root.T @ b.root, compute_uv=False).sum()
     traces = np.trace(a.covariance) + np.trace(b.covariance)
     return max(0.0, float(difference @ difference + traces - 2 * overlap))
-
-
-def _root(covariance: np.ndarray) -> np.ndarray:
-    """Factor R with R R^T = covariance; directions without variance are exactly 0."""
-    values, vectors = np.linalg.eigh(covariance)
-    rounding = len(values) * np.finfo(np.float64).eps * max(values[-1], 0.0)
-    return vectors * np.sqrt(np.where(values > rounding, values, 0.0))

@@ -1,0 +1,95 @@
+"""Fréchet distances at 2,048 dimensions, and their statistics, against pytorch-fid's functions."""
+
+from __future__ import annotations
+
+import argparse
+import tracemalloc
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+from pytorch_fid.fid_score import calculate_frechet_distance
+
+from bench.evaluation.frechet import Gaussian, fit, frechet_distance
+from bench.hardware import core_count
+from benchmarks.report import compare, write_json
+
+DIMENSIONS = 2_048
+BATCH = 50
+
+
+def batches(count: int, seed: int, mixing: np.ndarray) -> Iterator[np.ndarray]:
+    """Features that arrive as they do from a network, of a spectrum that falls."""
+    rng = np.random.default_rng(seed)
+    for _ in range(count // BATCH):
+        yield (rng.normal(size=(BATCH, DIMENSIONS)) @ mixing).astype(np.float32)
+
+
+def all_at_once(features: Iterator[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Statistics as pytorch-fid takes them: of an array that holds every feature."""
+    everything = np.concatenate(list(features))
+    return everything.mean(axis=0), np.cov(everything, rowvar=False)
+
+
+def peak(call: Callable[[], object]) -> float:
+    """Largest memory, in MB, that NumPy held at once during a call."""
+    tracemalloc.start()
+    call()
+    size = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return size / 1e6
+
+
+def main() -> None:
+    """Print the ratios, and write them."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--samples", type=int, default=10_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/evaluation.json"))
+    arguments = parser.parse_args()
+    rng = np.random.default_rng(0)
+    mixing = rng.normal(size=(DIMENSIONS, DIMENSIONS)) * np.geomspace(1, 1e-3, DIMENSIONS)
+    # Made beforehand: what is measured is the statistics, not their making.
+    features = [list(batches(arguments.samples, seed, mixing)) for seed in (0, 1)]
+    ours = [fit(each) for each in features]
+    theirs = [all_at_once(iter(each)) for each in features]
+
+    def distance() -> float:
+        # A run has four distances to one reference, whose root is taken once.
+        return frechet_distance(Gaussian(ours[0].mean, ours[0].covariance), ours[1])
+
+    def pytorch_fids() -> float:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return float(calculate_frechet_distance(*theirs[0], *theirs[1]))
+
+    results = [
+        compare(
+            f"distance at {DIMENSIONS:,} dimensions",
+            "distances/h",
+            work=3600,
+            baseline=pytorch_fids,
+            suite=distance,
+            rounds=arguments.rounds,
+        ),
+        compare(
+            f"statistics of {arguments.samples:,} features",
+            "features/s",
+            work=arguments.samples,
+            baseline=lambda: all_at_once(iter(features[0])),
+            suite=lambda: fit(features[0]),
+            rounds=arguments.rounds,
+        ),
+    ]
+    for result in results:
+        print(result.line())
+    expected = pytorch_fids()
+    print(f"relative difference of the distances: {abs(distance() - expected) / expected:.1e}")
+    held = [peak(lambda: all_at_once(iter(features[0]))), peak(lambda: fit(features[0]))]
+    print(f"memory for statistics: {held[1]:,.0f} MB, baseline {held[0]:,.0f} MB")
+    write_json(arguments.out, results, core_count())
+
+
+if __name__ == "__main__":
+    main()
