@@ -173,6 +173,20 @@ def _parser() -> argparse.ArgumentParser:
         "--collect", action="store_true", help="tables and figures from cached runs alone"
     )
     mode.add_argument(
+        "--status", action="store_true", help="list the runs folder: states, sizes, why runs failed"
+    )
+    mode.add_argument(
+        "--gc",
+        action="store_true",
+        help="list and remove checkpoints of runs that have ended, and temporary files that were "
+        "left behind; nothing else",
+    )
+    mode.add_argument(
+        "--verify",
+        metavar="RUN",
+        help="run a finished run once more and say what came out otherwise (status 1), if anything",
+    )
+    mode.add_argument(
         "--export",
         type=Path,
         metavar="FILE",
@@ -251,6 +265,7 @@ def _request(arguments: argparse.Namespace) -> Request:
         claims=arguments.claims,
         tensorboard=arguments.tensorboard,
         export=arguments.export,
+        verify=arguments.verify,
         report=arguments.report,
         mode=mode,
     )

@@ -4,12 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from bench.data import Dataset
 from bench.events import require_tensorboard
 from bench.files import lock
 from bench.hardware import core_count, gpu_count
+from bench.housekeeping import collect_garbage, status_lines
+from bench.job import Settings
 from bench.planning import PlannedRun, plan_runs
 from bench.render import render
-from bench.resolve import Request, Resolved, most_filled, requested_runs, resolve_for_run, say
+from bench.resolve import (
+    Request,
+    Resolved,
+    find_again,
+    most_filled,
+    requested_runs,
+    resolve_for_run,
+    say,
+)
 from bench.store import State, Store
 
 
@@ -23,18 +34,36 @@ def carry_out(request: Request) -> int:
     if request.tensorboard:
         require_tensorboard()
     store = Store(request.runs_dir)
-    device = request.device
-    if device == "auto":
-        device = "cuda" if gpu_count() else "cpu"
+    if request.mode in ("status", "gc"):
+        return _tidy(request, store)
+    if request.mode == "collect":
+        records = list(store.records())
+        return render(request, most_filled(request, store, records), records, store)
     if request.export is not None:
         from bench.report.export import export
 
         count = export(store.records(), request.export)
         say(f"written: {request.export}, {count} runs")
         return 0
-    if request.mode == "collect":
-        records = list(store.records())
-        return render(request, most_filled(request, store, records), records, store)
+    device = request.device
+    if device == "auto":
+        device = "cuda" if gpu_count() else "cpu"
+    if request.verify is not None:
+        return _verify(request, store, device)
+    return _run(request, store, device)
+
+
+def _tidy(request: Request, store: Store) -> int:
+    """List the runs folder, or clear it of what nothing needs."""
+    outputs = (request.tables_dir, request.figures_dir)
+    lines = status_lines(store) if request.mode == "status" else collect_garbage(store, outputs)
+    for line in lines:
+        print(line)
+    return 0
+
+
+def _run(request: Request, store: Store, device: str) -> int:
+    """Plan, run what is missing unless the plan is all that was asked for, and render."""
     resolved = resolve_for_run(request, store, device)
     plan = plan_runs(requested_runs(request, resolved), store, device)
     if request.mode == "plan":
@@ -52,6 +81,23 @@ def carry_out(request: Request) -> int:
     return render(request, [resolved], list(store.records()), store)
 
 
+def _verify(request: Request, store: Store, device: str) -> int:
+    """Run one run anew and print what is otherwise; status 1 where anything is."""
+    from bench.verify import differences, find
+
+    record = find(store, str(request.verify))
+    data = find_again(request, record, store.cache)
+    threads = int(record.provenance["threads"])
+    settings = _settings(request, device, threads, (data,))
+    say(f"running {record.run_id} once more on {device}, {threads} threads")
+    found = list(differences(record, store, settings))
+    for line in found:
+        print(f"{record.run_id}: {line}")
+    if not found:
+        print(f"{record.run_id}: the same to the last bit, times apart")
+    return 1 if found else 0
+
+
 def _forget(run_ids: Sequence[str], store: Store) -> None:
     """Clear runs for a new start, unless another process is at them."""
     for run_id in run_ids:
@@ -64,22 +110,12 @@ def _execute(
     request: Request, resolved: Resolved, missing: Sequence[PlannedRun], store: Store, device: str
 ) -> None:
     # A request that finds everything cached answers without joblib and tqdm.
-    from bench.job import Settings
     from bench.progress import Progress
     from bench.runner import run
 
     jobs = _jobs(request, device, len(missing))
-    settings = Settings(
-        runs_dir=request.runs_dir,
-        data_dir=request.data_dir,
-        device=device,
-        threads=max(1, core_count() // jobs),
-        fid_weights=request.fid_weights,
-        keep_checkpoints=request.keep_checkpoints,
-        tensorboard=request.tensorboard,
-        plugins=request.plugins,
-        located=tuple(resolved.data.used.values()),
-    )
+    threads = max(1, core_count() // jobs)
+    settings = _settings(request, device, threads, tuple(resolved.data.used.values()))
     say(
         f"profile {resolved.profile.name} ({resolved.profile.summary}) on {device}: "
         f"{len(missing)} runs, {jobs} at a time, "
@@ -87,6 +123,22 @@ def _execute(
     )
     with Progress(missing, store) as progress:
         run(missing, settings, jobs, progress)
+
+
+def _settings(
+    request: Request, device: str, threads: int, located: tuple[Dataset, ...]
+) -> Settings:
+    return Settings(
+        runs_dir=request.runs_dir,
+        data_dir=request.data_dir,
+        device=device,
+        threads=threads,
+        fid_weights=request.fid_weights,
+        keep_checkpoints=request.keep_checkpoints,
+        tensorboard=request.tensorboard,
+        plugins=request.plugins,
+        located=located,
+    )
 
 
 def _print_plan(

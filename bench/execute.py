@@ -26,7 +26,7 @@ from bench.evaluation.evaluate import Evaluation, evaluate
 from bench.evaluation.extractor import Extractor
 from bench.evaluation.trained import trained_extractor
 from bench.events import Events
-from bench.files import append_line, lock, sync, write_bytes
+from bench.files import append_line, lock, set_aside, sync, write_bytes
 from bench.job import Outcome, Settings
 from bench.planning import run_id_of
 from bench.provenance import provenance
@@ -83,6 +83,7 @@ def execute(group: Sequence[RunSpec], settings: Settings) -> list[Outcome]:
             elif store.state(run_id) is State.FAILED:
                 outcomes.append(Outcome(run_id, failure=store.failure(run_id), elsewhere=True))
             else:
+                store.set_damaged_aside(run_id)
                 mine[run_id] = spec
         return outcomes + (_train_and_evaluate(mine, store, settings) if mine else [])
 
@@ -112,7 +113,8 @@ def _train_and_evaluate(
     def checkpoint(trainee: Trainee) -> None:
         # No checkpoint may outlive the history that leads to it.
         sync(store.history(run_ids[trainee]))
-        save_tensors(store.checkpoint(run_ids[trainee]), trainee.state_dict())
+        state = {"run_id": run_ids[trainee], **trainee.state_dict()}
+        save_tensors(store.checkpoint(run_ids[trainee]), state)
 
     failures = train(
         list(run_ids),
@@ -150,7 +152,9 @@ def _start(run_id: str, spec: RunSpec, store: Store, device: torch.device) -> Tr
     """Build a run, and take it to where its checkpoint left it."""
     trainee = Trainee(spec, device)
     state = load_tensors(store.checkpoint(run_id))
-    if state is not None:
+    if state is not None and state.get("run_id") != run_id:
+        set_aside(store.checkpoint(run_id), "the checkpoint of another run")
+    elif state is not None:
         trainee.load_state_dict(state)
     store.write_spec(run_id, spec)
     # Lines behind the checkpoint will be written again.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
+import logging
 import os
 import tempfile
 from collections.abc import Iterator
@@ -12,6 +13,9 @@ from pathlib import Path
 from typing import IO
 
 from bench.errors import BenchError
+
+# What files are called while they are written.
+TEMPORARY = ".*.tmp"
 
 
 @contextlib.contextmanager
@@ -32,6 +36,9 @@ def atomic(path: Path) -> Iterator[IO[bytes]]:
     temporary = Path(name)
     try:
         with os.fdopen(handle, "wb") as file:
+            # So that it can be told from one whose writer is gone, where the disk knows locks.
+            with contextlib.suppress(OSError):
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -94,6 +101,35 @@ def lock(path: Path, wait: bool = True) -> Iterator[bool]:
             yield False
         else:
             yield True
+
+
+def set_aside(path: Path, why: str) -> None:
+    """Take a file that cannot be trusted out of the way, without losing it, and say so.
+
+    Raises:
+        BenchError: it cannot be renamed.
+    """
+    aside = path.with_name(f"{path.name}.corrupt")
+    try:
+        path.replace(aside)
+    except FileNotFoundError:
+        # Another process was first.
+        return
+    except OSError as error:
+        raise BenchError(f"cannot rename {path}: {error.strerror}") from error
+    logging.getLogger(__name__).warning("%s: %s; kept as %s", path, why, aside.name)
+
+
+def is_locked(path: Path) -> bool:
+    """Whether a living process holds a lock on a file; False where there is none."""
+    try:
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def file_sha256(path: Path) -> str:

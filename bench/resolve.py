@@ -20,7 +20,7 @@ from bench.spec import HEADLINE_SAMPLER, Cell, FigureSpec, RunSpec, TableSpec
 from bench.store import FailedRun, Record, State, Store
 
 # Beside running what is missing.
-MODES = ("plan", "collect", "export", "force", "retry_failed")
+MODES = ("plan", "collect", "status", "gc", "verify", "export", "force", "retry_failed")
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,7 @@ class Request:
     report: Path | None = None
     tensorboard: bool = False
     export: Path | None = None
+    verify: str | None = None
     mode: str = "run"
 
 
@@ -148,6 +149,22 @@ def find_data(request: Request, profile: Profile, cache: Path, records: Sequence
     if not used:
         raise AbsentError(absent[0].removeprefix("left out, "))
     return Data(used, tuple(absent))
+
+
+def find_again(request: Request, record: Record, cache: Path) -> Dataset:
+    """Find the data of a finished run, to run it once more.
+
+    Raises:
+        UsageError: they are the user's own, and not named.
+        BenchError: they are not here, or are others by now.
+    """
+    if record.data.own and request.dataset is None:
+        raise UsageError(f"{record.run_id}: name its data, {record.data.name}, by --dataset")
+    places = Places(request.data_dir, cache, [record], look=True, make=True)
+    found = locate(request.dataset or record.data.name, places)
+    if found.fingerprint != record.data.fingerprint:
+        raise BenchError(f"{record.run_id}: {found.name} is not the data that it was run on")
+    return found
 
 
 def resolve(request: Request, profile: Profile, features: str, data: Data) -> Resolved:

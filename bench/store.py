@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.data import Dataset
 from bench.errors import BenchError
-from bench.files import write_bytes
+from bench.files import set_aside, write_bytes
 from bench.spec import RunSpec, canonical_json, sha256
 
 if TYPE_CHECKING:
@@ -128,9 +128,9 @@ class Store:
             data = Dataset(**value["data"] | {"classes": tuple(value["data"]["classes"])})
             record = Record(**value | {"spec": RunSpec.from_json(value["spec"]), "data": data})
         except (BenchError, KeyError, TypeError) as error:
-            raise BenchError(f"{path}: not a run's record ({error}); delete it") from error
+            raise BenchError(f"{path}: not a run's record ({error})") from error
         if record.run_id != run_id or record.spec.run_id(data.fingerprint) != run_id:
-            raise BenchError(f"{path}: the record of another run or protocol; delete it")
+            raise BenchError(f"{path}: the record of another run or protocol")
         return record
 
     def records(self) -> Iterator[Record]:
@@ -184,6 +184,13 @@ class Store:
         """Remove what would keep a run from starting over."""
         for name in ("record.json", "failure.json", "checkpoint.pt", "history.jsonl"):
             (self.folder(run_id) / name).unlink(missing_ok=True)
+
+    def set_damaged_aside(self, run_id: str) -> None:
+        """Take a record that cannot be trusted out of the way of the one that replaces it."""
+        try:
+            self.record(run_id)
+        except BenchError as error:
+            set_aside(self.folder(run_id) / "record.json", str(error).partition(": ")[2])
 
     def lock_path(self, run_id: str) -> Path:
         """The lock that whoever trains a run holds."""
@@ -256,9 +263,9 @@ def _read_checked(path: Path) -> Any | None:  # noqa: ANN401 - JSON
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BenchError(f"{path}: truncated or not a record ({error}); delete it") from error
+        raise BenchError(f"{path}: truncated or not a record ({error})") from error
     if schema != SCHEMA:
         raise BenchError(f"{path}: written in schema {schema}, this version reads {SCHEMA}")
     if sha256(canonical_json(content)) != checksum:
-        raise BenchError(f"{path}: altered since it was written; delete it")
+        raise BenchError(f"{path}: altered since it was written")
     return content

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from bench.files import write_bytes
+from bench.files import set_aside, write_bytes
 
 _MAGIC = b"irmae-tensors-1\n"
 _HEAD = len(_MAGIC) + 32
@@ -28,7 +28,7 @@ def load_tensors(path: Path) -> Any | None:  # noqa: ANN401 - what save_tensors 
 
     Returns:
         The value, or None where there is no file or it is damaged. These files are caches and
-        checkpoints: one that cannot be trusted is computed anew and overwritten.
+        checkpoints: one that cannot be trusted is set aside, to be computed anew.
     """
     try:
         content = path.read_bytes()
@@ -36,6 +36,7 @@ def load_tensors(path: Path) -> Any | None:  # noqa: ANN401 - what save_tensors 
         return None
     body = content[_HEAD:]
     if content[:_HEAD] != _MAGIC + hashlib.sha256(body).digest():
+        set_aside(path, "damaged, or of another version")
         return None
     return torch.load(io.BytesIO(body), map_location="cpu", weights_only=True)
 

@@ -18,9 +18,9 @@ LAYERS = [
     {"hardware", "provenance", "tensors"},
     {"data"},
     {"models", "profiles", "published", "experiments", "store"},
-    {"training", "evaluation", "events", "job", "locate", "planning", "report"},
+    {"training", "evaluation", "events", "housekeeping", "job", "locate", "planning", "report"},
     {"execute", "progress", "resolve"},
-    {"render", "runner"},
+    {"render", "runner", "verify"},
     {"commands"},
     {"cli"},
 ]

@@ -1,0 +1,119 @@
+"""What is damaged is set aside and made anew; what cannot be written leaves the rest as it was."""
+
+from __future__ import annotations
+
+import resource
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from bench.cli import main
+from bench.store import Store
+from tests.tiny import TINY_ARGUMENTS
+
+ROOT = Path(__file__).parent.parent
+
+
+def _command(runs_dir: Path, *more: str) -> list[str]:
+    folders = ["--runs-dir", str(runs_dir), "--tables-dir", str(runs_dir.parent / "tables")]
+    return ["--table", "4", *TINY_ARGUMENTS, *folders, "--only", "*-l2-*", "--jobs", "1", *more]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, trained_cache: Path) -> Path:
+    """A runs folder with one finished run, its checkpoint kept."""
+    runs_dir = tmp_path_factory.mktemp("finished") / "runs"
+    shutil.copytree(trained_cache, runs_dir / ".cache")
+    assert main(_command(runs_dir, "--keep-checkpoints")) == 0
+    return runs_dir
+
+
+@pytest.fixture
+def runs(finished: Path, tmp_path: Path) -> Store:
+    shutil.copytree(finished, tmp_path / "runs")
+    return Store(tmp_path / "runs")
+
+
+def _truncate(content: bytes) -> bytes:
+    return content[: len(content) // 2]
+
+
+def _flip(content: bytes) -> bytes:
+    middle = len(content) // 2
+    return content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+
+
+def _newer(content: bytes) -> bytes:
+    return content.replace(b'"schema": 3', b'"schema": 99').replace(
+        b"irmae-tensors-1", b"irmae-tensors-9"
+    )
+
+
+@pytest.mark.parametrize("damage", [_truncate, _flip, _newer, lambda _: b""])
+@pytest.mark.parametrize(
+    "pattern", ["mnist*/record.json", "mnist*/checkpoint.pt", ".cache/reference-*.pt"]
+)
+def test_what_is_damaged_is_named_kept_and_made_anew(
+    runs: Store,
+    pattern: str,
+    damage: Callable[[bytes], bytes],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    (record,) = runs.records()
+    (path,) = runs.root.glob(pattern)
+    damaged = damage(path.read_bytes())
+    path.write_bytes(damaged)
+    # The run is made again, from the checkpoint where that is whole.
+    if path.name != "record.json":
+        (runs.folder(record.run_id) / "record.json").unlink()
+    assert main(_command(runs.root)) == 0
+    (again,) = runs.records()
+    assert again.metrics == record.metrics
+    assert path.with_name(f"{path.name}.corrupt").read_bytes() == damaged
+    (message,) = caplog.messages
+    assert str(path) in message
+    assert f"kept as {path.name}.corrupt" in message
+
+
+def test_the_checkpoint_of_another_run_is_not_gone_on_from(
+    runs: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    (record,) = runs.records()
+    other = [*_command(runs.root), "--set", "lr=3e-4"]
+    assert main([*other, "--keep-checkpoints"]) == 0
+    (their,) = [r for r in runs.records() if r != record]
+    runs.checkpoint(record.run_id).replace(runs.checkpoint(their.run_id))
+    (runs.folder(their.run_id) / "record.json").unlink()
+    assert main(other) == 0
+    assert runs.record(their.run_id).metrics == their.metrics  # type: ignore[union-attr]
+    assert "another run" in caplog.text
+
+
+def test_a_full_disk_is_one_line_and_earlier_runs_stay(runs: Store) -> None:
+    before = {path: path.read_bytes() for path in runs.root.rglob("*") if path.is_file()}
+
+    def no_file_above_20_kb() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+
+    result = subprocess.run(
+        [sys.executable, "run_all.py", *_command(runs.root, "--seeds", "2")],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=no_file_above_20_kb,
+    )
+    assert result.returncode == 1
+    assert "Traceback" not in result.stderr
+    assert "cannot write" in result.stderr.splitlines()[-1]
+    assert "File too large" in result.stderr.splitlines()[-1]
+    after = {path: path.read_bytes() for path in before}
+    assert after == before
+    assert not list(runs.root.rglob(".*.tmp"))
+    # With room again, the same command ends it.
+    assert main(_command(runs.root, "--seeds", "2")) == 0
+    assert len(list(runs.records())) == 2
