@@ -131,6 +131,19 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help="worker processes (default: a core each, or 1 on a GPU)",
     )
+    where.add_argument(
+        "--backend",
+        choices=("loky", "dask"),
+        default="loky",
+        help="loky (the default): processes of this machine; dask: the workers of a Dask cluster "
+        "(pip install distributed)",
+    )
+    where.add_argument(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="the Dask scheduler, such as tcp://host:8786; without it, --backend dask starts a "
+        "cluster of its own on this machine",
+    )
     where.add_argument("--precision", choices=PRECISIONS, default="fp32", help="of training")
     where.add_argument(
         "--features",
@@ -225,6 +238,8 @@ def _request(arguments: argparse.Namespace) -> Request:
     kind, _, index = arguments.device.partition(":")
     if arguments.device not in ("auto", "cpu", "cuda") and not (kind == "cuda" and index.isdigit()):
         raise UsageError(f"--device takes auto, cpu, cuda or cuda:N, not {arguments.device!r}")
+    if arguments.scheduler is not None and arguments.backend != "dask":
+        raise UsageError("--scheduler goes with --backend dask")
     mode = next((m for m in MODES if getattr(arguments, m)), "run")
     tables = _chosen("table", arguments.table or [], TABLES, PAPER_TABLES)
     figures = _chosen("figure", arguments.figure or [], FIGURES, FIGURES)
@@ -252,6 +267,8 @@ def _request(arguments: argparse.Namespace) -> Request:
         sampler=arguments.sampler,
         device=arguments.device,
         jobs=arguments.jobs,
+        backend=arguments.backend,
+        scheduler=arguments.scheduler,
         data_dir=arguments.data_dir,
         runs_dir=arguments.runs_dir,
         tables_dir=arguments.tables_dir,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 
 from bench.data import Dataset
@@ -110,19 +111,25 @@ def _execute(
     request: Request, resolved: Resolved, missing: Sequence[PlannedRun], store: Store, device: str
 ) -> None:
     # A request that finds everything cached answers without joblib and tqdm.
+    from bench.backends import dask, loky
     from bench.progress import Progress
     from bench.runner import run
 
     jobs = _jobs(request, device, len(missing))
-    threads = max(1, core_count() // jobs)
+    # What cores the machines of a running cluster have is not known here.
+    threads = 1 if request.scheduler else max(1, core_count() // jobs)
     settings = _settings(request, device, threads, tuple(resolved.data.used.values()))
-    say(
-        f"profile {resolved.profile.name} ({resolved.profile.summary}) on {device}: "
-        f"{len(missing)} runs, {jobs} at a time, "
-        f"about {_duration(sum(p.seconds for p in missing) / jobs)}"
-    )
-    with Progress(missing, store) as progress:
-        run(missing, settings, jobs, progress)
+    with contextlib.ExitStack() as stack:
+        if request.backend == "dask":
+            backend = stack.enter_context(dask(settings, jobs, request.scheduler))
+        else:
+            backend = loky(settings, jobs)
+        seconds = sum(p.seconds for p in missing) / min(backend.jobs, len(missing))
+        say(
+            f"profile {resolved.profile.name} ({resolved.profile.summary}) on {device}: "
+            f"{len(missing)} runs, {backend.jobs} at a time, about {_duration(seconds)}"
+        )
+        run(missing, backend, store, stack.enter_context(Progress(missing, store)))
 
 
 def _settings(

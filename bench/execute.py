@@ -27,6 +27,7 @@ from bench.evaluation.extractor import Extractor
 from bench.evaluation.trained import trained_extractor
 from bench.events import Events
 from bench.files import append_line, lock, set_aside, sync, write_bytes
+from bench.hardware import keep_memory
 from bench.job import Outcome, Settings
 from bench.planning import run_id_of
 from bench.provenance import provenance
@@ -69,6 +70,7 @@ def execute(group: Sequence[RunSpec], settings: Settings) -> list[Outcome]:
         BenchError: something that concerns every run: data, weights, device, a full disk.
     """
     torch.set_num_threads(settings.threads)
+    keep_memory()
     store = Store(settings.runs_dir)
     # One order for every process: two with overlapping groups cannot block each other.
     specs = dict(sorted((run_id_of(spec), spec) for spec in group))
@@ -85,7 +87,13 @@ def execute(group: Sequence[RunSpec], settings: Settings) -> list[Outcome]:
             else:
                 store.set_damaged_aside(run_id)
                 mine[run_id] = spec
-        return outcomes + (_train_and_evaluate(mine, store, settings) if mine else [])
+        outcomes += _train_and_evaluate(mine, store, settings) if mine else []
+        if settings.return_files:
+            outcomes = [
+                replace(outcome, files=store.files(outcome.run_id)) if outcome.record else outcome
+                for outcome in outcomes
+            ]
+        return outcomes
 
 
 def _train_and_evaluate(

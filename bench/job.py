@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.data import Dataset
@@ -21,6 +22,7 @@ class Settings:
         fid_weights: Inception's weights file, where one was given.
         keep_checkpoints: keep the trained weights of finished runs.
         tensorboard: write event files of runs as they train.
+        return_files: hand back with a run what else its folder holds.
         wait: wait for a run that another process is training, instead of passing it over.
         parent: process that a worker must not outlive, or None.
         plugins: code of the user's own, which a worker loads too.
@@ -34,6 +36,7 @@ class Settings:
     fid_weights: Path | None = None
     keep_checkpoints: bool = False
     tensorboard: bool = False
+    return_files: bool = False
     wait: bool = False
     parent: int | None = None
     plugins: tuple[str, ...] = ()
@@ -49,9 +52,11 @@ class Outcome:
         record: what it measured, if it finished.
         failure: why it failed, if it did; neither where another process is training it.
         elsewhere: whether another process had brought it to its end.
+        files: what its folder holds by name, where that was asked for.
     """
 
     run_id: str
     record: Record | None = None
     failure: Failure | None = None
     elsewhere: bool = False
+    files: Mapping[str, bytes] = field(default_factory=dict)

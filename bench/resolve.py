@@ -44,6 +44,8 @@ class Request:
     sampler: str = HEADLINE_SAMPLER
     device: str = "auto"
     jobs: int | None = None
+    backend: str = "loky"
+    scheduler: str | None = None
     data_dir: Path = Path("data")
     runs_dir: Path = Path("runs")
     tables_dir: Path = Path("tables")

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 SCHEMA = 3
+_BESIDE_RECORD = ("spec.json", "history.jsonl", "arrays.npz", "samples.png")
 
 
 class State(StrEnum):
@@ -184,6 +185,19 @@ class Store:
         """Remove what would keep a run from starting over."""
         for name in ("record.json", "failure.json", "checkpoint.pt", "history.jsonl"):
             (self.folder(run_id) / name).unlink(missing_ok=True)
+
+    def files(self, run_id: str) -> dict[str, bytes]:
+        """What else a finished run's folder holds that tables, figures and reports need."""
+        paths = (self.folder(run_id) / name for name in _BESIDE_RECORD)
+        return {path.name: path.read_bytes() for path in paths if path.is_file()}
+
+    def adopt(self, record: Record, files: Mapping[str, bytes]) -> None:
+        """Write a run that was finished by a process with another store."""
+        for name in _BESIDE_RECORD:
+            if name in files:
+                write_bytes(self.folder(record.run_id) / name, files[name])
+        # Last: its presence means that the run is done.
+        self.write_record(record)
 
     def set_damaged_aside(self, run_id: str) -> None:
         """Take a record that cannot be trusted out of the way of the one that replaces it."""

@@ -21,7 +21,7 @@ from torchvision import transforms
 from bench.data import dataset
 from bench.data.idx import parse, read_bytes
 from bench.experiments import MNIST_IRMAE
-from bench.hardware import core_count
+from bench.hardware import core_count, keep_memory
 from bench.models.networks import build
 from bench.training.loop import LOG_STEPS, Trainee, place, train
 from benchmarks.report import compare, write_json
@@ -77,6 +77,7 @@ def usual_loop(steps: int, cores: int) -> None:
 def suites_loop(steps: int, seed: int, precision: str) -> None:
     """Train one model on one core; runs in a worker."""
     torch.set_num_threads(1)
+    keep_memory()
     data = SAMPLE.load(Path("data"))
     device = torch.device("cpu")
     per_epoch = SAMPLE.train // MNIST_IRMAE.batch_size

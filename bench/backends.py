@@ -1,0 +1,109 @@
+"""Where joblib sends runs: processes of this machine, or the workers of a Dask cluster."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+
+import joblib
+from joblib.externals.loky import get_reusable_executor
+from joblib.externals.loky.process_executor import TerminatedWorkerError
+
+from bench.errors import BenchError
+from bench.job import Settings
+
+# How long to wait for a scheduler, and for its first worker.
+_SECONDS = 30
+
+
+@dataclass(frozen=True)
+class Backend:
+    """A way to run tasks.
+
+    Attributes:
+        configure: makes joblib use it for what is called within.
+        settings: what its workers are handed.
+        jobs: tasks at a time.
+        killed: what is raised where workers were killed and the pool with them.
+        stop: ends its workers, at once.
+    """
+
+    configure: Callable[[], AbstractContextManager[object]]
+    settings: Settings
+    jobs: int
+    killed: tuple[type[Exception], ...]
+    stop: Callable[[], None]
+
+
+def loky(settings: Settings, jobs: int) -> Backend:
+    """Processes of this machine; with one job, this process itself."""
+
+    def stop() -> None:
+        if jobs > 1:
+            get_reusable_executor(reuse=True).shutdown(wait=True, kill_workers=True)
+
+    if jobs > 1:
+        settings = replace(settings, parent=os.getpid())
+    return Backend(
+        lambda: joblib.parallel_config("loky", inner_max_num_threads=settings.threads),
+        settings,
+        jobs,
+        (TerminatedWorkerError,),
+        stop,
+    )
+
+
+@contextlib.contextmanager
+def dask(settings: Settings, jobs: int, scheduler: str | None) -> Iterator[Backend]:
+    """Workers of a Dask cluster: of the one at an address, or of one that is started here.
+
+    What they measure comes back with each run, so that they need not share a disk with this
+    process; where they do, they go on from each other's checkpoints.
+
+    Args:
+        settings: where and how; paths are made absolute, since workers may run elsewhere.
+        jobs: workers of a cluster that is started here.
+        scheduler: address of a running one (``tcp://host:8786``), or None.
+
+    Raises:
+        BenchError: Dask is not installed, or the scheduler or its workers do not answer.
+    """
+    try:
+        import distributed
+    except ImportError as error:
+        raise BenchError(
+            "--backend dask needs a package that is missing: pip install distributed"
+        ) from error
+
+    settings = replace(
+        settings,
+        runs_dir=settings.runs_dir.resolve(),
+        data_dir=settings.data_dir.resolve(),
+        fid_weights=settings.fid_weights and settings.fid_weights.resolve(),
+        return_files=True,
+    )
+    with contextlib.ExitStack() as stack:
+        if scheduler is None:
+            # Runs in one process would share PyTorch's random numbers and threads.
+            cluster = distributed.LocalCluster(
+                n_workers=jobs, threads_per_worker=1, dashboard_address=None
+            )
+            scheduler = stack.enter_context(cluster).scheduler_address
+        try:
+            client = stack.enter_context(distributed.Client(scheduler, timeout=_SECONDS))
+            client.wait_for_workers(1, timeout=_SECONDS)
+        except (OSError, ValueError, TimeoutError) as error:
+            raise BenchError(
+                f"--scheduler {scheduler}: no Dask scheduler with workers answers there within "
+                f"{_SECONDS} s ({error})"
+            ) from error
+        yield Backend(
+            lambda: joblib.parallel_config("dask"),
+            settings,
+            sum(client.ncores().values()),
+            (distributed.KilledWorker,),
+            client.close,
+        )

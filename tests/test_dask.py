@@ -1,0 +1,164 @@
+"""Runs on a Dask cluster: a real scheduler and two workers, separate processes on loopback."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bench.cli import main
+from bench.store import Store
+from tests.tiny import TINY_ARGUMENTS
+
+ROOT = Path(__file__).parent.parent
+SECONDS = 120
+QUIET = {"DASK_LOGGING__DISTRIBUTED": "error", "DASK_DISTRIBUTED__ADMIN__LOG_LENGTH": "0"}
+
+
+class Cluster:
+    """A scheduler and its workers."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.processes: list[subprocess.Popen[str]] = []
+        scheduler = self._start("scheduler", "--host", "127.0.0.1", "--port", "0")
+        assert scheduler.stderr is not None
+        for line in scheduler.stderr:
+            found = re.search(r"(tcp://127\.0\.0\.1:\d+)", line)
+            if found:
+                self.address = found[1]
+                break
+        else:
+            raise AssertionError("the scheduler did not start")
+
+    def _start(self, what: str, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "distributed.cli.dask_" + what, *arguments]
+        process = subprocess.Popen(
+            [*command, "--no-dashboard"],
+            cwd=self.folder,
+            stderr=subprocess.PIPE if what == "scheduler" else subprocess.DEVNULL,
+            text=True,
+            env=os.environ | {"PYTHONPATH": str(ROOT)} | environment,
+        )
+        self.processes.append(process)
+        return process
+
+    def worker(self) -> subprocess.Popen[str]:
+        """Start a worker that nobody starts again."""
+        return self._start(
+            "worker", self.address, "--nthreads", "1", "--no-nanny", "--host", "127.0.0.1", **QUIET
+        )
+
+    def stop(self) -> None:
+        for process in self.processes:
+            process.kill()
+        for process in self.processes:
+            process.wait()
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[Cluster]:
+    (tmp_path / "elsewhere").mkdir()
+    started = Cluster(tmp_path / "elsewhere")
+    yield started
+    started.stop()
+
+
+def _arguments(runs_dir: Path, cluster: Cluster, *more: str) -> list[str]:
+    folders = ["--runs-dir", str(runs_dir), "--tables-dir", str(runs_dir.parent / "tables")]
+    dask = ["--backend", "dask", "--scheduler", cluster.address]
+    return ["--table", "4", *TINY_ARGUMENTS, *folders, *dask, *more]
+
+
+def test_a_table_survives_a_worker_that_is_killed(runs_dir: Path, cluster: Cluster) -> None:
+    workers = [cluster.worker(), cluster.worker()]
+    command = _arguments(runs_dir, cluster, "--set", "batch_size=2", "--set", "epochs=20")
+    process = subprocess.Popen(
+        [sys.executable, "run_all.py", *command],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    store, deadline = Store(runs_dir), time.monotonic() + SECONDS
+    while not any(store.steps_done(path.parent.name) for path in runs_dir.glob("*/history.jsonl")):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    workers[0].send_signal(signal.SIGKILL)
+    out, err = process.communicate(timeout=SECONDS)
+    assert process.returncode == 0, err
+    assert len(list(store.records())) == 4
+    assert sorted(line[:5] for line in err.splitlines() if line.startswith("[")) == [
+        f"[{i}/4]" for i in range(1, 5)
+    ]
+    assert "Traceback" not in err
+    assert "-- Depth" not in out
+
+
+def test_records_come_back_from_workers_with_disks_of_their_own(
+    tmp_path: Path, cluster: Cluster, trained_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The runs folder's path is another folder for them: they see it in a chroot, in effect."""
+    from bench import backends
+
+    theirs, ours = tmp_path / "elsewhere" / "runs", tmp_path / "runs"
+    shutil.copytree(trained_cache, theirs / ".cache")
+    cluster.worker()
+    original = dataclasses.replace
+
+    def moved(settings: object, **change: object) -> object:
+        return original(settings, **(change | {"runs_dir": theirs}))  # type: ignore[type-var]
+
+    monkeypatch.setattr(backends, "replace", moved)
+    assert main(_arguments(ours, cluster, "--only", "*-l2-*")) == 0
+    (record,) = Store(ours).records()
+    (other,) = Store(theirs).records()
+    assert record == other
+    names = {"spec.json", "record.json", "history.jsonl", "arrays.npz", "samples.png"}
+    for name in names:
+        folders = [store / record.run_id for store in (ours, theirs)]
+        assert (folders[0] / name).read_bytes() == (folders[1] / name).read_bytes()
+    # A failure comes back as well.
+    failing = ["--only", "*-l4-*", "--set", "lr=1e30"]
+    assert main(_arguments(ours, cluster, *failing)) == 1
+    (failed,) = Store(ours).failed()
+    assert "NonFiniteLossError" in failed.failure.reason
+
+
+def test_a_local_cluster_gives_the_numbers_of_this_process(
+    runs_dir: Path, tmp_path: Path, trained_cache: Path
+) -> None:
+    shutil.copytree(trained_cache, tmp_path / "other" / ".cache")
+    tables = ["--tables-dir", str(tmp_path / "tables")]
+    command = ["--table", "4", *TINY_ARGUMENTS, *tables, "--only", "*-l2-*", "--jobs", "1"]
+    assert main([*command, "--runs-dir", str(runs_dir), "--backend", "dask"]) == 0
+    assert main([*command, "--runs-dir", str(tmp_path / "other")]) == 0
+    (dask,), (here,) = (list(Store(path).records()) for path in (runs_dir, tmp_path / "other"))
+    assert dask.metrics == here.metrics
+
+
+def test_no_scheduler_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from bench import backends
+
+    monkeypatch.setattr(backends, "_SECONDS", 1)
+    folders = ["--runs-dir", str(tmp_path / "runs"), "--tables-dir", str(tmp_path / "tables")]
+    command = ["--table", "4", *TINY_ARGUMENTS, *folders, "--backend", "dask"]
+    assert main([*command, "--scheduler", "tcp://127.0.0.1:9"]) == 1
+    assert "no Dask scheduler" in capsys.readouterr().err.splitlines()[-1]
+    assert main(["--table", "4", "--scheduler", "tcp://127.0.0.1:9"]) == 2
+    assert "--backend dask" in capsys.readouterr().err
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    assert main(command) == 1
+    assert "pip install distributed" in capsys.readouterr().err.splitlines()[-1]
