@@ -35,8 +35,8 @@ smoke: $(VENV)/installed ## whole tables, a figure and a report of embedded digi
 	$(BIN)/python run_all.py --table 4 --table 6 --figure 1 --report .smoke/report.html --profile smoke \
 		--runs-dir .smoke/runs --tables-dir .smoke/tables --figures-dir .smoke/figures $(ARGS)
 
-benchmarks: $(VENV)/installed ## speed as ratios against baselines in the same run: half an hour of a quiet machine
-	for name in startup scaling evaluation training pictures; do $(BIN)/python -m benchmarks.$$name || exit 1; done
+benchmarks: $(VENV)/installed ## speed as ratios against baselines in the same run: an hour of a quiet machine
+	for name in startup scaling evaluation training pictures faults; do $(BIN)/python -m benchmarks.$$name || exit 1; done
 
 test: $(VENV)/installed-dev ## the tests (minutes; no GPU and no network needed)
 	$(BIN)/python -m pytest $(ARGS)

@@ -159,6 +159,8 @@ class RunSpec:
     def from_json(cls, values: Mapping[str, Any]) -> RunSpec:
         """Rebuild a spec from its JSON object, refusing unknown, missing or mistyped fields."""
         types = {f.name: str(f.type) for f in fields(cls)}
+        if not isinstance(values, Mapping):
+            raise UsageError(f"not a run spec: {values!r}")
         if set(values) != set(types):
             raise UsageError(f"not a run spec: fields differ in {sorted(set(values) ^ set(types))}")
         for name, value in values.items():

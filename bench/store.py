@@ -246,22 +246,25 @@ class Store:
                 lines = file.read().decode().splitlines()
             # The last line may be half-written, the first one half-read.
             return int(json.loads(lines[-1])["step"])
-        except (OSError, ValueError, IndexError, KeyError):
+        except (OSError, ValueError, IndexError, KeyError, TypeError):
             return 0
 
 
 def read_history(path: Path) -> list[dict[str, float]]:
     """Lines of a training curve; one that a stopped run left half-written is left out."""
     try:
-        lines = path.read_text().splitlines()
+        lines = path.read_bytes().splitlines()
     except FileNotFoundError:
         return []
     rows = []
     for line in lines:
         try:
-            rows.append(json.loads(line))
+            row = json.loads(line)
         except ValueError:
             break
+        if not isinstance(row, dict) or "step" not in row:
+            break
+        rows.append(row)
     return rows
 
 
@@ -282,4 +285,6 @@ def _read_checked(path: Path) -> Any | None:  # noqa: ANN401 - JSON
         raise BenchError(f"{path}: written in schema {schema}, this version reads {SCHEMA}")
     if sha256(canonical_json(content)) != checksum:
         raise BenchError(f"{path}: altered since it was written")
+    if not isinstance(content, dict):
+        raise BenchError(f"{path}: not a record")
     return content

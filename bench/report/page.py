@@ -26,6 +26,9 @@ from bench.report.runs import SMALLEST_SHARE
 from bench.spec import RunSpec
 from bench.store import Record, Store, read_history
 
+# Bytes of a figure that is compressed in the page.
+_LARGE = 500_000
+
 
 def write_report(
     path: Path,
@@ -63,7 +66,7 @@ def write_report(
         version=__version__,
         verdicts=[(content, verdict) for content in contents for verdict in judge(content)],
         tables=[_table(content) for content in contents],
-        figures=[(each, _picture(each.paths[-1])) for each in drawn],
+        figures=[(each, _figure(each.paths[-1])) for each in drawn],
         runs=list(runs.values()),
         failed=list(failed.values()),
         left_out=left_out,
@@ -189,7 +192,7 @@ def _run(record: Record, sampler: str, store: Store) -> _Run:
             "Provenance": {name: _text(value) for name, value in record.provenance.items()},
         },
         charts=list(_charts(record, store)),
-        samples=_small(store.folder(record.run_id) / "samples.png"),
+        samples=_samples(store.folder(record.run_id) / "samples.png"),
     )
 
 
@@ -227,19 +230,24 @@ def _text(value: object) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-def _picture(path: Path) -> str:
-    """A PNG file as a data URI."""
-    return _uri("png", path.read_bytes())
+def _figure(path: Path) -> str:
+    """A figure as a data URI: as it is, or compressed where it is large, which images are."""
+    content = path.read_bytes()
+    return _uri("png", content) if len(content) < _LARGE else _compressed(path, quality=90)
 
 
-def _small(path: Path) -> str:
-    """A picture as a data URI a tenth of its size; empty where it cannot be read."""
-    buffer = io.BytesIO()
+def _samples(path: Path) -> str:
+    """Samples as a data URI of a tenth of their size; empty where they cannot be read."""
     try:
-        with Image.open(path) as image:
-            image.save(buffer, "JPEG", quality=80)
+        return _compressed(path, quality=80)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return ""
+
+
+def _compressed(path: Path, quality: int) -> str:
+    buffer = io.BytesIO()
+    with Image.open(path) as image:
+        image.convert("L" if image.mode == "L" else "RGB").save(buffer, "JPEG", quality=quality)
     return _uri("jpeg", buffer.getvalue())
 
 

@@ -1,0 +1,218 @@
+"""Faults on purpose: whether runs that are killed, raced and damaged end as without any.
+
+Each round starts one or two runners on an empty runs folder, injects faults at random moments
+(signals to a runner or to all of its processes, bytes changed in a random file, files cut off),
+and then gives the same command until it succeeds. What the records measured must be, to the last
+bit, what it was without faults: the baseline of the same call.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bench.files import write_bytes
+from bench.hardware import core_count
+from bench.provenance import provenance
+from bench.store import Store
+
+ROOT = Path(__file__).parent.parent
+# Two runs with a checkpoint in their middle.
+COMMAND = [
+    *("--table", "4", "--profile", "smoke", "--only", "*-l[24]-*", "--device", "cpu"),
+    *("--set", "latent_dim=8", "--set", "batch_size=2", "--set", "train_images=128"),
+    *("--set", "epochs=10", "--set", "test_images=32", "--set", "fid_samples=40"),
+]
+RUNS = 2
+FAULTS = 3
+SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
+# Within one round, a command that fails this often fails for good.
+ATTEMPTS = 4
+SECONDS = 300
+
+
+@dataclass
+class Campaign:
+    """What was done, and what came of it.
+
+    Attributes:
+        expected: metrics of the runs without faults, by their identity.
+        rounds: rounds so far.
+        faults: how often each kind of fault was injected.
+        lost: runs without a record at the end of their round.
+        differing: records whose metrics are not the expected ones.
+        tracebacks: commands that ended in one.
+    """
+
+    expected: dict[str, Any]
+    rounds: int = 0
+    faults: Counter[str] = field(default_factory=Counter)
+    lost: int = 0
+    differing: int = 0
+    tracebacks: int = 0
+
+    def line(self) -> str:
+        """The sum of it."""
+        faults = ", ".join(f"{count} {kind}" for kind, count in sorted(self.faults.items()))
+        return (
+            f"{self.rounds} rounds of {RUNS} runs, {sum(self.faults.values())} faults ({faults}): "
+            f"{self.lost} runs lost, {self.differing} records differ, "
+            f"{self.tracebacks} tracebacks"
+        )
+
+
+def _own_signals() -> None:
+    # Shells have their background jobs ignore it, and children inherit that.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def _start(runs_dir: Path, jobs: int) -> subprocess.Popen[str]:
+    folders = ["--runs-dir", str(runs_dir), "--tables-dir", str(runs_dir.parent / "tables")]
+    return subprocess.Popen(
+        [sys.executable, "run_all.py", *COMMAND, *folders, "--jobs", str(jobs)],
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=_own_signals,  # noqa: PLW1509 - no threads here
+    )
+
+
+def _metrics(runs_dir: Path) -> dict[str, Any]:
+    return {record.run_id: record.metrics for record in Store(runs_dir).records()}
+
+
+def _damage(runs_dir: Path, chance: random.Random) -> str | None:
+    """Change a byte of a file, or cut it off; None where there is no file yet."""
+    files = [p for p in runs_dir.rglob("*") if p.is_file() and p.suffix not in (".lock", ".tmp")]
+    if not files:
+        return None
+    path = chance.choice(sorted(files))
+    try:
+        content = bytearray(path.read_bytes())
+        if not content:
+            return None
+        place = chance.randrange(len(content))
+        kind = chance.choice(("byte changed", "file cut off"))
+        if kind == "byte changed":
+            content[place] ^= 1 << chance.randrange(8)
+        path.write_bytes(content if kind == "byte changed" else content[:place])
+    except FileNotFoundError:
+        # It was renamed or removed in this moment.
+        return None
+    return kind
+
+
+def _hit(process: subprocess.Popen[str], chance: random.Random) -> str | None:
+    """Send a signal to a runner, or to it and its workers; None where it has ended."""
+    number = chance.choice(SIGNALS)
+    try:
+        if chance.random() < 0.5:
+            os.killpg(process.pid, number)
+        else:
+            process.send_signal(number)
+    except ProcessLookupError:
+        return None
+    return number.name if process.poll() is None or number is signal.SIGKILL else None
+
+
+def play(campaign: Campaign, cache: Path, folder: Path, chance: random.Random) -> None:
+    """One round.
+
+    Args:
+        campaign: takes what comes of it.
+        cache: of a runs folder, with a trained extractor.
+        folder: empty.
+        chance: decides.
+    """
+    runs_dir = folder / "runs"
+    shutil.copytree(cache, runs_dir / ".cache")
+    runners = [_start(runs_dir, chance.choice((1, 2))) for _ in range(chance.choice((1, 1, 2)))]
+    for _ in range(FAULTS):
+        time.sleep(chance.uniform(0.5, 8))
+        runner = chance.choice(runners)
+        kind = _damage(runs_dir, chance) if chance.random() < 0.5 else _hit(runner, chance)
+        if kind is not None:
+            campaign.faults[kind] += 1
+    for runner in runners:
+        # A runner that was killed may leave workers, which stop by themselves.
+        if chance.random() < 0.5 and runner.poll() is None:
+            runner.terminate()
+        _, err = runner.communicate(timeout=SECONDS)
+        campaign.tracebacks += "Traceback" in err
+    for _ in range(ATTEMPTS):
+        last = _start(runs_dir, 2)
+        _, err = last.communicate(timeout=SECONDS)
+        campaign.tracebacks += "Traceback" in err
+        if last.returncode == 0:
+            break
+        print(f"status {last.returncode}: {err.splitlines()[-1] if err else ''}", flush=True)
+    found = _metrics(runs_dir)
+    campaign.rounds += 1
+    campaign.lost += len(campaign.expected.keys() - found.keys())
+    campaign.differing += sum(found[k] != campaign.expected.get(k) for k in found)
+
+
+def run_campaign(rounds: int, seed: int, folder: Path) -> Campaign:
+    """Run without faults, then play rounds.
+
+    Args:
+        rounds: how many.
+        seed: of what happens, as far as it does not depend on time.
+        folder: empty; what is left of the last round with a lost or differing run stays in it.
+    """
+    runs_dir = folder / "without" / "runs"
+    process = _start(runs_dir, 2)
+    _, err = process.communicate(timeout=SECONDS)
+    if process.returncode != 0:
+        raise RuntimeError(f"the runs fail without any fault: {err}")
+    campaign = Campaign(_metrics(runs_dir))
+    for number in range(rounds):
+        chance = random.Random(f"{seed} {number}")  # noqa: S311
+        here = folder / f"round-{number}"
+        here.mkdir()
+        bad = campaign.lost + campaign.differing
+        play(campaign, runs_dir / ".cache", here, chance)
+        if campaign.lost + campaign.differing == bad:
+            shutil.rmtree(here)
+        if (number + 1) % 5 == 0:
+            print(campaign.line(), flush=True)
+    return campaign
+
+
+def main() -> None:
+    """Print what came of it, and write it; status 1 where a run was lost or differs."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=100)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/faults.json"))
+    arguments = parser.parse_args()
+    campaign = run_campaign(arguments.rounds, arguments.seed, Path(tempfile.mkdtemp()))
+    print(campaign.line())
+    content = {
+        "provenance": provenance("cpu", core_count()),
+        "rounds": campaign.rounds,
+        "faults": campaign.faults,
+        "lost": campaign.lost,
+        "differing": campaign.differing,
+        "tracebacks": campaign.tracebacks,
+    }
+    write_bytes(arguments.out, f"{json.dumps(content, indent=1)}\n".encode())
+    sys.exit(1 if campaign.lost or campaign.differing or campaign.tracebacks else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,150 @@
+"""Whatever lies in a file, it is read or refused in one line, and never half believed."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import struct
+import tracemalloc
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from bench.cli import main
+from bench.data.idx import parse, read_bytes
+from bench.errors import BenchError, UsageError
+from bench.spec import RunSpec, canonical_json, sha256
+from bench.store import Record, State, Store, read_history
+from bench.tensors import load_tensors, save_tensors
+from tests.test_store import RECORD, RUN_ID
+from tests.tiny import TINY
+
+NUMBERS = st.integers() | st.floats(allow_nan=False)
+LEAVES = st.none() | st.booleans() | NUMBERS | st.text(max_size=8)
+JSON = st.recursive(
+    LEAVES,
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+quick = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+def _paths(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Every place in a JSON value."""
+    inner: list[Any] = []
+    if isinstance(value, dict):
+        inner = list(value.items())
+    elif isinstance(value, list):
+        inner = list(enumerate(value))
+    return [path, *(found for key, each in inner for found in _paths(each, (*path, key)))]
+
+
+def _changed(value: Any, path: tuple[Any, ...], new: Any) -> Any:
+    """A copy with another value in one place."""
+    if not path:
+        return new
+    copy = json.loads(json.dumps(value))
+    inner = copy
+    for key in path[:-1]:
+        inner = inner[key]
+    inner[path[-1]] = new
+    return copy
+
+
+SPEC = json.loads(json.dumps(asdict(TINY)))
+CONTENT = json.loads(json.dumps(asdict(RECORD)))
+
+
+@given(st.sampled_from(_paths(SPEC)), JSON)
+@quick
+def test_any_spec_is_a_spec_or_refused(path: tuple[Any, ...], new: object) -> None:
+    refused = ""
+    try:
+        spec = RunSpec.from_json(_changed(SPEC, path, new))
+    except UsageError as error:
+        refused = str(error)
+    assert len(refused.splitlines()) <= 1
+    if not refused:
+        assert RunSpec.from_json(json.loads(json.dumps(asdict(spec)))) == spec
+
+
+@given(st.sampled_from(_paths(CONTENT)), JSON)
+@quick
+def test_a_forged_record_is_of_its_run_or_refused(
+    tmp_path: Path, path: tuple[Any, ...], new: object
+) -> None:
+    """Its checksum is right: somebody wrote it by hand."""
+    store = Store(tmp_path)
+    content = _changed(CONTENT, path, new)
+    value = {"schema": 3, "checksum": sha256(canonical_json(content)), "content": content}
+    file = store.folder(RUN_ID) / "record.json"
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(json.dumps(value))
+    refused = ""
+    try:
+        record = store.record(RUN_ID)
+    except BenchError as error:
+        refused = str(error)
+    if refused:
+        assert str(file) in refused
+        assert store.state(RUN_ID) is State.TO_DO
+    else:
+        assert isinstance(record, Record)
+        assert record.run_id == RUN_ID
+        assert record.spec.run_id(record.data.fingerprint) == RUN_ID
+
+
+@given(st.binary(max_size=200))
+@quick
+def test_any_bytes_in_a_runs_folder_are_survived(tmp_path: Path, content: bytes) -> None:
+    store = Store(tmp_path / "runs")
+    folder = store.folder(RUN_ID)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("record.json", "failure.json", "history.jsonl", "arrays.npz", "spec.json"):
+        (folder / name).write_bytes(content)
+    assert store.state(RUN_ID) is State.TO_DO
+    assert store.arrays(RUN_ID) == {}
+    assert isinstance(read_history(store.history(RUN_ID)), list)
+    assert list(store.records()) == []
+    assert list(store.failed()) == []
+    assert store.steps_done(RUN_ID) >= 0
+    command = ["--runs-dir", str(store.root), "--tables-dir", str(tmp_path / "tables")]
+    assert main(["--collect", "--table", "4", *command]) == 1
+    assert main(["--status", *command]) == 0
+
+
+@given(st.binary(max_size=80), st.integers(0, 400))
+@quick
+def test_tensors_with_anything_in_them_are_whole_or_absent(
+    tmp_path: Path, content: bytes, place: int
+) -> None:
+    path = tmp_path / "tensors.pt"
+    save_tensors(path, {"step": 3})
+    whole = path.read_bytes()
+    damaged = whole[:place] + content + whole[place + len(content) :]
+    path.write_bytes(damaged)
+    loaded = load_tensors(path)
+    assert loaded == {"step": 3} if damaged == whole else loaded is None
+
+
+def test_a_small_file_does_not_become_a_huge_one(tmp_path: Path) -> None:
+    """Compressed zeros, 200 MB of them, behind a header that declares two images."""
+    buffer = io.BytesIO()
+    with gzip.GzipFile(fileobj=buffer, mode="wb", compresslevel=9) as file:
+        file.write(b"\0\0\x08\x03" + struct.pack(">3I", 2, 28, 28))
+        for _ in range(200):
+            file.write(bytes(10**6))
+    path = tmp_path / "train-images-idx3-ubyte.gz"
+    path.write_bytes(buffer.getvalue())
+    tracemalloc.start()
+    with pytest.raises(BenchError, match="1569 bytes of data, its header declares 1568"):
+        parse(read_bytes(path), str(path))
+    assert tracemalloc.get_traced_memory()[1] < 10**6
+    tracemalloc.stop()
