@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -45,15 +47,32 @@ def loky(settings: Settings, jobs: int) -> Backend:
         if jobs > 1:
             get_reusable_executor(reuse=True).shutdown(wait=True, kill_workers=True)
 
-    if jobs > 1:
-        settings = replace(settings, parent=os.getpid())
     return Backend(
-        lambda: joblib.parallel_config("loky", inner_max_num_threads=settings.threads),
+        lambda: joblib.parallel_config(
+            "loky",
+            inner_max_num_threads=settings.threads,
+            initializer=_end_with,
+            initargs=(os.getpid(),),
+        ),
         settings,
         jobs,
         (TerminatedWorkerError,),
         stop,
     )
+
+
+def _end_with(parent: int) -> None:
+    """Have this process end when its parent has, however that came to its end.
+
+    Whoever asked for its work is gone; checkpoints are what they may come back for.
+    """
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 @contextlib.contextmanager

@@ -6,7 +6,6 @@ import contextlib
 import functools
 import io
 import json
-import os
 import time
 import traceback
 from collections.abc import Sequence
@@ -111,9 +110,6 @@ def _train_and_evaluate(
     }
 
     def log(trainee: Trainee, progress: Progress) -> None:
-        if settings.parent is not None and os.getppid() != settings.parent:
-            # Whoever asked for this is gone; the checkpoint is what it may come back for.
-            os._exit(1)
         append_line(store.history(run_ids[trainee]), json.dumps(asdict(progress)))
         if trainee in watched:
             watched[trainee].line(asdict(progress))

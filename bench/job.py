@@ -24,7 +24,6 @@ class Settings:
         tensorboard: write event files of runs as they train.
         return_files: hand back with a run what else its folder holds.
         wait: wait for a run that another process is training, instead of passing it over.
-        parent: process that a worker must not outlive, or None.
         plugins: code of the user's own, which a worker loads too.
         located: data sets that were found on this machine, which a worker registers too.
     """
@@ -38,7 +37,6 @@ class Settings:
     tensorboard: bool = False
     return_files: bool = False
     wait: bool = False
-    parent: int | None = None
     plugins: tuple[str, ...] = ()
     located: tuple[Dataset, ...] = ()
 

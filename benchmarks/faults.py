@@ -142,7 +142,7 @@ def play(campaign: Campaign, cache: Path, folder: Path, chance: random.Random) -
     shutil.copytree(cache, runs_dir / ".cache")
     runners = [_start(runs_dir, chance.choice((1, 2))) for _ in range(chance.choice((1, 1, 2)))]
     for _ in range(FAULTS):
-        time.sleep(chance.uniform(0.5, 8))
+        time.sleep(chance.uniform(0.5, 6))
         runner = chance.choice(runners)
         kind = _damage(runs_dir, chance) if chance.random() < 0.5 else _hit(runner, chance)
         if kind is not None:

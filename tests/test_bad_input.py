@@ -5,21 +5,32 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import re
 import struct
 import tracemalloc
-from dataclasses import asdict
+import zipfile
+from dataclasses import asdict, replace
+from html import unescape
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from bench.cli import main
+from bench.data import dataset, register_dataset
+from bench.data.decoding import render
 from bench.data.idx import parse, read_bytes
+from bench.data.pictures import BadPictureError, Form, Source
 from bench.errors import BenchError, UsageError
-from bench.spec import RunSpec, canonical_json, sha256
-from bench.store import Record, State, Store, read_history
+from bench.report.figures import write_figure
+from bench.report.frame import Content
+from bench.report.page import write_report
+from bench.report.tables import write_table
+from bench.spec import Cell, FigureSpec, RunSpec, TableSpec, canonical_json, sha256
+from bench.store import FailedRun, Failure, Record, State, Store, read_history
 from bench.tensors import load_tensors, save_tensors
 from tests.test_store import RECORD, RUN_ID
 from tests.tiny import TINY
@@ -148,3 +159,82 @@ def test_a_small_file_does_not_become_a_huge_one(tmp_path: Path) -> None:
         parse(read_bytes(path), str(path))
     assert tracemalloc.get_traced_memory()[1] < 10**6
     tracemalloc.stop()
+
+
+STRANGE = "<script>alert(1)</script> a|b $x_1$ 50% & \\y {z}\n# heading"
+
+
+def test_names_are_never_markup(tmp_path: Path) -> None:
+    """Of data, columns and reasons, in every form of output."""
+    run = replace(TINY, dataset="strange")
+    declared = replace(dataset(TINY.dataset), name="strange", description=STRANGE)
+    register_dataset(declared)
+    cells = (Cell(STRANGE, run), Cell("other", replace(run, depth=3)))
+    table = TableSpec("strange", STRANGE, STRANGE, cells, ("rank", "fid"), notes=(STRANGE,))
+    records = {cell: [replace(RECORD, spec=cell.run)] for cell in cells}
+    failed = FailedRun("strange-00", run, Failure(STRANGE, STRANGE))
+    content = Content(table, records, [STRANGE], "gmm10", STRANGE, {cells[0]: [failed]})
+    write_table(content, tmp_path)
+
+    markdown = (tmp_path / "strange.md").read_text()
+    assert re.search(r"(?<!\\)<", markdown) is None
+    assert "\n#" not in markdown
+    rows = [line for line in markdown.splitlines() if line.startswith("|")]
+    assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {5}
+
+    latex = (tmp_path / "strange.tex").read_text()
+    assert r"\textbackslash{}y \{z\} \# heading" in latex
+    assert r"\$x\_1\$ 50\% \&" in latex
+
+    store = Store(tmp_path / "runs")
+    for kind in ("spectra", "curves", "samples", "tsne"):
+        figure = FigureSpec("strange", STRANGE, "strange", kind)
+        assert write_figure(figure, content, store, tmp_path) is not None
+
+    write_report(tmp_path / "report.html", [content], [], [STRANGE], store)
+    html = (tmp_path / "report.html").read_text()
+    assert html.count("<script>") == 1
+    assert STRANGE in unescape(html)
+
+
+@pytest.mark.parametrize("name", ["../outside.png", "/outside.png", "a/../../outside.png"])
+def test_members_of_an_archive_stay_in_it(tmp_path: Path, name: str) -> None:
+    buffer = io.BytesIO()
+    Image.new("RGB", (64, 64)).save(buffer, "PNG")
+    with zipfile.ZipFile(tmp_path / "pictures.zip", "w") as archive:
+        archive.writestr(name, buffer.getvalue())
+    before = set(tmp_path.rglob("*"))
+    source = Source(tmp_path / "pictures.zip")
+    (content,) = source.read(source.files())
+    assert content == buffer.getvalue()
+    assert set(tmp_path.rglob("*")) == before
+    assert not (tmp_path.parent / "outside.png").exists()
+
+
+def test_a_member_is_read_as_far_as_it_declares(tmp_path: Path) -> None:
+    path = tmp_path / "pictures.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("bomb.png", bytes(100 * 10**6))
+    content = path.read_bytes()
+    # The size in the member's header and in the list of members.
+    forged = content.replace(struct.pack("<I", 100 * 10**6), struct.pack("<I", 1_000))
+    assert forged != content
+    path.write_bytes(forged)
+    source = Source(path)
+    tracemalloc.start()
+    (result,) = source.read(source.files())
+    assert tracemalloc.get_traced_memory()[1] < 5 * 10**6
+    tracemalloc.stop()
+    assert isinstance(result, BadPictureError)
+
+
+@given(st.binary(max_size=60), st.integers(0, 400), st.sampled_from(["PNG", "JPEG", "BMP"]))
+@quick
+def test_any_picture_is_decoded_or_bad(content: bytes, place: int, kind: str) -> None:
+    buffer = io.BytesIO()
+    Image.effect_noise((40, 40), 20).convert("RGB").save(buffer, kind)
+    whole = buffer.getvalue()
+    form = Form(32, 3, "square")
+    (result,) = render([whole[:place] + content + whole[place + len(content) :]], form)
+    if not isinstance(result, BadPictureError):
+        assert result[0].shape == (32, 32, 3)

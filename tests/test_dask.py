@@ -81,7 +81,7 @@ def _arguments(runs_dir: Path, cluster: Cluster, *more: str) -> list[str]:
 
 def test_a_table_survives_a_worker_that_is_killed(runs_dir: Path, cluster: Cluster) -> None:
     workers = [cluster.worker(), cluster.worker()]
-    command = _arguments(runs_dir, cluster, "--set", "batch_size=2", "--set", "epochs=20")
+    command = _arguments(runs_dir, cluster, "--set", "batch_size=2", "--set", "epochs=8")
     process = subprocess.Popen(
         [sys.executable, "run_all.py", *command],
         cwd=ROOT,

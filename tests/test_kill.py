@@ -172,14 +172,18 @@ def test_a_killed_worker_is_replaced(runs_dir: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="needs Linux's /proc")
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_workers_do_not_outlive_their_runner(runs_dir: Path, number: signal.Signals) -> None:
+@pytest.mark.parametrize(
+    ("number", "step"), [(signal.SIGKILL, 1), (signal.SIGTERM, 1), (signal.SIGKILL, 0)]
+)
+def test_workers_do_not_outlive_their_runner(
+    runs_dir: Path, number: signal.Signals, step: int
+) -> None:
     # Without pgrep and its like, as in a slim container.
     environment = os.environ | {"PATH": str(runs_dir)}
     process = _start(runs_dir, *PAIR, cores=2, environment=environment)
-    _wait_for(lambda: _steps(runs_dir) > 0, process)
+    # In training, or before there is anything to do.
+    _wait_for(lambda: _steps(runs_dir) >= step and len(_workers(process)) == 2, process)
     workers = _workers(process)
-    assert workers
     process.send_signal(number)
     _finish(process)
     assert process.returncode in (-number, 128 + number)

@@ -84,8 +84,7 @@ class Source:
                 yield BadPictureError(f"larger than {MAX_BYTES // 2**20} MiB")
                 continue
             try:
-                path = self.path / file.name
-                yield archive.read(file.name) if archive else path.read_bytes()
+                yield _member(archive, file) if archive else (self.path / file.name).read_bytes()
             except (*_UNREADABLE, ValueError, RuntimeError) as error:
                 yield BadPictureError(f"cannot be read ({error})")
 
@@ -94,6 +93,12 @@ class Source:
 @functools.lru_cache(maxsize=1)
 def _archive(path: Path, stamp: int) -> zipfile.ZipFile:
     return zipfile.ZipFile(path)
+
+
+def _member(archive: zipfile.ZipFile, file: File) -> bytes:
+    """A member's content, unpacked no further than it declares."""
+    with archive.open(file.name) as member:
+        return member.read(file.size + 1)
 
 
 def is_picture(name: str) -> bool:

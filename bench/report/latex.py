@@ -34,7 +34,8 @@ _LATEX_SPECIAL = {
 
 def escape_latex(text: str) -> str:
     """Text as LaTeX prints it."""
-    escaped = "".join(_LATEX_SPECIAL.get(character, character) for character in text)
+    one_line = " ".join(text.split())
+    escaped = "".join(_LATEX_SPECIAL.get(character, character) for character in one_line)
     # Options of the command line, not dashes.
     return escaped.replace("--", "-{}-")
 

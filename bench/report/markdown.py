@@ -13,12 +13,16 @@ from bench.report.layout import MISSING, Text, notes, rows, title
 def markdown(content: Content, data: pd.DataFrame) -> str:
     """The table in Markdown, as GitHub renders it."""
     table = content.table
+    heading = _escape(title(content))
 
     def show(cell: Text) -> str:
         return f"**{cell.text}**" if cell.best and cell.text != MISSING else cell.text
 
-    header = ["", table.axis, *table.columns]
-    body = [[r.label, r.kind, *(show(cell) for cell in r.cells)] for r in rows(content, data)]
+    header = ["", *map(_escape, (table.axis, *table.columns))]
+    body = [
+        [_escape(row.label), row.kind, *(show(cell) for cell in row.cells)]
+        for row in rows(content, data)
+    ]
     widths = [max(len(line[i]) for line in [header, *body]) for i in range(len(header))]
 
     def line(texts: Sequence[str]) -> str:
@@ -29,6 +33,11 @@ def markdown(content: Content, data: pd.DataFrame) -> str:
         return f"| {' | '.join(padded)} |"
 
     rule = [("-" * width) if i < 2 else "-" * (width - 1) + ":" for i, width in enumerate(widths)]
-    lines = [f"**{title(content)}**", "", line(header), line(rule), *map(line, body), ""]
-    lines += [f"- {note}" for note in notes(content, data)]
+    lines = [f"**{heading}**", "", line(header), line(rule), *map(line, body), ""]
+    lines += [f"- {_escape(note)}" for note in notes(content, data)]
     return "\n".join(lines) + "\n"
+
+
+def _escape(text: str) -> str:
+    """Text on one line in which nothing is HTML or the border of a cell."""
+    return " ".join(text.split()).replace("<", r"\<").replace("|", r"\|")

@@ -29,6 +29,8 @@ RC = {
     "lines.linewidth": 1.6,
     "lines.markersize": 5,
     "legend.frameon": False,
+    # Names of data and columns are not formulae.
+    "text.parse_math": False,
     # Text stays text in PDFs.
     "pdf.fonttype": 42,
 }
