@@ -20,6 +20,7 @@ import tempfile
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -73,12 +74,15 @@ class Campaign:
         )
 
 
-def _own_signals() -> None:
+def _prepare(core: int) -> None:
     # Shells have their background jobs ignore it, and children inherit that.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    # A core means a thread for each run, whatever the number of jobs: other numbers of threads
+    # round otherwise, which is no fault.
+    os.sched_setaffinity(0, {core})
 
 
-def _start(runs_dir: Path, jobs: int) -> subprocess.Popen[str]:
+def _start(runs_dir: Path, jobs: int, core: int) -> subprocess.Popen[str]:
     folders = ["--runs-dir", str(runs_dir), "--tables-dir", str(runs_dir.parent / "tables")]
     return subprocess.Popen(
         [sys.executable, "run_all.py", *COMMAND, *folders, "--jobs", str(jobs)],
@@ -87,7 +91,7 @@ def _start(runs_dir: Path, jobs: int) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        preexec_fn=_own_signals,  # noqa: PLW1509 - no threads here
+        preexec_fn=partial(_prepare, core),  # noqa: PLW1509 - no threads here
     )
 
 
@@ -140,7 +144,11 @@ def play(campaign: Campaign, cache: Path, folder: Path, chance: random.Random) -
     """
     runs_dir = folder / "runs"
     shutil.copytree(cache, runs_dir / ".cache")
-    runners = [_start(runs_dir, chance.choice((1, 2))) for _ in range(chance.choice((1, 1, 2)))]
+    cores = sorted(os.sched_getaffinity(0))
+    runners = [
+        _start(runs_dir, chance.choice((1, 2)), cores[i % len(cores)])
+        for i in range(chance.choice((1, 1, 2)))
+    ]
     for _ in range(FAULTS):
         time.sleep(chance.uniform(0.5, 6))
         runner = chance.choice(runners)
@@ -154,7 +162,7 @@ def play(campaign: Campaign, cache: Path, folder: Path, chance: random.Random) -
         _, err = runner.communicate(timeout=SECONDS)
         campaign.tracebacks += "Traceback" in err
     for _ in range(ATTEMPTS):
-        last = _start(runs_dir, 2)
+        last = _start(runs_dir, 2, cores[0])
         _, err = last.communicate(timeout=SECONDS)
         campaign.tracebacks += "Traceback" in err
         if last.returncode == 0:
@@ -175,7 +183,7 @@ def run_campaign(rounds: int, seed: int, folder: Path) -> Campaign:
         folder: empty; what is left of the last round with a lost or differing run stays in it.
     """
     runs_dir = folder / "without" / "runs"
-    process = _start(runs_dir, 2)
+    process = _start(runs_dir, 2, min(os.sched_getaffinity(0)))
     _, err = process.communicate(timeout=SECONDS)
     if process.returncode != 0:
         raise RuntimeError(f"the runs fail without any fault: {err}")
