@@ -53,9 +53,17 @@ def _newer(content: bytes) -> bytes:
     )
 
 
-@pytest.mark.parametrize("damage", [_truncate, _flip, _newer, lambda _: b""])
 @pytest.mark.parametrize(
-    "pattern", ["mnist*/record.json", "mnist*/checkpoint.pt", ".cache/reference-*.pt"]
+    ("pattern", "damage"),
+    [
+        ("mnist*/record.json", _truncate),
+        ("mnist*/record.json", _flip),
+        ("mnist*/record.json", _newer),
+        ("mnist*/checkpoint.pt", _flip),
+        ("mnist*/checkpoint.pt", _newer),
+        (".cache/reference-*.pt", _truncate),
+        (".cache/reference-*.pt", lambda _: b""),
+    ],
 )
 def test_what_is_damaged_is_named_kept_and_made_anew(
     runs: Store,
