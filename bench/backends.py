@@ -88,7 +88,8 @@ def dask(settings: Settings, jobs: int, scheduler: str | None) -> Iterator[Backe
         scheduler: address of a running one (``tcp://host:8786``), or None.
 
     Raises:
-        BenchError: Dask is not installed, or the scheduler or its workers do not answer.
+        BenchError: Dask is not installed, the scheduler or its workers do not answer, or a run
+            took several workers with it.
     """
     try:
         import distributed
@@ -106,9 +107,10 @@ def dask(settings: Settings, jobs: int, scheduler: str | None) -> Iterator[Backe
     )
     with contextlib.ExitStack() as stack:
         if scheduler is None:
-            # Runs in one process would share PyTorch's random numbers and threads.
+            # Runs in one process would share PyTorch's random numbers and threads, and take turns.
+            # But of one thread in all joblib makes no use, and runs everything here.
             cluster = distributed.LocalCluster(
-                n_workers=jobs, threads_per_worker=1, dashboard_address=None
+                n_workers=jobs, threads_per_worker=2 if jobs == 1 else 1, dashboard_address=None
             )
             scheduler = stack.enter_context(cluster).scheduler_address
         try:
@@ -119,10 +121,17 @@ def dask(settings: Settings, jobs: int, scheduler: str | None) -> Iterator[Backe
                 f"--scheduler {scheduler}: no Dask scheduler with workers answers there within "
                 f"{_SECONDS} s ({error})"
             ) from error
-        yield Backend(
-            lambda: joblib.parallel_config("dask"),
-            settings,
-            sum(client.ncores().values()),
-            (distributed.KilledWorker,),
-            client.close,
-        )
+        jobs = sum(client.ncores().values())
+        if jobs == 1:
+            raise BenchError(
+                f"--scheduler {scheduler}: joblib uses no cluster of one thread; start another "
+                "worker, or this one with --nthreads 2"
+            )
+        try:
+            # Dask has tried a killed run on other workers before it gives up; leaving ends it all.
+            yield Backend(lambda: joblib.parallel_config("dask"), settings, jobs, (), lambda: None)
+        except distributed.KilledWorker as error:
+            raise BenchError(
+                f"--backend dask: a run took several workers with it, most likely for want of "
+                f"memory ({error})"
+            ) from error

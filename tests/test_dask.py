@@ -52,11 +52,10 @@ class Cluster:
         self.processes.append(process)
         return process
 
-    def worker(self) -> subprocess.Popen[str]:
+    def worker(self, threads: int = 1) -> subprocess.Popen[str]:
         """Start a worker that nobody starts again."""
-        return self._start(
-            "worker", self.address, "--nthreads", "1", "--no-nanny", "--host", "127.0.0.1", **QUIET
-        )
+        arguments = ["--nthreads", str(threads), "--no-nanny", "--host", "127.0.0.1"]
+        return self._start("worker", self.address, *arguments, **QUIET)
 
     def stop(self) -> None:
         for process in self.processes:
@@ -113,7 +112,7 @@ def test_records_come_back_from_workers_with_disks_of_their_own(
 
     theirs, ours = tmp_path / "elsewhere" / "runs", tmp_path / "runs"
     shutil.copytree(trained_cache, theirs / ".cache")
-    cluster.worker()
+    cluster.worker(threads=2)
     original = dataclasses.replace
 
     def moved(settings: object, **change: object) -> object:
