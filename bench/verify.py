@@ -60,7 +60,9 @@ def differences(record: Record, store: Store, settings: Settings) -> Iterator[st
         if outcome.record is None:
             reason = outcome.failure.reason if outcome.failure else "another process is at it"
             raise BenchError(f"--verify {record.run_id}: {reason}")
-        yield from _compare(record, store, outcome.record, again)
+        found = list(_compare(record, store, outcome.record, again))
+        # What it was made with explains a difference, and is none by itself.
+        yield from found + (list(_circumstances(record, outcome.record)) if found else [])
 
 
 def _compare(before: Record, old: Store, after: Record, new: Store) -> Iterator[str]:
@@ -84,6 +86,9 @@ def _compare(before: Record, old: Store, after: Record, new: Store) -> Iterator[
     ]
     if losses[0] and losses[0] != losses[1]:
         yield "losses of history.jsonl"
+
+
+def _circumstances(before: Record, after: Record) -> Iterator[str]:
     for name in ("torch", "numpy", "scikit-learn", "device", "cpu", "threads"):
         was, now = before.provenance.get(name), after.provenance.get(name)
         if was != now:

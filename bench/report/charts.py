@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import ceil, floor, isfinite, log10
 
 WIDTH, HEIGHT = 320, 150
-_LEFT, _RIGHT, _TOP, _BOTTOM = 44, 12, 8, 34
+LEFT, RIGHT, _TOP, _BOTTOM = 44, 12, 8, 34
 # More points than pixels cannot be seen.
 _POINTS = 300
 
@@ -61,7 +61,7 @@ def chart(
         across = (xs[i] - left) / (right - left)
         up = (log10(ys[i]) - low) / (high - low)
         return (
-            round(_LEFT + across * (WIDTH - _LEFT - _RIGHT), 1),
+            round(LEFT + across * (WIDTH - LEFT - RIGHT), 1),
             round(HEIGHT - _BOTTOM - up * (HEIGHT - _TOP - _BOTTOM), 1),
         )
 

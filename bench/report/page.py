@@ -17,7 +17,7 @@ from PIL import Image
 
 from bench import __version__
 from bench.files import write_bytes
-from bench.report.charts import HEIGHT, WIDTH, Chart, chart
+from bench.report.charts import HEIGHT, LEFT, RIGHT, WIDTH, Chart, chart
 from bench.report.claims import judge
 from bench.report.figures import Drawn
 from bench.report.frame import Content, frame
@@ -71,6 +71,8 @@ def write_report(
         failed=list(failed.values()),
         left_out=left_out,
         chart_width=WIDTH,
+        chart_left=LEFT,
+        chart_right=WIDTH - RIGHT,
         chart_height=HEIGHT,
     )
     write_bytes(path, html.encode())
