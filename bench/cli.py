@@ -132,6 +132,13 @@ def _parser() -> argparse.ArgumentParser:
         help="worker processes (default: a core each, or 1 on a GPU)",
     )
     where.add_argument(
+        "--stack",
+        type=_positive,
+        metavar="N",
+        help="runs that a worker trains as one, where they are alike (default: 16 on a GPU, but 1 "
+        "where a run fills it; 1 on a CPU)",
+    )
+    where.add_argument(
         "--backend",
         choices=("loky", "dask"),
         default="loky",
@@ -267,6 +274,7 @@ def _request(arguments: argparse.Namespace) -> Request:
         sampler=arguments.sampler,
         device=arguments.device,
         jobs=arguments.jobs,
+        stack=arguments.stack,
         backend=arguments.backend,
         scheduler=arguments.scheduler,
         data_dir=arguments.data_dir,

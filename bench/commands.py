@@ -140,6 +140,7 @@ def _settings(
         data_dir=request.data_dir,
         device=device,
         threads=threads,
+        stack=request.stack,
         fid_weights=request.fid_weights,
         keep_checkpoints=request.keep_checkpoints,
         tensorboard=request.tensorboard,

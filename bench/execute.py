@@ -33,7 +33,8 @@ from bench.provenance import provenance
 from bench.spec import RunSpec
 from bench.store import FailedRun, Failure, Record, State, Store, read_history
 from bench.tensors import load_tensors, save_tensors
-from bench.training.loop import Progress, Trainee, place, train
+from bench.training.loop import Progress, train
+from bench.training.trainee import Trainee, place
 
 # A checkpoint of the MNIST network is 25 MB: every 20 s or so on one core, every few on a GPU.
 CHECKPOINT_STEPS = {"cpu": 500, "cuda": 5_000}
@@ -196,7 +197,7 @@ def _evaluate(
             "finished": time.time(),
         },
         provenance=provenance(_device_name(device), settings.threads)
-        | {"images_sha256": subset.checksum},
+        | {"stacked": trainee.stacked, "images_sha256": subset.checksum},
     )
     store.write_record(record)
     return record

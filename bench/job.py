@@ -19,6 +19,7 @@ class Settings:
         data_dir: the user's data, and downloads.
         device: ``cpu``, ``cuda`` or ``cuda:N``.
         threads: CPU threads of one worker.
+        stack: the most runs that a worker trains as one; None for what suits the device.
         fid_weights: Inception's weights file, where one was given.
         keep_checkpoints: keep the trained weights of finished runs.
         tensorboard: write event files of runs as they train.
@@ -32,6 +33,7 @@ class Settings:
     data_dir: Path
     device: str
     threads: int
+    stack: int | None = None
     fid_weights: Path | None = None
     keep_checkpoints: bool = False
     tensorboard: bool = False

@@ -15,6 +15,8 @@ _TRAINING = {("mnist", "cpu"): 700.0, ("shape", "cpu"): 900.0, ("celeba", "cpu")
 _TRAINING |= {("mnist", "cuda"): 7_900.0, ("shape", "cuda"): 7_900.0, ("celeba", "cuda"): 1_880.0}
 # How the rate grows as networks are narrowed: less than the work falls, which is its square.
 _NARROWING = 1.45
+_STACK = 16
+_NARROW = 1 / 8
 _EVALUATION = {"cpu": 2_500.0, "cuda": 30_000.0}
 
 
@@ -76,9 +78,35 @@ def run_id_of(spec: RunSpec) -> str:
     return spec.run_id(dataset(spec.dataset).fingerprint)
 
 
-def groups(specs: Sequence[RunSpec]) -> list[list[RunSpec]]:
-    """Runs that are trained together: each alone, the slowest part of the work first."""
-    return [[spec] for spec in sorted(specs, key=lambda spec: -spec.steps)]
+def groups(
+    specs: Sequence[RunSpec], device: str, stack: int | None = None, jobs: int = 1
+) -> list[list[RunSpec]]:
+    """Runs that are trained together, the longest first.
+
+    Args:
+        specs: the runs.
+        device: ``cpu``, ``cuda`` or ``cuda:N``.
+        stack: the most runs in a group. None: those that leave a GPU idle in sixteens, and each
+            alone on a CPU, where stacks are slower than a run on each core.
+        jobs: groups that are trained at a time; no group takes more than its share.
+    """
+    alike: dict[RunSpec, list[RunSpec]] = {}
+    for spec in sorted(specs, key=lambda spec: (-spec.steps, spec.method, spec.depth)):
+        # Depth, scale and seed change no shape but of layers that come in any number; methods that
+        # cannot be stacked take turns with those that can.
+        shared = replace(spec, method="", parameters=(), depth=0, init_scale=1.0, seed=0)
+        alike.setdefault(shared, []).append(spec)
+    result = []
+    for shared, members in alike.items():
+        most = stack or (_STACK if device != "cpu" and _leaves_idle(shared) else 1)
+        size = min(most, -(-len(members) // jobs))
+        result += [members[i : i + size] for i in range(0, len(members), size)]
+    return result
+
+
+def _leaves_idle(spec: RunSpec) -> bool:
+    """Whether a step is too small to fill a GPU; one of CelebA's printed network does."""
+    return dataset(spec.dataset).network != "celeba" or spec.width <= _NARROW
 
 
 def _rates(records: Iterable[Record], device: str) -> dict[_Network, float]:

@@ -44,6 +44,7 @@ class Request:
     sampler: str = HEADLINE_SAMPLER
     device: str = "auto"
     jobs: int | None = None
+    stack: int | None = None
     backend: str = "loky"
     scheduler: str | None = None
     data_dir: Path = Path("data")

@@ -66,7 +66,8 @@ def _run_all(left: dict[str, RunSpec], backend: Backend, store: Store, progress:
         if wait and left:
             progress.line(f"waiting for {len(left)} runs that another process is training")
         turn = replace(backend.settings, wait=wait)
-        for outcomes in _dispatch(_execute, groups(list(left.values())), backend, turn):
+        together = groups(list(left.values()), turn.device, turn.stack, backend.jobs)
+        for outcomes in _dispatch(_execute, together, backend, turn):
             for outcome in outcomes:
                 if outcome.record is not None or outcome.failure is not None:
                     _keep(outcome, left.pop(outcome.run_id), store)

@@ -89,7 +89,7 @@ def _compare(before: Record, old: Store, after: Record, new: Store) -> Iterator[
 
 
 def _circumstances(before: Record, after: Record) -> Iterator[str]:
-    for name in ("torch", "numpy", "scikit-learn", "device", "cpu", "threads"):
+    for name in ("torch", "numpy", "scikit-learn", "device", "cpu", "threads", "stacked"):
         was, now = before.provenance.get(name), after.provenance.get(name)
         if was != now:
             yield f"(it was made with {name} {was}, now {now})"

@@ -23,7 +23,8 @@ from bench.data.idx import parse, read_bytes
 from bench.experiments import MNIST_IRMAE
 from bench.hardware import core_count, keep_memory
 from bench.models.networks import build
-from bench.training.loop import LOG_STEPS, Trainee, place, train
+from bench.training.loop import LOG_STEPS, train
+from bench.training.trainee import Trainee, place
 from benchmarks.report import compare, write_json
 
 SAMPLE = dataset("mnist-sample")

@@ -13,7 +13,7 @@ from bench.models.methods.rae_gp import gradient_penalty
 from bench.models.methods.wae_mmd import mmd
 from bench.models.networks import Autoencoder, build
 from bench.spec import RunSpec
-from bench.training.loop import Trainee
+from bench.training.trainee import Trainee
 from tests.tiny import PARAMETERS, TINY
 
 IMAGES = torch.rand(6, 1, 32, 32, generator=torch.Generator().manual_seed(0))

@@ -14,7 +14,8 @@ from bench.data.images import LoadedData
 from bench.errors import UsageError
 from bench.spec import RunSpec
 from bench.training import loop
-from bench.training.loop import NonFiniteLossError, Progress, Trainee, batch_order, place, train
+from bench.training.loop import Progress, train
+from bench.training.trainee import Trainee, batch_order, place
 from tests.tiny import PARAMETERS, TINY
 
 CPU = torch.device("cpu")
@@ -77,30 +78,6 @@ def test_a_resumed_run_ends_bit_identical(sample: LoadedData, method: str) -> No
         assert torch.equal(_weights(resumed), _weights(whole))
         losses = [(line.step, line.loss) for line in diary.lines[spec] if line.step > step]
         assert [(line.step, line.loss) for line in rest.lines[spec]] == losses
-
-
-def test_a_run_does_not_depend_on_its_group(sample: LoadedData) -> None:
-    specs = [TINY, replace(TINY, depth=4), replace(TINY, seed=1, train_images=48)]
-    group = [Trainee(spec, CPU) for spec in specs]
-    assert _train(sample.train.images, *group) == {}
-    for spec, member in zip(specs, group, strict=True):
-        alone = Trainee(spec, CPU)
-        _train(sample.train.images, alone)
-        assert torch.equal(_weights(member), _weights(alone))
-
-
-def test_a_diverging_run_fails_and_the_others_go_on(sample: LoadedData) -> None:
-    good, bad = Trainee(TINY, CPU), Trainee(replace(TINY, seed=1), CPU)
-    with torch.no_grad():
-        next(bad.model.parameters()).fill_(float("nan"))
-    failures = _train(sample.train.images, good, bad)
-    assert set(failures) == {bad}
-    assert isinstance(failures[bad], NonFiniteLossError)
-    assert "between steps 0 and 2" in str(failures[bad])
-    assert good.step == STEPS
-    alone = Trainee(TINY, CPU)
-    _train(sample.train.images, alone)
-    assert torch.equal(_weights(good), _weights(alone))
 
 
 def test_no_checkpoint_holds_a_diverged_state(sample: LoadedData) -> None:

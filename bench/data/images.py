@@ -88,5 +88,5 @@ def resize(images: torch.Tensor, size: int) -> torch.Tensor:
 
 
 def to_float(images: torch.Tensor) -> torch.Tensor:
-    """Images as networks take them: float32 in [0, 1], channels last in memory."""
-    return images.to(torch.float32, memory_format=torch.channels_last).div_(255)
+    """Images as networks take them: PyTorch's default float in [0, 1], channels last in memory."""
+    return images.to(torch.get_default_dtype(), memory_format=torch.channels_last).div_(255)

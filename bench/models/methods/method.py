@@ -29,6 +29,8 @@ class Method:
         output: last activation of the decoder, ``tanh`` or ``sigmoid``.
         doubled: whether the encoder puts out a mean and a log-variance.
         prepare: changes a new model in place, before its optimiser is made.
+        stacks: whether runs of it can be trained as one. The loss must then be fit for
+            ``torch.func.vmap``: no noise, no ``.item()``, no gradients of its own.
     """
 
     name: str
@@ -37,3 +39,4 @@ class Method:
     output: str = "tanh"
     doubled: bool = False
     prepare: Callable[[Autoencoder], None] | None = None
+    stacks: bool = False

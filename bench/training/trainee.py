@@ -1,0 +1,159 @@
+"""One run in training, and the images that it is trained on."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+
+from bench.data import dataset
+from bench.data.images import to_float
+from bench.models.methods import method
+from bench.models.networks import Autoencoder, build
+from bench.spec import RunSpec, derive_seed
+
+
+class NonFiniteLossError(ArithmeticError):
+    """The loss of a run became infinite or not a number."""
+
+
+def batch_order(spec: RunSpec, epoch: int) -> torch.Tensor:
+    """Indices (train_images,) of the training images in the order in which an epoch takes them.
+
+    A function of the run's seed and the epoch alone, so that runs of one seed are paired and a
+    resumed run goes on where it stopped.
+    """
+    if not spec.shuffle:
+        return torch.arange(spec.train_images)
+    generator = torch.Generator().manual_seed(derive_seed("order", spec.seed, epoch))
+    return torch.randperm(spec.train_images, generator=generator)
+
+
+def place(
+    images: torch.Tensor, device: torch.device, free_bytes: int | None = None
+) -> torch.Tensor:
+    """Training images where batches are taken from: on the device, if they leave it half its room.
+
+    Args:
+        images: uint8 (n, channels, size, size), in memory or mapped into it; mapped images that
+            stay where they are are read batch by batch.
+        device: where the models are.
+        free_bytes: room on the device; what a GPU says of itself where it is not given.
+    """
+    if device.type == "cuda" and free_bytes is None:
+        free_bytes = torch.cuda.mem_get_info(device)[0]
+    if free_bytes is not None and images.nbytes > free_bytes // 2:
+        return images
+    return images.to(device, memory_format=torch.channels_last)
+
+
+class Trainee:
+    """One run in training: its model, its optimiser and how far it is.
+
+    Attributes:
+        spec: what is trained.
+        device: where.
+        model: the autoencoder, on the device.
+        step: optimiser steps done.
+        seconds: time spent in training; what was spent on several at once is shared among them.
+        loss: sum of the losses since the mean was last read, a scalar on the device.
+        stacked: the most runs that were trained as one with it, itself included.
+    """
+
+    def __init__(self, spec: RunSpec, device: torch.device) -> None:
+        """Build the run's model with its initial weights."""
+        self.spec = spec
+        self.device = device
+        self.method = method(spec.method)
+        self.model: Autoencoder = build(
+            dataset(spec.dataset).network,
+            latent_dim=spec.latent_dim,
+            depth=spec.depth,
+            init_scale=spec.init_scale,
+            doubled=self.method.doubled,
+            output=self.method.output,
+            architecture=spec.architecture,
+            width=spec.width,
+            seed=spec.seed,
+        )
+        if self.method.prepare is not None:
+            # Preparation may draw numbers, as a spectral norm's power iteration does.
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(derive_seed("prepare", spec.seed))
+                self.method.prepare(self.model)
+        self.model.to(device)
+        self.optimizer = torch.optim.Adam(
+            self.model.parameters(), lr=spec.learning_rate, fused=True
+        )
+        self.step = 0
+        self.seconds = 0.0
+        self._noise = torch.Generator(device)
+        self.loss = torch.zeros((), device=device)
+        self.stacked = 1
+        self._unread = 0
+        self._order = torch.empty(0, dtype=torch.int64)
+        self._order_epoch = -1
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the rest of the run depends on, at a step where a line was logged."""
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "step": self.step,
+            "seconds": self.seconds,
+            "stacked": self.stacked,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from :meth:`state_dict`."""
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.step = state["step"]
+        self.seconds = state["seconds"]
+        self.stacked = state.get("stacked", 1)
+
+    def advance(self, images: torch.Tensor) -> None:
+        """Take one optimiser step on uint8 images (train_images, channels, size, size).
+
+        The images may lie elsewhere than the model; a batch is then taken to it.
+        """
+        spec = self.spec
+        epoch, batch = divmod(self.step, spec.steps_per_epoch)
+        if epoch != self._order_epoch:
+            self._order = batch_order(spec, epoch).to(images.device)
+            self._order_epoch = epoch
+        chosen = self._order[batch * spec.batch_size : (batch + 1) * spec.batch_size]
+        # Seeded by the step, so that a resumed run draws the noise it would have drawn.
+        self._noise.manual_seed(derive_seed("noise", spec.seed, self.step))
+        self.optimizer.zero_grad()
+        batch_images = to_float(images[chosen].to(self.device))
+        loss = self.method.loss(self.model, batch_images, self._noise, spec)
+        loss.backward()
+        self.optimizer.step()
+        self.loss += loss.detach()
+        self.step += 1
+        self._unread += 1
+
+    def settle(self, step: int) -> None:
+        """Be at a later step, to which weights, moments and loss were brought from outside."""
+        self._unread += step - self.step
+        self.step = step
+        for state in self.optimizer.state.values():
+            state["step"].fill_(step)
+
+    def mean_loss(self) -> float:
+        """Read the mean loss of the steps since it was last read.
+
+        Raises:
+            NonFiniteLossError: it is infinite or not a number.
+        """
+        loss = self.loss.item() / self._unread
+        first, self._unread = self.step - self._unread, 0
+        self.loss.zero_()
+        if not math.isfinite(loss):
+            raise NonFiniteLossError(
+                f"loss became {loss} between steps {first} and {self.step}; "
+                "a smaller learning_rate may help"
+            )
+        return loss
