@@ -1,4 +1,7 @@
-"""Fréchet distances at 2,048 dimensions, and their statistics, against pytorch-fid's functions."""
+"""Fréchet distances and statistics against pytorch-fid's functions, mixtures against scikit-learn's.
+
+Mixtures are fitted on a GPU where there is one, which is where the suite uses its own steps.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+import torch
 from pytorch_fid.fid_score import calculate_frechet_distance
+from sklearn.mixture import GaussianMixture
 
 from bench.evaluation.frechet import Gaussian, fit, frechet_distance
+from bench.evaluation.mixture import fit_on_device
 from bench.hardware import core_count
 from benchmarks.report import compare, write_json
 
@@ -30,6 +36,11 @@ def all_at_once(features: Iterator[np.ndarray]) -> tuple[np.ndarray, np.ndarray]
     """Statistics as pytorch-fid takes them: of an array that holds every feature."""
     everything = np.concatenate(list(features))
     return everything.mean(axis=0), np.cov(everything, rowvar=False)
+
+
+def mixture() -> GaussianMixture:
+    """The headline sampler's mixture before it is fitted; without a tolerance, 30 steps of EM."""
+    return GaussianMixture(10, reg_covar=1e-6, tol=0, max_iter=30, random_state=0)
 
 
 def peak(call: Callable[[], object]) -> float:
@@ -64,6 +75,9 @@ def main() -> None:
             warnings.simplefilter("ignore")
             return float(calculate_frechet_distance(*theirs[0], *theirs[1]))
 
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    codes = rng.normal(size=(arguments.samples, 128)) ** 3 * np.geomspace(1, 1e-3, 128)
+
     results = [
         compare(
             f"distance at {DIMENSIONS:,} dimensions",
@@ -79,6 +93,14 @@ def main() -> None:
             work=arguments.samples,
             baseline=lambda: all_at_once(iter(features[0])),
             suite=lambda: fit(features[0]),
+            rounds=arguments.rounds,
+        ),
+        compare(
+            f"gmm10 of {arguments.samples:,} codes on {device}",
+            "fits/h",
+            work=3600,
+            baseline=lambda: mixture().fit(codes),
+            suite=lambda: fit_on_device(mixture(), codes, device),
             rounds=arguments.rounds,
         ),
     ]

@@ -25,6 +25,7 @@ from bench.evaluation.evaluate import evaluate
 from bench.evaluation.extractor import Extractor
 from bench.evaluation.frechet import Gaussian, fit, frechet_distance
 from bench.evaluation.inception import inception_extractor
+from bench.evaluation.mixture import fit_on_device
 from bench.evaluation.overlap import overlap
 from bench.evaluation.pictures import as_bytes, pictures, principal_walks
 from bench.evaluation.samplers import fit_sampler
@@ -149,6 +150,32 @@ def test_mixture_has_scikit_learns_likelihood() -> None:
     plain = GaussianMixture(10, random_state=3, max_iter=200).fit(codes)
     assert ours.mixture.score(coordinates) == pytest.approx(theirs.score(coordinates), abs=0.02)
     assert ours.mixture.score(coordinates) - volume == pytest.approx(plain.score(codes), abs=0.02)
+
+
+def _fitted(points: np.ndarray, device: torch.device) -> tuple[GaussianMixture, GaussianMixture]:
+    ours, theirs = (GaussianMixture(10, reg_covar=1e-6, random_state=7) for _ in range(2))
+    return fit_on_device(ours, points, device), theirs.fit(points)
+
+
+@pytest.mark.parametrize("used", [2, 5, 12])
+def test_mixture_on_a_device_takes_scikit_learns_steps(used: int) -> None:
+    """Of rank-deficient points too, whose covariances are singular but for what is added."""
+    points = _codes(np.random.default_rng(used), used=used).astype(np.float64)
+    points /= points.std()
+    ours, theirs = _fitted(points, torch.device("cpu"))
+    assert (ours.n_iter_, ours.converged_) == (theirs.n_iter_, theirs.converged_)
+    assert ours.score(points) == pytest.approx(theirs.score(points), abs=1e-3)
+    assert ours.lower_bound_ == pytest.approx(theirs.lower_bound_, abs=1e-6)
+    for name in ("weights_", "means_", "covariances_"):
+        np.testing.assert_allclose(getattr(ours, name), getattr(theirs, name), atol=1e-6)
+
+
+@pytest.mark.gpu
+def test_mixture_on_a_gpu_has_scikit_learns_likelihood() -> None:
+    points = _codes(np.random.default_rng(0), n=20_000, used=40, d=128).astype(np.float64)
+    points /= points.std()
+    ours, theirs = _fitted(points, torch.device("cuda"))
+    assert ours.score(points) == pytest.approx(theirs.score(points), abs=1e-3)
 
 
 def test_mixture_sees_clusters_that_one_gaussian_does_not() -> None:

@@ -79,7 +79,8 @@ def evaluate(
     drawn = max(spec.fid_samples, _LEAST_DRAWN)
     chosen = _spread(len(train_codes), spec.sampler_codes)
     for name in SAMPLERS:
-        sampler = fit_sampler(name, train_codes[chosen], derive_seed(name, spec.seed) % 2**32)
+        seed = derive_seed(name, spec.seed) % 2**32
+        sampler = fit_sampler(name, train_codes[chosen], seed, device)
         codes = sampler.sample(drawn, derive_seed("samples", spec.seed) % 2**32)
         compared[name] = codes[: spec.fid_samples]
         if name == HEADLINE_SAMPLER:

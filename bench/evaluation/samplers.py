@@ -6,10 +6,12 @@ import warnings
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 
 from bench.errors import unknown
+from bench.evaluation.mixture import fit_on_device
 from bench.spec import SAMPLERS
 
 _COMPONENTS = {"gmm10": 10, "gmm4": 4, "mvg": 1}
@@ -46,7 +48,9 @@ class Sampler:
         return (self.mean + coordinates @ self.basis).astype(np.float32)
 
 
-def fit_sampler(name: str, codes: np.ndarray, seed: int) -> Sampler:
+def fit_sampler(
+    name: str, codes: np.ndarray, seed: int, device: torch.device | None = None
+) -> Sampler:
     """Fit a sampler to training codes.
 
     Args:
@@ -54,6 +58,7 @@ def fit_sampler(name: str, codes: np.ndarray, seed: int) -> Sampler:
             (fewer where there are not two codes for each), or ``mvg``, one Gaussian.
         codes: (n, latent_dim).
         seed: in [0, 2^32), for the mixture's k-means start.
+        device: a GPU to fit on; otherwise scikit-learn does it.
     """
     if name not in _COMPONENTS:
         raise unknown("sampler", name, SAMPLERS)
@@ -70,8 +75,12 @@ def fit_sampler(name: str, codes: np.ndarray, seed: int) -> Sampler:
         reg_covar=VARIANCE_FLOOR,
         random_state=seed,
     )
-    with warnings.catch_warnings():
-        # A hundred EM steps are the protocol, converged or not.
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        mixture.fit((codes - mean) @ directions / scale)
+    coordinates = (codes - mean) @ directions / scale
+    if device is not None and device.type == "cuda":
+        fit_on_device(mixture, coordinates, device)
+    else:
+        with warnings.catch_warnings():
+            # A hundred EM steps are the protocol, converged or not.
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            mixture.fit(coordinates)
     return Sampler(mean, directions.T * scale, mixture)
