@@ -1,4 +1,4 @@
-"""Fréchet distances and statistics against pytorch-fid's functions, mixtures against scikit-learn's.
+"""Fréchet distances and statistics against pytorch-fid's, mixtures against scikit-learn's.
 
 Mixtures are fitted on a GPU where there is one, which is where the suite uses its own steps.
 """
