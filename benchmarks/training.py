@@ -2,12 +2,16 @@
 
 The baseline is how the network is mostly trained: a DataLoader with a worker for each core, PIL
 transforms, PyTorch's threads on every core, one model. The suite trains as many models at once as
-there are cores, a thread each, as ``run_all.py`` does. Either side trains on as many images.
+there are cores, a thread each, as ``run_all.py`` does. Either side trains on as many images. Where
+pythae is installed (Chadebec et al., NeurIPS 2022), its trainer is a second baseline.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
+import itertools
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -75,6 +79,51 @@ def usual_loop(steps: int, cores: int) -> None:
                 break
 
 
+def pythaes_trainer(steps: int, cores: int) -> None:
+    """Train one model on all cores by pythae's trainer, with images that lie in memory."""
+    from pythae.data.datasets import BaseDataset
+    from pythae.models import AE, AEConfig
+    from pythae.models.base.base_utils import ModelOutput
+    from pythae.models.nn import BaseDecoder, BaseEncoder
+    from pythae.trainers import BaseTrainer, BaseTrainerConfig
+
+    class Encoder(BaseEncoder):  # type: ignore[misc]
+        def __init__(self, *parts: torch.nn.Module) -> None:
+            super().__init__()
+            self.parts = torch.nn.Sequential(*parts)
+
+        def forward(self, images: torch.Tensor) -> ModelOutput:
+            return ModelOutput(embedding=self.parts(images))
+
+    class Decoder(BaseDecoder):  # type: ignore[misc]
+        def __init__(self, part: torch.nn.Module) -> None:
+            super().__init__()
+            self.part = part
+
+        def forward(self, codes: torch.Tensor) -> ModelOutput:
+            return ModelOutput(reconstruction=self.part(codes))
+
+    torch.set_num_threads(cores)
+    settings = MNIST_IRMAE
+    parts = build("mnist", latent_dim=settings.latent_dim, depth=settings.depth)
+    parts.to(memory_format=torch.contiguous_format)
+    form = AEConfig(input_dim=(1, 32, 32), latent_dim=settings.latent_dim)
+    model = AE(form, Encoder(parts.encoder, parts.linear), Decoder(parts.decoder))
+    images = SAMPLE.load(Path("data")).train.images.float().contiguous() / 255
+    count = steps * settings.batch_size
+    images = images.repeat(-(-count // len(images)), 1, 1, 1)[:count]
+    with tempfile.TemporaryDirectory() as folder:
+        config = BaseTrainerConfig(
+            output_dir=folder,
+            num_epochs=1,
+            learning_rate=settings.learning_rate,
+            per_device_train_batch_size=settings.batch_size,
+            no_cuda=True,
+        )
+        labels = torch.zeros(count)
+        BaseTrainer(model, BaseDataset(images, labels), training_config=config).train()
+
+
 def suites_loop(steps: int, seed: int, precision: str) -> None:
     """Train one model on one core; runs in a worker."""
     torch.set_num_threads(1)
@@ -119,12 +168,15 @@ def main() -> None:
 
         # Workers are started, and modules imported, once a command and not once a run.
         suite("fp32", 1)
-        for precision in ("fp32", "bf16"):
+        baselines = {"the usual loop": usual_loop}
+        if importlib.util.find_spec("pythae"):
+            baselines["pythae's trainer"] = pythaes_trainer
+        for baseline, precision in itertools.product(baselines, ("fp32", "bf16")):
             result = compare(
-                f"{precision}, {cores} models on {cores} cores",
+                f"{precision}, {cores} models on {cores} cores, against {baseline}",
                 "images/s",
                 work=steps * cores * MNIST_IRMAE.batch_size,
-                baseline=lambda: usual_loop(steps * cores, cores),
+                baseline=lambda call=baselines[baseline]: call(steps * cores, cores),  # type: ignore[misc]
                 suite=lambda precision=precision: suite(precision),  # type: ignore[misc]
                 rounds=arguments.rounds,
             )
