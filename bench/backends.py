@@ -97,6 +97,7 @@ def dask(settings: Settings, jobs: int, scheduler: str | None) -> Iterator[Backe
         raise BenchError(
             "--backend dask needs a package that is missing: pip install distributed"
         ) from error
+    from bench.cluster import ClusterBackend
 
     settings = replace(
         settings,
@@ -129,7 +130,13 @@ def dask(settings: Settings, jobs: int, scheduler: str | None) -> Iterator[Backe
             )
         try:
             # Dask has tried a killed run on other workers before it gives up; leaving ends it all.
-            yield Backend(lambda: joblib.parallel_config("dask"), settings, jobs, (), lambda: None)
+            yield Backend(
+                lambda: joblib.parallel_config(ClusterBackend(client=client)),
+                settings,
+                jobs,
+                (),
+                lambda: None,
+            )
         except distributed.KilledWorker as error:
             raise BenchError(
                 f"--backend dask: a run took several workers with it, most likely for want of "

@@ -27,10 +27,10 @@ QUIET = {"DASK_LOGGING__DISTRIBUTED": "error", "DASK_DISTRIBUTED__ADMIN__LOG_LEN
 class Cluster:
     """A scheduler and its workers."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **environment: str) -> None:
         self.folder = folder
         self.processes: list[subprocess.Popen[str]] = []
-        scheduler = self._start("scheduler", "--host", "127.0.0.1", "--port", "0")
+        scheduler = self._start("scheduler", "--host", "127.0.0.1", "--port", "0", **environment)
         assert scheduler.stderr is not None
         for line in scheduler.stderr:
             found = re.search(r"(tcp://127\.0\.0\.1:\d+)", line)
@@ -144,6 +144,62 @@ def test_a_local_cluster_gives_the_numbers_of_this_process(
     assert main([*command, "--runs-dir", str(tmp_path / "other")]) == 0
     (dask,), (here,) = (list(Store(path).records()) for path in (runs_dir, tmp_path / "other"))
     assert dask.metrics == here.metrics
+
+
+DEADLY = """
+from dataclasses import replace
+
+from bench.experiments import MNIST_AE, register_cell
+from bench.models.methods import Method, register_method
+from bench.spec import Cell
+
+
+def loss(model, images, noise, spec):
+    import os
+
+    os.kill(os.getpid(), 9)
+
+
+register_method(Method("deadly", "", loss))
+register_cell("table4", Cell("deadly", replace(MNIST_AE, method="deadly")))
+"""
+
+
+def _last_line_of_a_deadly_run(tmp_path: Path, runs_dir: Path, cluster: Cluster) -> str:
+    (tmp_path / "deadly.py").write_text(DEADLY)
+    deadly = ["--plugin", str(tmp_path / "deadly.py"), "--only", "*-deadly-*"]
+    cluster.worker(threads=2)
+    program = (
+        "import sys, bench.cluster, bench.cli\n"
+        "bench.cluster.PATIENCE = 2.0\n"
+        "sys.exit(bench.cli.main(sys.argv[1:]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, *_arguments(runs_dir, cluster, *deadly)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+    )
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    return done.stderr.splitlines()[-1]
+
+
+def test_a_run_that_kills_its_workers_is_one_line(tmp_path: Path, runs_dir: Path) -> None:
+    once = Cluster(tmp_path, DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES="0")
+    try:
+        line = _last_line_of_a_deadly_run(tmp_path, runs_dir, once)
+    finally:
+        once.stop()
+    assert "a run took several workers with it" in line
+
+
+def test_a_cluster_that_stays_without_workers_is_one_line(
+    tmp_path: Path, runs_dir: Path, cluster: Cluster
+) -> None:
+    line = _last_line_of_a_deadly_run(tmp_path, runs_dir, cluster)
+    assert "has had no worker for 2 s" in line
 
 
 def test_no_scheduler_is_one_line(

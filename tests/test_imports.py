@@ -21,7 +21,7 @@ LAYERS = [
     {
         "training",
         "evaluation",
-        "backends",
+        "cluster",
         "events",
         "housekeeping",
         "job",
