@@ -326,6 +326,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             traceback.print_exc()
         if isinstance(error, BenchError):
             what = str(error)
+        elif isinstance(error, PermissionError):
+            what = f"cannot read {error.filename}: {error.strerror}; give yourself permission"
         elif isinstance(error, ModuleNotFoundError):
             what = f"{error}; install what the suite needs: make install, or pip install ."
         else:

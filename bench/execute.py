@@ -137,7 +137,7 @@ def _train_and_evaluate(
                 if trainee in watched:
                     watched[trainee].finish(record, store)
                 outcomes.append(Outcome(run_id, record=record))
-            except BenchError:
+            except (BenchError, OSError):
                 raise
             except Exception as raised:  # noqa: BLE001 - whatever it was, the other runs go on
                 error = raised

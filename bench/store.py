@@ -235,6 +235,8 @@ class Store:
         try:
             with np.load(self.folder(run_id) / file) as arrays:
                 return {name: arrays[name] for name in names or arrays if name in arrays}
+        except PermissionError:
+            raise
         except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error):
             return {}
 
@@ -246,7 +248,7 @@ class Store:
                 lines = file.read().decode().splitlines()
             # The last line may be half-written, the first one half-read.
             return int(json.loads(lines[-1])["step"])
-        except (OSError, ValueError, IndexError, KeyError, TypeError):
+        except (FileNotFoundError, ValueError, IndexError, KeyError, TypeError):
             return 0
 
 
@@ -279,7 +281,7 @@ def _read_checked(path: Path) -> Any | None:  # noqa: ANN401 - JSON
         schema, checksum, content = value["schema"], value["checksum"], value["content"]
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise BenchError(f"{path}: truncated or not a record ({error})") from error
     if schema != SCHEMA:
         raise BenchError(f"{path}: written in schema {schema}, this version reads {SCHEMA}")

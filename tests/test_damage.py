@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import resource
 import shutil
 import subprocess
@@ -125,3 +126,46 @@ def test_a_full_disk_is_one_line_and_earlier_runs_stay(runs: Store) -> None:
     # With room again, the same command ends it.
     assert main(_command(runs.root, "--seeds", "2")) == 0
     assert len(list(runs.records())) == 2
+
+
+def _without_overriding_permissions() -> None:
+    """Have root obey permissions as others do: without CAP_DAC_OVERRIDE (and _READ_SEARCH)."""
+    for capability in (1, 2):
+        ctypes.CDLL(None).prctl(24, capability, 0, 0, 0)  # PR_CAPBSET_DROP
+
+
+@pytest.mark.parametrize(
+    ("denied", "mode", "more", "message"),
+    [
+        ("runs", 0o555, ["--seeds", "2"], "cannot write"),
+        ("tables", 0o555, ["--collect"], "cannot write"),
+        ("runs/mnist*", 0o000, ["--collect"], "cannot read"),
+        ("runs/mnist*/record.json", 0o000, ["--collect"], "cannot read"),
+        ("runs/mnist*/checkpoint.pt", 0o000, [], "cannot read"),
+    ],
+)
+def test_a_lack_of_permission_is_one_line_and_earlier_runs_stay(
+    runs: Store, denied: str, mode: int, more: list[str], message: str
+) -> None:
+    (runs.root.parent / "tables").mkdir()
+    if denied.endswith("checkpoint.pt"):
+        next(runs.root.glob("mnist*/record.json")).unlink()
+    before = {path: path.read_bytes() for path in runs.root.rglob("*") if path.is_file()}
+    (path,) = runs.root.parent.glob(denied)
+    path.chmod(mode)
+    try:
+        result = subprocess.run(
+            [sys.executable, "run_all.py", *_command(runs.root, *more)],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+            preexec_fn=_without_overriding_permissions,
+        )
+    finally:
+        path.chmod(0o755)
+    assert result.returncode == 1
+    assert "Traceback" not in result.stderr
+    assert message in result.stderr.splitlines()[-1]
+    assert "Permission denied" in result.stderr.splitlines()[-1]
+    assert {path: path.read_bytes() for path in before} == before
