@@ -31,7 +31,7 @@ from bench.job import Outcome, Settings
 from bench.planning import run_id_of
 from bench.provenance import provenance
 from bench.spec import RunSpec
-from bench.store import FailedRun, Failure, Record, State, Store, read_history
+from bench.store import ARRAYS, FailedRun, Failure, Record, State, Store, read_history
 from bench.tensors import load_tensors, save_tensors
 from bench.training.loop import Progress, train
 from bench.training.trainee import Trainee, place
@@ -204,9 +204,12 @@ def _evaluate(
 
 
 def _write_arrays(folder: Path, evaluation: Evaluation) -> None:
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, **evaluation.arrays)  # type: ignore[arg-type]
-    write_bytes(folder / "arrays.npz", buffer.getvalue())
+    images = dict(evaluation.arrays)
+    spectrum = {"spectrum": images.pop("spectrum")}
+    for file, arrays in zip(ARRAYS, (spectrum, images), strict=True):
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
+        write_bytes(folder / file, buffer.getvalue())
     samples = torch.from_numpy(evaluation.arrays["samples"][: _GRID**2])
     picture = io.BytesIO()
     to_pil_image(make_grid(samples, nrow=_GRID, padding=1)).save(picture, "PNG")

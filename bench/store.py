@@ -1,6 +1,6 @@
 """The runs folder: one folder a run, whose record counts only if it is whole.
 
-runs/<name>-<hash>/  spec.json  record.json  history.jsonl  arrays.npz  samples.png
+runs/<name>-<hash>/  spec.json  record.json  history.jsonl  spectrum.npz  arrays.npz  samples.png
                      failure.json (instead of a record)  checkpoint.pt (while unfinished)
                      tsne.npz (once drawn)  events.out.tfevents.* (with --tensorboard)
 runs/.cache/         extractors and reference statistics, shared by runs
@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     import numpy as np
 
 SCHEMA = 3
-_BESIDE_RECORD = ("spec.json", "history.jsonl", "arrays.npz", "samples.png")
+# The spectrum lies apart from images, which are not committed: figures of committed runs need it.
+ARRAYS = ("spectrum.npz", "arrays.npz")
+_BESIDE_RECORD = ("spec.json", "history.jsonl", *ARRAYS, "samples.png")
 
 
 class State(StrEnum):
@@ -218,27 +220,34 @@ class Store:
         """Where a run's training curve is kept: a JSON object a line."""
         return self.folder(run_id) / "history.jsonl"
 
-    def arrays(self, run_id: str, *names: str, file: str = "arrays.npz") -> dict[str, np.ndarray]:
+    def arrays(
+        self, run_id: str, *names: str, files: Sequence[str] = ARRAYS
+    ) -> dict[str, np.ndarray]:
         """A finished run's arrays, see :class:`bench.evaluation.evaluate.Evaluation`.
 
         Args:
             run_id: the run.
             names: those that are wanted, since reading all takes a while; none for all.
-            file: in the run's folder.
+            files: in the run's folder.
 
         Returns:
-            Those that are there: none where the file is missing or damaged. Records are committed
-            without them.
+            Those that are there: none of a file that is missing or damaged.
         """
         import numpy as np
 
-        try:
-            with np.load(self.folder(run_id) / file) as arrays:
-                return {name: arrays[name] for name in names or arrays if name in arrays}
-        except PermissionError:
-            raise
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error):
-            return {}
+        found: dict[str, np.ndarray] = {}
+        for file in files:
+            wanted = set(names) - set(found)
+            if names and not wanted:
+                break
+            try:
+                with np.load(self.folder(run_id) / file) as arrays:
+                    found |= {name: arrays[name] for name in wanted or arrays if name in arrays}
+            except PermissionError:
+                raise
+            except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error):
+                continue
+        return found
 
     def steps_done(self, run_id: str) -> int:
         """Steps that an unfinished run's history tells of; 0 where it has none."""

@@ -79,7 +79,7 @@ def _compare(before: Record, old: Store, after: Record, new: Store) -> Iterator[
     arrays = new.arrays(after.run_id)
     for name, values in old.arrays(before.run_id).items():
         if not np.array_equal(values, arrays.get(name, np.empty(0))):
-            yield f"{name} of arrays.npz"
+            yield f"the array {name}"
     losses = [
         [(row["step"], row["loss"]) for row in read_history(store.history(before.run_id))]
         for store in (old, new)

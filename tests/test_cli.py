@@ -16,7 +16,7 @@ from bench.errors import BenchError
 from bench.evaluation import weights
 from bench.experiments import TABLES
 from bench.profiles import PROFILES
-from bench.store import FailedRun, Failure, State, Store
+from bench.store import ARRAYS, FailedRun, Failure, State, Store
 from tests.test_store import RECORD
 from tests.tiny import TINY_ARGUMENTS
 
@@ -112,7 +112,7 @@ def test_a_table_is_trained_then_collected(
         assert (tmp_path / "tables" / f"table4.{ending}").is_file()
     for folder in runs_dir.glob("mnist*"):
         names = {path.name for path in folder.iterdir()}
-        assert names == {"spec.json", "record.json", "history.jsonl", "arrays.npz", "samples.png"}
+        assert names == {"spec.json", "record.json", "history.jsonl", *ARRAYS, "samples.png"}
 
     assert main([*command, "--plan"]) == 0
     assert "4 done, 0 failed, 0 started, 0 to do" in capsys.readouterr().out

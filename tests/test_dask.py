@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from bench.cli import main
-from bench.store import Store
+from bench.store import ARRAYS, Store
 from tests.tiny import TINY_ARGUMENTS
 
 ROOT = Path(__file__).parent.parent
@@ -123,7 +123,7 @@ def test_records_come_back_from_workers_with_disks_of_their_own(
     (record,) = Store(ours).records()
     (other,) = Store(theirs).records()
     assert record == other
-    names = {"spec.json", "record.json", "history.jsonl", "arrays.npz", "samples.png"}
+    names = {"spec.json", "record.json", "history.jsonl", *ARRAYS, "samples.png"}
     for name in names:
         folders = [store / record.run_id for store in (ours, theirs)]
         assert (folders[0] / name).read_bytes() == (folders[1] / name).read_bytes()

@@ -117,7 +117,7 @@ def _embedding(record: Record, store: Store) -> np.ndarray | None:
     there is neither.
     """
     images = list(store.arrays(record.run_id, "originals", "samples").values())
-    cached = store.arrays(record.run_id, file="tsne.npz")
+    cached = store.arrays(record.run_id, files=["tsne.npz"])
     if len(images) < 2:
         return cached.get("plane")
     count = min(map(len, images))
