@@ -177,6 +177,19 @@ def test_curves_are_the_histories(filled: tuple[Content, Store]) -> None:
     assert lightness == sorted(lightness)
 
 
+def test_numbers_of_logarithmic_axes_are_no_formulae(filled: tuple[Content, Store]) -> None:
+    """Mathematics is off in figures: a formula would show as it is typed."""
+    for page in (runs.draw_spectra(SPECTRA, *filled), runs.draw_curves(CURVES, *filled)):
+        page.canvas.draw()
+        labels = [
+            label.get_text()
+            for axes in page.axes
+            for label in (*axes.get_xticklabels(), *axes.get_yticklabels(which="both"))
+        ]
+        assert "1" in labels
+        assert not [label for label in labels if "$" in label]
+
+
 def test_damaged_arrays_are_nothing_to_draw(filled: tuple[Content, Store]) -> None:
     content, store = filled
     path = store.folder("celeba-ae-d64-s0-00") / "arrays.npz"

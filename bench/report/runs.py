@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from bench.protocol import RANK_THRESHOLD
 from bench.report.frame import Content
 from bench.report.layout import run_notes, title_of
-from bench.report.style import caption
+from bench.report.style import caption, plain_numbers
 from bench.spec import Cell, FigureSpec
 from bench.store import Record, Store, read_history
 
@@ -41,6 +41,8 @@ def draw_spectra(figure: FigureSpec, content: Content, store: Store) -> Figure:
     for axes in panels:
         axes.set_xscale("log")
         axes.set_yscale("log")
+        plain_numbers(axes.xaxis)
+        plain_numbers(axes.yaxis)
         axes.set_ylim(SMALLEST_SHARE, 2)
         if axes.has_data():
             axes.axhline(RANK_THRESHOLD, color="#888888", linewidth=0.8)
@@ -66,6 +68,7 @@ def draw_curves(figure: FigureSpec, content: Content, store: Store) -> Figure:
     page, panels, notes = _panels(figure, content, draw)
     for axes in panels:
         axes.set_yscale("log")
+        plain_numbers(axes.yaxis)
         axes.set_xlabel("epoch")
     panels[0].set_ylabel("training loss")
     caption(page, notes)

@@ -6,7 +6,9 @@ import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatter
 
 # Okabe and Ito's palette, which the colour-blind tell apart; in grey its colours differ in
 # lightness, and markers and lines differ too.
@@ -61,6 +63,12 @@ def caption(page: Figure, notes: Sequence[str]) -> None:
     """Write below a figure what must be said of it."""
     text = "\n".join(textwrap.fill(note, _NOTE_WIDTH) for note in notes)
     page.text(0.0, -0.03, text, fontsize=6, va="top", transform=page.transFigure)
+
+
+def plain_numbers(axis: Axis) -> None:
+    """Write a logarithmic axis's numbers as 1e-4: 10 to the power of -4 is a formula."""
+    axis.set_major_formatter(LogFormatter())
+    axis.set_minor_formatter(LogFormatter())
 
 
 def style(method: str) -> Style:
