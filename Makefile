@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help install table3 table4 table5 table6 figure1 tables collect report smoke benchmarks test test-slow test-gpu check format clean
+.PHONY: help install table3 table4 table5 table6 figure1 tables collect reproduce docs report smoke benchmarks test test-slow test-gpu check format clean
 
 help: ## list these targets
 	@grep -hE '^[a-z0-9 -]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 34
@@ -30,6 +30,15 @@ collect: $(VENV)/installed ## write the tables and figures from cached runs, wit
 
 report: $(VENV)/installed ## report.html from cached runs: claims, tables, figures and runs on one page
 	$(BIN)/python run_all.py --report $(ARGS)
+
+reproduce: $(VENV)/installed ## all of it at the paper's settings, 3 seeds, for days (docs/reproduction.md), then the documents
+	-$(BIN)/python run_all.py --profile paper --seeds 3 --table all --table 3-variance --table mnist-baselines \
+		--table shape --figure all $(ARGS)
+	$(MAKE) docs
+
+docs: $(VENV)/installed ## tables, figures and the documents' tables from cached runs, without training
+	-$(BIN)/python run_all.py --collect --table all --table 3-variance --table mnist-baselines --table shape --figure all
+	$(BIN)/python -m bench.embed README.md docs/reproduction.md
 
 smoke: $(VENV)/installed ## whole tables, a figure and a report of embedded digits and toy faces, in two minutes
 	$(BIN)/python run_all.py --table 4 --table 6 --figure 1 --report .smoke/report.html --profile smoke \

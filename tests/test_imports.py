@@ -33,6 +33,7 @@ LAYERS = [
     {"render", "runner", "verify"},
     {"commands"},
     {"cli"},
+    {"embed"},
 ]
 HEAVY = {"torch", "torchvision", "sklearn", "matplotlib", "pandas", "scipy", "numpy", "joblib"}
 

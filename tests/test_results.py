@@ -1,0 +1,76 @@
+"""What is committed of runs, tables and documents belongs together."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from bench.cli import main
+from bench.embed import embed
+from bench.embed import main as embed_main
+from bench.errors import UsageError
+from bench.store import Store
+
+ROOT = Path(__file__).parent.parent
+RUNS = ROOT / "runs"
+DOCUMENTS = [ROOT / "README.md", ROOT / "docs" / "reproduction.md"]
+EXTRA = ["3-variance", "mnist-baselines", "shape"]
+
+
+def test_documents_have_the_numbers_of_the_runs() -> None:
+    assert embed_main([*map(str, DOCUMENTS), "--check", "--runs-dir", str(RUNS)]) == 0
+
+
+def test_tables_are_those_of_the_runs(tmp_path: Path) -> None:
+    names = [word for name in ("all", *EXTRA) for word in ("--table", name)]
+    folders = [f"--runs-dir={RUNS}", f"--tables-dir={tmp_path}"]
+    assert main(["--collect", *names, *folders]) in (0, 1)
+    rendered = sorted(path.name for path in tmp_path.iterdir())
+    assert rendered == sorted(path.name for path in (ROOT / "tables").glob("[a-z]*"))
+    for name in rendered:
+        assert (tmp_path / name).read_bytes() == (ROOT / "tables" / name).read_bytes(), name
+
+
+def test_runs_are_whole_and_small() -> None:
+    store = Store(RUNS)
+    folders = [path for path in RUNS.iterdir() if path.is_dir() and path.name != ".cache"]
+    records = {record.run_id: record for record in store.records()}
+    assert records
+    assert set(records) == {path.name for path in folders if (path / "record.json").exists()}
+    for run_id, record in records.items():
+        history = store.history(run_id).read_text().splitlines()
+        assert json.loads(history[-1])["step"] == record.spec.steps
+        assert len(store.arrays(run_id, "spectrum")["spectrum"]) == record.spec.latent_dim
+
+
+def test_figures_are_there_as_pdf_and_png() -> None:
+    drawn = {path.stem for path in (ROOT / "figures").glob("*.png")}
+    assert drawn >= {"figure2", "spectra-depth", "spectra-variance", "curves-depth"}
+    assert drawn == {path.stem for path in (ROOT / "figures").glob("*.pdf")}
+
+
+def test_a_block_is_what_its_arguments_print(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    document = tmp_path / "page.md"
+    mark = "<!-- run_all.py --table 4 --profile quick -->\n"
+    before = f"before\n{mark}old\n<!-- end -->\nafter\n"
+    document.write_text(before)
+    command = [str(document), "--runs-dir", str(RUNS)]
+    assert embed_main([*command, "--check"]) == 1
+    assert document.read_text() == before
+    assert "make docs" in capsys.readouterr().err
+    assert embed_main(command) == 0
+    table, claims = document.read_text().split("\n\n")
+    assert table.startswith(f"before\n{mark}|")
+    assert "| Latent rank | paper " in table
+    assert claims.startswith("- Claim: ")
+    assert claims.endswith("\n<!-- end -->\nafter\n")
+    assert embed_main([*command, "--check"]) == 0
+
+
+def test_a_block_without_a_table_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no table comes of it"):
+        embed("<!-- run_all.py --figure 2 -->\n<!-- end -->", tmp_path)
