@@ -48,6 +48,7 @@ def compare(
     unit: str,
     *,
     work: int,
+    baseline_work: int | None = None,
     baseline: Callable[[], object],
     suite: Callable[[], object],
     rounds: int,
@@ -58,23 +59,29 @@ def compare(
         name: what is done.
         unit: of the rates, ``work`` units a second.
         work: units that one call does.
+        baseline_work: those of the baseline's, where they are fewer.
         baseline: does it as a user would.
         suite: does it as the suite does.
         rounds: how often; an odd number has a middle.
     """
     rates: dict[str, list[float]] = {"baseline": [], "suite": []}
     for _ in range(rounds):
-        for side, call in (("baseline", baseline), ("suite", suite)):
+        for side, call, units in (
+            ("baseline", baseline, baseline_work or work),
+            ("suite", suite, work),
+        ):
             start = time.perf_counter()
             call()
-            rates[side].append(work / (time.perf_counter() - start))
+            rates[side].append(units / (time.perf_counter() - start))
     return Comparison(name, unit, rates["baseline"], rates["suite"])
 
 
-def write_json(path: Path, comparisons: list[Comparison], threads: int) -> None:
+def write_json(
+    path: Path, comparisons: list[Comparison], threads: int, device: str = "cpu"
+) -> None:
     """Write what was measured, and on what."""
     content = {
-        "provenance": provenance("cpu", threads),
+        "provenance": provenance(device, threads),
         "comparisons": [asdict(c) | {"ratios": c.ratios} for c in comparisons],
     }
     write_bytes(path, f"{json.dumps(content, indent=1)}\n".encode())

@@ -1,9 +1,10 @@
-"""Training MNIST's network (l = 8, batch 32) against the usual loop, on all CPU cores.
+"""Training MNIST's network (l = 8, batch 32) against the usual loop, on all CPU cores or one GPU.
 
 The baseline is how the network is mostly trained: a DataLoader with a worker for each core, PIL
-transforms, PyTorch's threads on every core, one model. The suite trains as many models at once as
-there are cores, a thread each, as ``run_all.py`` does. Either side trains on as many images. Where
-pythae is installed (Chadebec et al., NeurIPS 2022), its trainer is a second baseline.
+transforms, PyTorch's threads on every core, one model. On CPUs the suite trains as many models at
+once as there are cores, a thread each; on a GPU as many as are asked for, as one: as ``run_all.py``
+does. What is compared is images a second, all models together; 32 of them are a step. Where pythae
+is installed (Chadebec et al., NeurIPS 2022), its trainer is a second baseline.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ import argparse
 import importlib.util
 import itertools
 import tempfile
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import joblib
@@ -52,12 +55,12 @@ class Digits(TorchDataset):  # type: ignore[type-arg]
         return self.transform(Image.fromarray(self.images[index]))
 
 
-def usual_loop(steps: int, cores: int) -> None:
-    """Train one model on all cores."""
+def usual_loop(steps: int, cores: int, device: torch.device) -> None:
+    """Train one model on all cores, or with their help."""
     torch.set_num_threads(cores)
     settings = MNIST_IRMAE
     model = build("mnist", latent_dim=settings.latent_dim, depth=settings.depth)
-    model.to(memory_format=torch.contiguous_format)
+    model.to(device).to(memory_format=torch.contiguous_format)
     optimizer = torch.optim.Adam(model.parameters(), lr=settings.learning_rate)
     loader = DataLoader(
         Digits(),
@@ -68,7 +71,8 @@ def usual_loop(steps: int, cores: int) -> None:
     )
     done, total = 0, 0.0
     while done < steps:
-        for images in loader:
+        for batch in loader:
+            images = batch.to(device)
             optimizer.zero_grad()
             loss = torch.nn.functional.mse_loss(model(images), images)
             loss.backward()
@@ -79,8 +83,8 @@ def usual_loop(steps: int, cores: int) -> None:
                 break
 
 
-def pythaes_trainer(steps: int, cores: int) -> None:
-    """Train one model on all cores by pythae's trainer, with images that lie in memory."""
+def pythaes_trainer(steps: int, cores: int, device: torch.device) -> None:
+    """Train one model by pythae's trainer, with images that lie in memory."""
     from pythae.data.datasets import BaseDataset
     from pythae.models import AE, AEConfig
     from pythae.models.base.base_utils import ModelOutput
@@ -118,18 +122,17 @@ def pythaes_trainer(steps: int, cores: int) -> None:
             num_epochs=1,
             learning_rate=settings.learning_rate,
             per_device_train_batch_size=settings.batch_size,
-            no_cuda=True,
+            no_cuda=device.type == "cpu",
         )
         labels = torch.zeros(count)
         BaseTrainer(model, BaseDataset(images, labels), training_config=config).train()
 
 
-def suites_loop(steps: int, seed: int, precision: str) -> None:
-    """Train one model on one core; runs in a worker."""
+def suites_loop(steps: int, seeds: Sequence[int], precision: str, device: torch.device) -> None:
+    """Train a model for each seed as the suite's workers do."""
     torch.set_num_threads(1)
     keep_memory()
     data = SAMPLE.load(Path("data"))
-    device = torch.device("cpu")
     per_epoch = SAMPLE.train // MNIST_IRMAE.batch_size
     spec = replace(
         MNIST_IRMAE,
@@ -137,18 +140,52 @@ def suites_loop(steps: int, seed: int, precision: str) -> None:
         train_images=SAMPLE.train,
         epochs=-(-steps // per_epoch),
         precision=precision,
-        seed=seed,
     )
-    trainee = Trainee(spec, device)
-    trainee.step = spec.steps - steps
+    group = [Trainee(replace(spec, seed=seed), device) for seed in seeds]
+    for trainee in group:
+        trainee.step = spec.steps - steps
     failures = train(
-        [trainee],
+        group,
         place(data.train.images, device),
         log=lambda *_: None,
         checkpoint=lambda _: None,
         checkpoint_steps=100 * LOG_STEPS,
     )
-    assert not failures  # noqa: S101 - it trained
+    assert not failures  # noqa: S101 - they trained
+
+
+@dataclass(frozen=True)
+class _Case:
+    """What the suite does in one comparison."""
+
+    name: str
+    models: int
+    call: Callable[[], object]
+
+
+def on_cpu(steps: int, cores: int) -> Iterator[_Case]:
+    """A model on each core."""
+    with joblib.parallel_config("loky", inner_max_num_threads=1):
+        pool = joblib.Parallel(n_jobs=cores, batch_size=1)
+
+        def suite(precision: str, steps: int) -> None:
+            work = joblib.delayed(suites_loop)
+            pool(work(steps, [seed], precision, torch.device("cpu")) for seed in range(cores))
+
+        # Workers are started, and modules imported, once a command and not once a run.
+        suite("fp32", 1)
+        for precision in ("fp32", "bf16"):
+            name = f"{precision}, {cores} models on {cores} cores"
+            yield _Case(name, cores, partial(suite, precision, steps))
+
+
+def on_gpu(steps: int, counts: Sequence[int], device: torch.device) -> Iterator[_Case]:
+    """So many models as one."""
+    for count, precision in itertools.product(counts, ("fp32", "tf32")):
+        call = partial(suites_loop, steps, range(count), precision, device)
+        call()
+        name = f"{precision}, {count} models as one on {torch.cuda.get_device_name(device)}"
+        yield _Case(name, count, call)
 
 
 def main() -> None:
@@ -156,33 +193,35 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--steps", type=int, default=200, help="of each of the suite's models")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--device", type=torch.device, default="cpu", help="cpu or cuda")
+    parser.add_argument(
+        "--models", type=int, nargs="+", default=[1, 16, 32], help="trained as one on a GPU"
+    )
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/training.json"))
     arguments = parser.parse_args()
-    cores, steps = core_count(), arguments.steps
+    cores, steps, device = core_count(), arguments.steps, arguments.device
+    baselines = {"the usual loop": usual_loop}
+    if importlib.util.find_spec("pythae"):
+        baselines["pythae's trainer"] = pythaes_trainer
+    cases = (
+        on_cpu(steps, cores) if device.type == "cpu" else on_gpu(steps, arguments.models, device)
+    )
     results = []
-    with joblib.parallel_config("loky", inner_max_num_threads=1):
-        pool = joblib.Parallel(n_jobs=cores, batch_size=1)
-
-        def suite(precision: str, steps: int = steps) -> None:
-            pool(joblib.delayed(suites_loop)(steps, seed, precision) for seed in range(cores))
-
-        # Workers are started, and modules imported, once a command and not once a run.
-        suite("fp32", 1)
-        baselines = {"the usual loop": usual_loop}
-        if importlib.util.find_spec("pythae"):
-            baselines["pythae's trainer"] = pythaes_trainer
-        for baseline, precision in itertools.product(baselines, ("fp32", "bf16")):
+    for case in cases:
+        for baseline, call in baselines.items():
             result = compare(
-                f"{precision}, {cores} models on {cores} cores, against {baseline}",
+                f"{case.name}, against {baseline}",
                 "images/s",
-                work=steps * cores * MNIST_IRMAE.batch_size,
-                baseline=lambda call=baselines[baseline]: call(steps * cores, cores),  # type: ignore[misc]
-                suite=lambda precision=precision: suite(precision),  # type: ignore[misc]
+                work=steps * case.models * MNIST_IRMAE.batch_size,
+                # One model on a CPU gets as many steps as there are models.
+                baseline_work=steps * cores * MNIST_IRMAE.batch_size,
+                baseline=partial(call, steps * cores, cores, device),
+                suite=case.call,
                 rounds=arguments.rounds,
             )
             print(result.line(), flush=True)
             results.append(result)
-    write_json(arguments.out, results, cores)
+    write_json(arguments.out, results, cores, str(device))
 
 
 if __name__ == "__main__":
