@@ -139,7 +139,6 @@ def _without_overriding_permissions() -> None:
     [
         ("runs", 0o555, ["--seeds", "2"], "cannot write"),
         ("tables", 0o555, ["--collect"], "cannot write"),
-        ("runs/mnist*", 0o000, ["--collect"], "cannot read"),
         ("runs/mnist*/record.json", 0o000, ["--collect"], "cannot read"),
         ("runs/mnist*/checkpoint.pt", 0o000, [], "cannot read"),
     ],
