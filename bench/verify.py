@@ -90,6 +90,8 @@ def _compare(before: Record, old: Store, after: Record, new: Store) -> Iterator[
 
 def _circumstances(before: Record, after: Record) -> Iterator[str]:
     for name in ("torch", "numpy", "scikit-learn", "device", "cpu", "threads", "stacked"):
-        was, now = before.provenance.get(name), after.provenance.get(name)
+        now = after.provenance.get(name)
+        # Older records do not have all of them.
+        was = before.provenance.get(name, now)
         if was != now:
             yield f"(it was made with {name} {was}, now {now})"
