@@ -26,7 +26,10 @@ from tests.tiny import PARAMETERS, TINY, TINY_ARGUMENTS
 CPU = torch.device("cpu")
 SHORT = replace(TINY, epochs=1)
 GROUPS = {
-    "depths": [replace(SHORT, depth=depth, init_scale=depth / 2) for depth in (2, 4, 12)],
+    "depths": [
+        replace(SHORT, depth=depth, init_scale=scale)
+        for depth, scale in ((2, 4.0), (4, 2.0), (12, 1.0))
+    ],
     "seeds": [replace(SHORT, seed=seed, train_images=50, epochs=2) for seed in (0, 1, 2)],
     "autoencoder": [SHORT, replace(SHORT, method="ae", depth=0), replace(SHORT, depth=4)],
     "shape": [replace(SHORT, dataset="shape", seed=seed, depth=1 + seed) for seed in (0, 1)],
