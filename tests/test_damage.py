@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import resource
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,9 +13,8 @@ import pytest
 
 from bench.cli import main
 from bench.store import Store
+from tests.commands import last_line_of_failure
 from tests.tiny import TINY_ARGUMENTS
-
-ROOT = Path(__file__).parent.parent
 
 
 def _command(runs_dir: Path, *more: str) -> list[str]:
@@ -108,18 +106,10 @@ def test_a_full_disk_is_one_line_and_earlier_runs_stay(runs: Store) -> None:
     def no_file_above_20_kb() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 
-    result = subprocess.run(
-        [sys.executable, "run_all.py", *_command(runs.root, "--seeds", "2")],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-        preexec_fn=no_file_above_20_kb,
-    )
-    assert result.returncode == 1
-    assert "Traceback" not in result.stderr
-    assert "cannot write" in result.stderr.splitlines()[-1]
-    assert "File too large" in result.stderr.splitlines()[-1]
+    command = [sys.executable, "run_all.py", *_command(runs.root, "--seeds", "2")]
+    line = last_line_of_failure(command, no_file_above_20_kb)
+    assert "cannot write" in line
+    assert "File too large" in line
     after = {path: path.read_bytes() for path in before}
     assert after == before
     assert not list(runs.root.rglob(".*.tmp"))
@@ -153,18 +143,10 @@ def test_a_lack_of_permission_is_one_line_and_earlier_runs_stay(
     (path,) = runs.root.parent.glob(denied)
     path.chmod(mode)
     try:
-        result = subprocess.run(
-            [sys.executable, "run_all.py", *_command(runs.root, *more)],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            check=False,
-            preexec_fn=_without_overriding_permissions,
-        )
+        command = [sys.executable, "run_all.py", *_command(runs.root, *more)]
+        line = last_line_of_failure(command, _without_overriding_permissions)
     finally:
         path.chmod(0o755)
-    assert result.returncode == 1
-    assert "Traceback" not in result.stderr
-    assert message in result.stderr.splitlines()[-1]
-    assert "Permission denied" in result.stderr.splitlines()[-1]
+    assert message in line
+    assert "Permission denied" in line
     assert {path: path.read_bytes() for path in before} == before

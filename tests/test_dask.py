@@ -17,9 +17,9 @@ import pytest
 
 from bench.cli import main
 from bench.store import ARRAYS, Store
+from tests.commands import ROOT, last_line_of_failure
 from tests.tiny import TINY_ARGUMENTS
 
-ROOT = Path(__file__).parent.parent
 SECONDS = 120
 QUIET = {"DASK_LOGGING__DISTRIBUTED": "error", "DASK_DISTRIBUTED__ADMIN__LOG_LENGTH": "0"}
 
@@ -174,17 +174,9 @@ def _last_line_of_a_deadly_run(tmp_path: Path, runs_dir: Path, cluster: Cluster)
         "bench.cluster.PATIENCE = 2.0\n"
         "sys.exit(bench.cli.main(sys.argv[1:]))"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", program, *_arguments(runs_dir, cluster, *deadly)],
-        cwd=ROOT,
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
+    return last_line_of_failure(
+        [sys.executable, "-c", program, *_arguments(runs_dir, cluster, *deadly)], seconds=SECONDS
     )
-    assert done.returncode == 1
-    assert "Traceback" not in done.stderr
-    return done.stderr.splitlines()[-1]
 
 
 def test_a_run_that_kills_its_workers_is_one_line(tmp_path: Path, runs_dir: Path) -> None:

@@ -1,11 +1,9 @@
 from __future__ import annotations
 
-import copy
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -18,9 +16,9 @@ from bench.planning import groups
 from bench.spec import RunSpec
 from bench.store import Store
 from bench.training import loop
-from bench.training.loop import Progress, train
 from bench.training.stack import Stack, signature
 from bench.training.trainee import NonFiniteLossError, Trainee
+from tests.diary import Diary, train_all
 from tests.tiny import PARAMETERS, TINY, TINY_ARGUMENTS
 
 CPU = torch.device("cpu")
@@ -53,27 +51,6 @@ def exact(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
-class Diary:
-    """Collects what training reports."""
-
-    def __init__(self) -> None:
-        self.losses: dict[RunSpec, list[float]] = {}
-        self.states: dict[tuple[RunSpec, int], dict[str, Any]] = {}
-
-    def log(self, trainee: Trainee, progress: Progress) -> None:
-        self.losses.setdefault(trainee.spec, []).append(progress.loss)
-
-    def checkpoint(self, trainee: Trainee) -> None:
-        self.states[trainee.spec, trainee.step] = copy.deepcopy(trainee.state_dict())
-
-
-def _train(
-    images: torch.Tensor, *trainees: Trainee, diary: Diary | None = None
-) -> dict[Trainee, Exception]:
-    diary = diary or Diary()
-    return train(trainees, images, log=diary.log, checkpoint=diary.checkpoint, checkpoint_steps=4)
-
-
 def _images(spec: RunSpec, sample: LoadedData) -> torch.Tensor:
     if spec.dataset == TINY.dataset:
         return sample.train.images
@@ -96,14 +73,14 @@ def test_a_stacked_run_is_the_run_alone(sample: LoadedData, name: str) -> None:
     images = _images(specs[0], sample)
     together, diary, alone = [Trainee(spec, CPU) for spec in specs], Diary(), Diary()
     assert len({signature(trainee) for trainee in together}) == 1
-    assert _train(images, *together, diary=diary) == {}
+    assert train_all(images, *together, diary=diary) == {}
     assert {trainee.stacked for trainee in together} == {len(specs)}
     for trainee in together:
         single = Trainee(trainee.spec, CPU)
-        _train(images, single, diary=alone)
+        train_all(images, single, diary=alone)
         assert single.stacked == 1
         _close(trainee, single)
-        assert diary.losses[trainee.spec] == pytest.approx(alone.losses[trainee.spec], rel=1e-9)
+        assert diary.losses(trainee.spec) == pytest.approx(alone.losses(trainee.spec), rel=1e-9)
         inputs = images[:40] / 255
         with torch.no_grad():
             codes = [t.model.codes(inputs).numpy() for t in (trainee, single)]
@@ -112,19 +89,19 @@ def test_a_stacked_run_is_the_run_alone(sample: LoadedData, name: str) -> None:
 
 def test_a_stacked_run_is_resumed_alone_and_in_other_company(sample: LoadedData) -> None:
     specs, diary = [replace(TINY, depth=depth) for depth in (2, 4, 8)], Diary()
-    _train(sample.train.images, *(Trainee(spec, CPU) for spec in specs), diary=diary)
+    train_all(sample.train.images, *(Trainee(spec, CPU) for spec in specs), diary=diary)
     steps = specs[0].steps
     whole = Trainee(specs[1], CPU)
     whole.load_state_dict(diary.states[specs[1], steps])
     # One from the start, one from a checkpoint: they meet at its step, and go on as one.
     resumed, fresh = Trainee(specs[1], CPU), Trainee(specs[2], CPU)
     resumed.load_state_dict(diary.states[specs[1], 4])
-    assert _train(sample.train.images, resumed, fresh) == {}
+    assert train_all(sample.train.images, resumed, fresh) == {}
     assert (resumed.stacked, fresh.stacked) == (3, 2)
     _close(resumed, whole)
     alone = Trainee(specs[1], CPU)
     alone.load_state_dict(diary.states[specs[1], 8])
-    _train(sample.train.images, alone)
+    train_all(sample.train.images, alone)
     _close(alone, whole)
 
 
@@ -133,12 +110,13 @@ def test_a_diverging_run_leaves_the_stack(sample: LoadedData) -> None:
     bad = Trainee(replace(good[0].spec, seed=9), CPU)
     with torch.no_grad():
         next(bad.model.parameters()).fill_(float("nan"))
-    failures = _train(sample.train.images, good[0], bad, *good[1:])
+    failures = train_all(sample.train.images, good[0], bad, *good[1:])
     assert set(failures) == {bad}
     assert isinstance(failures[bad], NonFiniteLossError)
+    assert "between steps 0 and 2" in str(failures[bad])
     for trainee in good:
         alone = Trainee(trainee.spec, CPU)
-        _train(sample.train.images, alone)
+        train_all(sample.train.images, alone)
         _close(trainee, alone)
 
 
@@ -158,15 +136,15 @@ def test_a_stack_that_finds_no_memory_is_halved(
     monkeypatch.setattr(Stack, "advance", limited)
     group = [Trainee(replace(TINY, seed=seed, epochs=2), CPU) for seed in range(5)]
     diary, alone = Diary(), Diary()
-    assert _train(sample.train.images, *group, diary=diary) == {}
+    assert train_all(sample.train.images, *group, diary=diary) == {}
     assert sizes[0] == 5
     assert set(sizes) == {5, 2}
     assert {trainee.step for trainee in group} == {8}
     for trainee in group:
         single = Trainee(trainee.spec, CPU)
-        _train(sample.train.images, single, diary=alone)
+        train_all(sample.train.images, single, diary=alone)
         _close(trainee, single)
-        assert diary.losses[trainee.spec] == pytest.approx(alone.losses[trainee.spec], rel=1e-9)
+        assert diary.losses(trainee.spec) == pytest.approx(alone.losses(trainee.spec), rel=1e-9)
 
 
 def test_what_cannot_be_stacked_trains_beside_the_stack(sample: LoadedData) -> None:
@@ -179,11 +157,11 @@ def test_what_cannot_be_stacked_trains_beside_the_stack(sample: LoadedData) -> N
     ]
     specs += [SHORT, replace(SHORT, seed=1)]
     group = [Trainee(spec, CPU) for spec in specs]
-    assert _train(sample.train.images, *group) == {}
+    assert train_all(sample.train.images, *group) == {}
     assert [trainee.stacked for trainee in group] == [1] * 8 + [2] * 2
     for trainee in group[:8]:
         alone = Trainee(trainee.spec, CPU)
-        _train(sample.train.images, alone)
+        train_all(sample.train.images, alone)
         for ours, theirs in zip(trainee.model.parameters(), alone.model.parameters(), strict=True):
             assert torch.equal(ours, theirs)
 
@@ -192,7 +170,7 @@ def test_half_precision_is_not_stacked(sample: LoadedData) -> None:
     """Autocast has no effect under ``vmap``: they would train in fp32, and say otherwise."""
     torch.set_default_dtype(torch.float32)
     group = [Trainee(replace(TINY, precision="bf16", seed=seed), CPU) for seed in (0, 1)]
-    assert _train(sample.train.images, *group) == {}
+    assert train_all(sample.train.images, *group) == {}
     assert [trainee.stacked for trainee in group] == [1, 1]
 
 
@@ -220,12 +198,12 @@ def test_on_a_gpu_stacked_runs_follow_those_alone(
     images = sample.train.images.to(gpu)
     group = [Trainee(replace(spec, precision=precision), gpu) for spec in GROUPS["depths"]]
     diary, alone = Diary(), Diary()
-    assert _train(images, *group, diary=diary) == {}
+    assert train_all(images, *group, diary=diary) == {}
     for trainee in group:
         assert trainee.stacked == len(group)
-        _train(images, Trainee(trainee.spec, gpu), diary=alone)
-        losses = alone.losses[trainee.spec]
-        assert diary.losses[trainee.spec] == pytest.approx(losses, rel=relative)
+        train_all(images, Trainee(trainee.spec, gpu), diary=alone)
+        losses = alone.losses(trainee.spec)
+        assert diary.losses(trainee.spec) == pytest.approx(losses, rel=relative)
 
 
 def test_groups_are_of_runs_that_share_shapes_and_data() -> None:

@@ -4,7 +4,6 @@ import copy
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -12,10 +11,9 @@ import torch
 
 from bench.data.images import LoadedData
 from bench.errors import UsageError
-from bench.spec import RunSpec
 from bench.training import loop
-from bench.training.loop import Progress, train
 from bench.training.trainee import Trainee, batch_order, place
+from tests.diary import Diary, train_all
 from tests.tiny import PARAMETERS, TINY
 
 CPU = torch.device("cpu")
@@ -35,29 +33,6 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
-class Diary:
-    """Collects what training reports."""
-
-    def __init__(self) -> None:
-        self.lines: dict[RunSpec, list[Progress]] = {}
-        self.states: list[tuple[int, dict[str, Any]]] = []
-
-    def log(self, trainee: Trainee, progress: Progress) -> None:
-        self.lines.setdefault(trainee.spec, []).append(progress)
-
-    def checkpoint(self, trainee: Trainee) -> None:
-        self.states.append((trainee.step, copy.deepcopy(trainee.state_dict())))
-
-
-def _train(
-    images: torch.Tensor, *trainees: Trainee, diary: Diary | None = None, every: int = 4
-) -> dict[Trainee, Exception]:
-    diary = diary or Diary()
-    return train(
-        trainees, images, log=diary.log, checkpoint=diary.checkpoint, checkpoint_steps=every
-    )
-
-
 def _weights(trainee: Trainee) -> torch.Tensor:
     return torch.cat([p.detach().flatten() for p in trainee.model.parameters()])
 
@@ -68,13 +43,13 @@ def test_a_resumed_run_ends_bit_identical(sample: LoadedData, method: str) -> No
     spec = replace(TINY, method=method, depth=depth, parameters=PARAMETERS.get(method, ()))
     diary = Diary()
     whole = Trainee(spec, CPU)
-    assert _train(sample.train.images, whole, diary=diary) == {}
-    assert [step for step, _ in diary.states] == [4, 8, STEPS]
-    for step, state in diary.states[:-1]:
+    assert train_all(sample.train.images, whole, diary=diary) == {}
+    assert [step for _, step in diary.states] == [4, 8, STEPS]
+    for step in (4, 8):
         rest = Diary()
         resumed = Trainee(spec, CPU)
-        resumed.load_state_dict(state)
-        _train(sample.train.images, resumed, diary=rest)
+        resumed.load_state_dict(diary.states[spec, step])
+        train_all(sample.train.images, resumed, diary=rest)
         assert torch.equal(_weights(resumed), _weights(whole))
         losses = [(line.step, line.loss) for line in diary.lines[spec] if line.step > step]
         assert [(line.step, line.loss) for line in rest.lines[spec]] == losses
@@ -85,8 +60,8 @@ def test_no_checkpoint_holds_a_diverged_state(sample: LoadedData) -> None:
     bad = Trainee(TINY, CPU)
     with torch.no_grad():
         next(bad.model.parameters()).fill_(float("inf"))
-    _train(sample.train.images, bad, diary=diary)
-    assert diary.states == []
+    train_all(sample.train.images, bad, diary=diary)
+    assert diary.states == {}
 
 
 def test_a_step_is_adams(sample: LoadedData) -> None:
@@ -96,7 +71,7 @@ def test_a_step_is_adams(sample: LoadedData) -> None:
     model = copy.deepcopy(trainee.model)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-4, fused=False)
     diary = Diary()
-    _train(sample.train.images, trainee, diary=diary)
+    train_all(sample.train.images, trainee, diary=diary)
     losses = []
     for batch in batch_order(spec, 0).split(16):
         images = sample.train.images[batch].float() / 255
@@ -106,7 +81,7 @@ def test_a_step_is_adams(sample: LoadedData) -> None:
         optimizer.step()
         losses.append(loss.item())
     means = [(losses[0] + losses[1]) / 2, (losses[2] + losses[3]) / 2]
-    assert [line.loss for line in diary.lines[spec]] == pytest.approx(means, rel=1e-5)
+    assert diary.losses(spec) == pytest.approx(means, rel=1e-5)
     for ours, theirs in zip(trainee.model.parameters(), model.parameters(), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-6)
 
@@ -114,8 +89,8 @@ def test_a_step_is_adams(sample: LoadedData) -> None:
 def test_training_lowers_the_loss(sample: LoadedData) -> None:
     diary = Diary()
     spec = replace(TINY, epochs=6, learning_rate=1e-3, train_images=256)
-    _train(sample.train.images, Trainee(spec, CPU), diary=diary)
-    losses = [line.loss for line in diary.lines[spec]]
+    train_all(sample.train.images, Trainee(spec, CPU), diary=diary)
+    losses = diary.losses(spec)
     assert losses[-1] < losses[0] / 2
 
 
@@ -135,14 +110,14 @@ def test_an_incomplete_last_batch_is_trained_on(sample: LoadedData) -> None:
     sizes = []
     encoder = trainee.model.encoder
     encoder.register_forward_hook(lambda module, inputs, output: sizes.append(len(output)))
-    _train(sample.train.images, trainee)
+    train_all(sample.train.images, trainee)
     assert sizes == [16, 16, 16, 2]
 
 
 def test_bf16_trains_and_leaves_weights_in_fp32(sample: LoadedData) -> None:
     half, full = Trainee(replace(TINY, precision="bf16"), CPU), Trainee(TINY, CPU)
-    assert _train(sample.train.images, half) == {}
-    _train(sample.train.images, full)
+    assert train_all(sample.train.images, half) == {}
+    train_all(sample.train.images, full)
     assert _weights(half).dtype == torch.float32
     assert not torch.equal(_weights(half), _weights(full))
     torch.testing.assert_close(_weights(half), _weights(full), rtol=0.1, atol=5e-3)
@@ -150,10 +125,10 @@ def test_bf16_trains_and_leaves_weights_in_fp32(sample: LoadedData) -> None:
 
 def test_precisions_are_refused_where_they_cannot_be_had(sample: LoadedData) -> None:
     with pytest.raises(UsageError, match="tf32 needs a GPU"):
-        _train(sample.train.images, Trainee(replace(TINY, precision="tf32"), CPU))
+        train_all(sample.train.images, Trainee(replace(TINY, precision="tf32"), CPU))
     mixed = [Trainee(TINY, CPU), Trainee(replace(TINY, precision="bf16"), CPU)]
     with pytest.raises(UsageError, match="one precision"):
-        _train(sample.train.images, *mixed)
+        train_all(sample.train.images, *mixed)
 
 
 @pytest.mark.gpu
@@ -161,8 +136,8 @@ def test_precisions_are_refused_where_they_cannot_be_had(sample: LoadedData) -> 
 def test_gpu_follows_cpu(sample: LoadedData, precision: str) -> None:
     gpu = torch.device("cuda")
     ours, reference = Trainee(replace(TINY, precision=precision), gpu), Trainee(TINY, CPU)
-    assert _train(sample.train.images.to(gpu), ours) == {}
-    _train(sample.train.images, reference)
+    assert train_all(sample.train.images.to(gpu), ours) == {}
+    train_all(sample.train.images, reference)
     torch.testing.assert_close(_weights(ours).cpu(), _weights(reference), rtol=0.1, atol=5e-3)
 
 
@@ -180,6 +155,6 @@ def test_mapped_images_train_as_those_in_memory_do(sample: LoadedData, tmp_path:
     placed = place(mapped, CPU)
     assert placed.data_ptr() == mapped.data_ptr()
     ours, reference = Trainee(TINY, CPU), Trainee(TINY, CPU)
-    _train(placed, ours)
-    _train(sample.train.images, reference)
+    train_all(placed, ours)
+    train_all(sample.train.images, reference)
     assert torch.equal(_weights(ours), _weights(reference))

@@ -104,8 +104,8 @@ def train(
                     teams.clear()
                     continue
                 failures[members[0]] = error
-            for trainee in members:
-                if trainee not in failures:
+            else:
+                for trainee in members:
                     try:
                         _report(trainee, log, checkpoint, checkpoint_steps)
                     except NonFiniteLossError as error:

@@ -16,7 +16,7 @@ from torch import nn
 from torch.func import functional_call, vmap
 
 from bench.data.images import to_float
-from bench.training.trainee import Trainee, batch_order
+from bench.training.trainee import Batches, Trainee
 
 _MOMENTS = ("exp_avg", "exp_avg_sq")
 
@@ -54,26 +54,27 @@ class Stack:
         self.members = tuple(members)
         deepest = max(members, key=lambda member: member.spec.depth)
         self.step = deepest.step
-        self._spec, self._device = deepest.spec, deepest.device
+        self._device = deepest.device
         self._form = _Loss(deepest)
         self._weights: dict[str, torch.Tensor] = {}
         states: dict[torch.Tensor, Any] = {}
-        for name, example in list(deepest.model.named_parameters()):
-            self._weights[name], state = self._take(name, example)
-            states[self._weights[name]] = state
+        named = [dict(member.model.named_parameters()) for member in members]
+        for name, example in deepest.model.named_parameters():
+            rows = [parameters.get(name) for parameters in named]
+            self._weights[name], states[self._weights[name]] = self._take(example, rows)
         self._optimizer = torch.optim.Adam(
-            self._weights.values(), lr=self._spec.learning_rate, fused=True
+            self._weights.values(), lr=deepest.spec.learning_rate, fused=True
         )
         self._optimizer.state.update(states)
         self._losses = torch.stack([member.loss for member in members])
         for member, loss in zip(members, self._losses, strict=True):
             member.loss = loss
-        self._orders = torch.empty(0, dtype=torch.int64)
-        self._order_epoch = -1
+        self._batches = Batches([member.spec for member in members])
 
-    def _take(self, name: str, example: torch.Tensor) -> tuple[torch.Tensor, dict[str, Any]]:
+    def _take(
+        self, example: torch.Tensor, rows: Sequence[torch.Tensor | None]
+    ) -> tuple[torch.Tensor, dict[str, Any]]:
         """Stacked values and moments of a parameter, of which the runs' own become views."""
-        rows = [dict(member.model.named_parameters()).get(name) for member in self.members]
         held = [i for i, row in enumerate(rows) if row is None]
         identity = torch.eye(len(example)) if held else example
         weights = _side_by_side(example, [identity if row is None else row for row in rows])
@@ -103,12 +104,7 @@ class Stack:
         Args:
             images: uint8 (train_images, channels, size, size), on any device.
         """
-        size, (epoch, batch) = self._spec.batch_size, divmod(self.step, self._spec.steps_per_epoch)
-        if epoch != self._order_epoch:
-            orders = [batch_order(member.spec, epoch) for member in self.members]
-            self._orders = torch.stack(orders).to(images.device)
-            self._order_epoch = epoch
-        chosen = self._orders[:, batch * size : (batch + 1) * size]
+        chosen = self._batches.at(self.step, images.device)
         batches = to_float(images[chosen.flatten()].to(self._device)).unflatten(0, chosen.shape)
         self._optimizer.zero_grad()
         losses = vmap(self._loss_of)(self._weights, batches)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -28,6 +29,25 @@ def batch_order(spec: RunSpec, epoch: int) -> torch.Tensor:
         return torch.arange(spec.train_images)
     generator = torch.Generator().manual_seed(derive_seed("order", spec.seed, epoch))
     return torch.randperm(spec.train_images, generator=generator)
+
+
+class Batches:
+    """Which images runs that share sizes, batch and length are trained on, step by step."""
+
+    def __init__(self, specs: Sequence[RunSpec]) -> None:
+        """Take the runs' specs."""
+        self._specs = specs
+        self._orders = torch.empty(0, dtype=torch.int64)
+        self._epoch = -1
+
+    def at(self, step: int, device: torch.device) -> torch.Tensor:
+        """Indices (runs, batch_size) of a step's images; of an incomplete last batch, fewer."""
+        spec = self._specs[0]
+        epoch, batch = divmod(step, spec.steps_per_epoch)
+        if epoch != self._epoch:
+            orders = [batch_order(each, epoch) for each in self._specs]
+            self._orders, self._epoch = torch.stack(orders).to(device), epoch
+        return self._orders[:, batch * spec.batch_size : (batch + 1) * spec.batch_size]
 
 
 def place(
@@ -92,8 +112,7 @@ class Trainee:
         self.loss = torch.zeros((), device=device)
         self.stacked = 1
         self._unread = 0
-        self._order = torch.empty(0, dtype=torch.int64)
-        self._order_epoch = -1
+        self._batches = Batches([spec])
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the rest of the run depends on, at a step where a line was logged."""
@@ -119,11 +138,7 @@ class Trainee:
         The images may lie elsewhere than the model; a batch is then taken to it.
         """
         spec = self.spec
-        epoch, batch = divmod(self.step, spec.steps_per_epoch)
-        if epoch != self._order_epoch:
-            self._order = batch_order(spec, epoch).to(images.device)
-            self._order_epoch = epoch
-        chosen = self._order[batch * spec.batch_size : (batch + 1) * spec.batch_size]
+        (chosen,) = self._batches.at(self.step, images.device)
         # Seeded by the step, so that a resumed run draws the noise it would have drawn.
         self._noise.manual_seed(derive_seed("noise", spec.seed, self.step))
         self.optimizer.zero_grad()
