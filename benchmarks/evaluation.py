@@ -1,25 +1,35 @@
-"""Fréchet distances and statistics against pytorch-fid's, mixtures against scikit-learn's.
+"""Features, distances and statistics against pytorch-fid's, mixtures against scikit-learn's.
 
-Mixtures are fitted on a GPU where there is one, which is where the suite uses its own steps.
+Inception's weights are random: no time depends on them. Mixtures are fitted, and features taken, on
+a GPU where there is one.
 """
 
 from __future__ import annotations
 
 import argparse
+import tempfile
 import tracemalloc
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import torch
-from pytorch_fid.fid_score import calculate_frechet_distance
+from pytorch_fid import inception as pytorch_fid
+from pytorch_fid.fid_score import calculate_frechet_distance, get_activations
 from sklearn.mixture import GaussianMixture
+from torchvision.models import inception_v3
+from torchvision.transforms.v2.functional import to_pil_image
 
+from bench.data import dataset
+from bench.data.images import to_float
 from bench.evaluation.frechet import Gaussian, fit, frechet_distance
+from bench.evaluation.inception import inception_extractor
 from bench.evaluation.mixture import fit_on_device
+from bench.files import file_sha256
 from bench.hardware import core_count
-from benchmarks.report import compare, write_json
+from benchmarks.report import Comparison, compare, write_json
 
 DIMENSIONS = 2_048
 BATCH = 50
@@ -36,6 +46,34 @@ def all_at_once(features: Iterator[np.ndarray]) -> tuple[np.ndarray, np.ndarray]
     """Statistics as pytorch-fid takes them: of an array that holds every feature."""
     everything = np.concatenate(list(features))
     return everything.mean(axis=0), np.cov(everything, rowvar=False)
+
+
+def features_of(count: int, rounds: int, device: torch.device) -> Comparison:
+    """Features of digits by Inception, against pytorch-fid's of the same as files."""
+    images = dataset("mnist-sample").load(Path("data")).test.images[:count]
+    state = inception_v3(num_classes=1008, aux_logits=False, init_weights=False).state_dict()
+    with tempfile.TemporaryDirectory() as folder:
+        weights = Path(folder) / "inception.pth"
+        torch.save(state, weights)
+        extractor = inception_extractor(weights, device, file_sha256(weights))
+        with mock.patch.object(pytorch_fid, "load_state_dict_from_url", return_value=state):
+            network = pytorch_fid.InceptionV3().to(device)
+        files = [Path(folder) / f"{i}.png" for i in range(len(images))]
+        for image, file in zip(images, files, strict=True):
+            to_pil_image(image).save(file)
+
+        def theirs() -> np.ndarray:
+            return get_activations(files, network, BATCH, DIMENSIONS, device, core_count())
+
+        def ours() -> np.ndarray:
+            return np.concatenate(list(extractor.features(map(to_float, images.split(BATCH)))))
+
+        difference = np.abs(ours() - theirs()).max() / np.abs(theirs()).max()
+        print(f"relative difference of Inception's features: {difference:.1e}")
+        name = f"Inception's features of {len(images):,} images on {device}"
+        return compare(
+            name, "images/s", work=len(images), baseline=theirs, suite=ours, rounds=rounds
+        )
 
 
 def mixture() -> GaussianMixture:
@@ -79,6 +117,7 @@ def main() -> None:
     codes = rng.normal(size=(arguments.samples, 128)) ** 3 * np.geomspace(1, 1e-3, 128)
 
     results = [
+        features_of(100, arguments.rounds, device),
         compare(
             f"distance at {DIMENSIONS:,} dimensions",
             "distances/h",

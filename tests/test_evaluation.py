@@ -16,7 +16,9 @@ from pytorch_fid import inception as pytorch_fid
 from pytorch_fid.fid_score import calculate_frechet_distance
 from sklearn.decomposition import PCA
 from sklearn.mixture import GaussianMixture
+from torchvision.models import inception_v3
 
+from bench.arithmetic import arithmetic
 from bench.data import dataset
 from bench.data.images import LoadedData, Split
 from bench.errors import BenchError
@@ -316,29 +318,16 @@ def test_contrast_learns_to_tell_pictures_apart(
 def inception_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Random weights in the form of the published file, which cannot be had offline."""
     torch.manual_seed(0)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            pytorch_fid, "load_state_dict_from_url", lambda *_, **__: _random_inception_state()
-        )
-        state = pytorch_fid.fid_inception_v3().state_dict()
+    network = inception_v3(weights=None, num_classes=1008, aux_logits=False, init_weights=False)
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            torch.nn.init.uniform_(module.weight, 0.5, 1.5)
+            torch.nn.init.normal_(module.bias, std=0.1)
+            # As if it had seen images.
+            module.train()(torch.randn(8, module.num_features, 2, 2) + 0.1)
     path = tmp_path_factory.mktemp("weights") / weights.NAME
-    torch.save(state, path)
+    torch.save(network.state_dict(), path)
     return path
-
-
-def _random_inception_state() -> dict[str, torch.Tensor]:
-    """What pytorch-fid's constructor expects to load, with finite activations."""
-    net = pytorch_fid._inception_v3(num_classes=1008, aux_logits=False, weights=None)
-    net.Mixed_5b = pytorch_fid.FIDInceptionA(192, pool_features=32)
-    net.Mixed_5c = pytorch_fid.FIDInceptionA(256, pool_features=64)
-    net.Mixed_5d = pytorch_fid.FIDInceptionA(288, pool_features=64)
-    for name in ("6b", "6c", "6d", "6e"):
-        channels = {"6b": 128, "6c": 160, "6d": 160, "6e": 192}[name]
-        setattr(net, f"Mixed_{name}", pytorch_fid.FIDInceptionC(768, channels_7x7=channels))
-    net.Mixed_7b = pytorch_fid.FIDInceptionE_1(1280)
-    net.Mixed_7c = pytorch_fid.FIDInceptionE_2(2048)
-    state: dict[str, torch.Tensor] = net.state_dict()
-    return state
 
 
 def test_inception_is_pytorch_fids_network(inception_file: Path, sample: LoadedData) -> None:
@@ -436,6 +425,25 @@ def test_evaluation_against_plain_numpy(tmp_path: Path, sample: LoadedData) -> N
     assert np.abs(result.arrays["reconstructions"] - shown[:10]).max() <= 1
     clouds = [images.reshape(32, -1) for images in (originals, result.arrays["samples"][:32])]
     assert result.metrics["overlap"] == overlap(*clouds)
+
+
+def test_evaluation_is_in_fp32_whatever_pytorch_would_do(
+    tmp_path: Path, sample: LoadedData
+) -> None:
+    backends = torch.backends.cuda.matmul, torch.backends.cudnn
+    identity = _identity_extractor()
+    seen: set[bool] = set()
+
+    def network(images: torch.Tensor) -> torch.Tensor:
+        seen.update(backend.allow_tf32 for backend in backends)
+        return identity.network(images)
+
+    model = build("mnist", latent_dim=8, depth=2, seed=1)
+    data = LoadedData(sample.train.first(64), sample.test.first(32), "")
+    with arithmetic("tf32", torch.device("cuda")):
+        evaluate(model, TINY, data, replace(identity, network=network), tmp_path)
+        assert all(backend.allow_tf32 for backend in backends)
+    assert seen == {False}
 
 
 def test_kept_images_are_spread_over_the_test_images(tmp_path: Path, sample: LoadedData) -> None:

@@ -15,7 +15,7 @@ PACKAGE = Path(__file__).parent.parent / "bench"
 LAYERS = [
     {"bench", "errors"},
     {"files", "plugins", "protocol", "spec"},
-    {"hardware", "provenance", "tensors"},
+    {"arithmetic", "hardware", "provenance", "tensors"},
     {"data"},
     {"models", "profiles", "published", "experiments", "store"},
     {

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from bench.arithmetic import arithmetic
 from bench.data.images import LoadedData, to_float
 from bench.evaluation.extractor import Extractor
 from bench.evaluation.frechet import Gaussian, frechet_distance
@@ -47,7 +48,6 @@ class Evaluation:
     arrays: dict[str, np.ndarray]
 
 
-@torch.no_grad()
 def evaluate(
     model: Autoencoder, spec: RunSpec, data: LoadedData, extractor: Extractor, cache: Path
 ) -> Evaluation:
@@ -60,6 +60,14 @@ def evaluate(
         extractor: looks at the images for every Fréchet distance.
         cache: folder for the test images' statistics.
     """
+    device = next(model.parameters()).device
+    with torch.no_grad(), arithmetic("fp32", device):
+        return _measured(model, spec, data, extractor, cache)
+
+
+def _measured(
+    model: Autoencoder, spec: RunSpec, data: LoadedData, extractor: Extractor, cache: Path
+) -> Evaluation:
     device = next(model.parameters()).device
 
     def batches(images: torch.Tensor) -> Iterator[torch.Tensor]:

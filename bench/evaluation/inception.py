@@ -7,6 +7,9 @@ from unittest import mock
 
 import torch
 from pytorch_fid import inception as pytorch_fid
+from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torchvision.models.inception import BasicConv2d
 
 from bench.errors import BenchError
 from bench.evaluation import weights
@@ -33,7 +36,7 @@ def inception_extractor(
         state = torch.load(path, map_location="cpu", weights_only=True)
         # Its constructor takes no path: it downloads, unchecked, where it is not stopped.
         with mock.patch.object(pytorch_fid, "load_state_dict_from_url", return_value=state):
-            network = pytorch_fid.InceptionV3().to(device).eval()
+            network = _folded(pytorch_fid.InceptionV3().eval()).to(device)
     except Exception as error:
         raise BenchError(f"{path}: cannot be read as Inception weights ({error})") from error
 
@@ -42,3 +45,11 @@ def inception_extractor(
         return maps.flatten(1)
 
     return Extractor("inception", DIMENSIONS, checksum, features, device, 50)
+
+
+def _folded(network: nn.Module) -> nn.Module:
+    """The same network but for rounding, 1.4 times as fast on a CPU: see docs/performance.md."""
+    for block in list(network.modules()):
+        if isinstance(block, BasicConv2d):
+            block.conv, block.bn = fuse_conv_bn_eval(block.conv, block.bn), nn.Identity()
+    return network.to(memory_format=torch.channels_last)

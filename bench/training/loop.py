@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 
+from bench.arithmetic import arithmetic
 from bench.errors import UsageError
 from bench.training.stack import Stack, signature
 from bench.training.trainee import NonFiniteLossError, Trainee
@@ -32,26 +33,6 @@ class Progress:
     epoch: float
     loss: float
     seconds: float
-
-
-@contextlib.contextmanager
-def arithmetic(precision: str, device: torch.device) -> Iterator[None]:
-    """Compute in the given precision, and leave PyTorch's switches as they were.
-
-    Raises:
-        UsageError: ``tf32`` on a device other than a GPU.
-    """
-    if precision == "tf32" and device.type != "cuda":
-        raise UsageError("--precision tf32 needs a GPU; use fp32 or bf16")
-    matmul, cudnn = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
-    torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
-    torch.backends.cudnn.allow_tf32 = precision == "tf32"
-    try:
-        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16"):
-            yield
-    finally:
-        torch.backends.cuda.matmul.allow_tf32 = matmul
-        torch.backends.cudnn.allow_tf32 = cudnn
 
 
 def train(

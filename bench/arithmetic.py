@@ -1,0 +1,32 @@
+"""The precision in which PyTorch computes."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import torch
+
+from bench.errors import UsageError
+
+
+@contextlib.contextmanager
+def arithmetic(precision: str, device: torch.device) -> Iterator[None]:
+    """Compute in a precision of :data:`bench.spec.PRECISIONS`, and leave PyTorch's switches be.
+
+    Said for fp32 too: unless it is told otherwise, PyTorch's convolutions on a GPU are in tf32.
+
+    Raises:
+        UsageError: ``tf32`` on a device other than a GPU.
+    """
+    if precision == "tf32" and device.type != "cuda":
+        raise UsageError("--precision tf32 needs a GPU; use fp32 or bf16")
+    matmul, cudnn = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
+    torch.backends.cudnn.allow_tf32 = precision == "tf32"
+    try:
+        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16"):
+            yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32 = matmul
+        torch.backends.cudnn.allow_tf32 = cudnn
