@@ -301,6 +301,8 @@ def test_own_data_fill_tables_of_their_own(
     shutil.copytree(dataset("mnist-sample").folder, tmp_path / "kuzushiji")
     own = ["--dataset", f"idx:{tmp_path / 'kuzushiji'}"]
     command = ["--table", "4", *TINY_ARGUMENTS, *folders, *own, "--only", "*-l[24]-*"]
+    # The classifier is trained here, where its steps are few; workers are told of the data.
+    assert main([*command, "--jobs", "1", "--only", "*-l2-*"]) == 0
     assert main([*command, "--jobs", "2"]) == 0
     output = capsys.readouterr().out
     assert "kuzushiji (idx files)" in output

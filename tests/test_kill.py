@@ -27,6 +27,7 @@ ARGUMENTS = [
     *("--table", "4", "--profile", "smoke", "--only", "*-l2-*", "--device", "cpu"),
     *("--set", "latent_dim=8", "--set", "batch_size=2", "--set", "train_images=128"),
     *("--set", f"epochs={STEPS // 64}", "--set", "test_images=32", "--set", "fid_samples=40"),
+    *("--set", "width=0.25"),
 ]
 TIMEOUT = 180
 
