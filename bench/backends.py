@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import threading
 import time
@@ -107,6 +108,10 @@ def dask(settings: Settings, jobs: int, scheduler: str | None) -> Iterator[Backe
         return_files=True,
     )
     with contextlib.ExitStack() as stack:
+        # It traces what it loses; here, that becomes one line.
+        logger = logging.getLogger("distributed.client")
+        stack.callback(logger.setLevel, logger.level)
+        logger.setLevel(logging.CRITICAL)
         if scheduler is None:
             # Runs in one process would share PyTorch's random numbers and threads, and take turns.
             # But of one thread in all joblib makes no use, and runs everything here.
@@ -122,6 +127,10 @@ def dask(settings: Settings, jobs: int, scheduler: str | None) -> Iterator[Backe
                 f"--scheduler {scheduler}: no Dask scheduler with workers answers there within "
                 f"{_SECONDS} s ({error})"
             ) from error
+        if sum(client.ncores().values()) == 1:
+            # Others may be on their way.
+            with contextlib.suppress(TimeoutError):
+                client.wait_for_workers(2, timeout=_SECONDS)
         jobs = sum(client.ncores().values())
         if jobs == 1:
             raise BenchError(

@@ -12,6 +12,10 @@ from bench.errors import BenchError
 # Seconds that a cluster may be without workers: a job's time is up, and the next one is queued.
 PATIENCE = 300.0
 _POLL = 1.0
+_GONE = (
+    "the Dask scheduler is gone; start one and its workers again, and give the same command with "
+    "its address"
+)
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,7 @@ class ClusterBackend(DaskDistributedBackend):  # type: ignore[misc]
                 elif future.status == "finished":
                     callback(result)
                 else:
-                    callback(_GivenUp(BenchError("the Dask scheduler is gone")))
+                    callback(_GivenUp(BenchError(_GONE)))
             await asyncio.sleep(0.01)
 
     async def _watch(self) -> None:

@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import distributed
 import pytest
 
 from bench.cli import main
@@ -30,9 +31,11 @@ class Cluster:
     def __init__(self, folder: Path, **environment: str) -> None:
         self.folder = folder
         self.processes: list[subprocess.Popen[str]] = []
-        scheduler = self._start("scheduler", "--host", "127.0.0.1", "--port", "0", **environment)
-        assert scheduler.stderr is not None
-        for line in scheduler.stderr:
+        self.scheduler = self._start(
+            "scheduler", "--host", "127.0.0.1", "--port", "0", **environment
+        )
+        assert self.scheduler.stderr is not None
+        for line in self.scheduler.stderr:
             found = re.search(r"(tcp://127\.0\.0\.1:\d+)", line)
             if found:
                 self.address = found[1]
@@ -78,9 +81,10 @@ def _arguments(runs_dir: Path, cluster: Cluster, *more: str) -> list[str]:
     return ["--table", "4", *TINY_ARGUMENTS, *folders, *dask, *more]
 
 
-def test_a_table_survives_a_worker_that_is_killed(runs_dir: Path, cluster: Cluster) -> None:
-    workers = [cluster.worker(), cluster.worker()]
-    command = _arguments(runs_dir, cluster, "--set", "batch_size=2", "--set", "epochs=8")
+def _in_training(runs_dir: Path, cluster: Cluster) -> subprocess.Popen[str]:
+    """A table that two workers are training."""
+    slow = ["--set", "batch_size=2", "--set", "epochs=8", "--set", "width=0.25"]
+    command = _arguments(runs_dir, cluster, *slow)
     process = subprocess.Popen(
         [sys.executable, "run_all.py", *command],
         cwd=ROOT,
@@ -93,15 +97,34 @@ def test_a_table_survives_a_worker_that_is_killed(runs_dir: Path, cluster: Clust
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.02)
+    return process
+
+
+def test_a_table_survives_a_worker_that_is_killed(runs_dir: Path, cluster: Cluster) -> None:
+    workers = [cluster.worker(), cluster.worker()]
+    process = _in_training(runs_dir, cluster)
     workers[0].send_signal(signal.SIGKILL)
     out, err = process.communicate(timeout=SECONDS)
     assert process.returncode == 0, err
-    assert len(list(store.records())) == 4
+    assert len(list(Store(runs_dir).records())) == 4
     assert sorted(line[:5] for line in err.splitlines() if line.startswith("[")) == [
         f"[{i}/4]" for i in range(1, 5)
     ]
     assert "Traceback" not in err
     assert "-- Depth" not in out
+
+
+def test_a_scheduler_that_dies_is_one_line(runs_dir: Path, cluster: Cluster) -> None:
+    workers = [cluster.worker(), cluster.worker()]
+    process = _in_training(runs_dir, cluster)
+    cluster.scheduler.kill()
+    _, err = process.communicate(timeout=SECONDS)
+    assert process.returncode == 1, err
+    assert "Traceback" not in err
+    assert "the Dask scheduler is gone; start one" in err.splitlines()[-1]
+    # Another would find their runs locked.
+    for worker in workers:
+        worker.wait(timeout=SECONDS)
 
 
 def test_records_come_back_from_workers_with_disks_of_their_own(
@@ -193,6 +216,22 @@ def test_a_cluster_that_stays_without_workers_is_one_line(
 ) -> None:
     line = _last_line_of_a_deadly_run(tmp_path, runs_dir, cluster)
     assert "has had no worker for 2 s" in line
+
+
+def test_a_cluster_of_one_thread_is_one_line(
+    runs_dir: Path,
+    cluster: Cluster,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    from bench import backends
+
+    cluster.worker()
+    with distributed.Client(cluster.address) as client:
+        client.wait_for_workers(1, timeout=SECONDS)
+    monkeypatch.setattr(backends, "_SECONDS", 1)
+    assert main(_arguments(runs_dir, cluster)) == 1
+    assert "no cluster of one thread; start another" in capsys.readouterr().err.splitlines()[-1]
 
 
 def test_no_scheduler_is_one_line(
