@@ -24,8 +24,10 @@ def arithmetic(precision: str, device: torch.device) -> Iterator[None]:
     matmul, cudnn = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
     torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
     torch.backends.cudnn.allow_tf32 = precision == "tf32"
+    bf16 = precision == "bf16"
     try:
-        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16"):
+        # Its cache holds weights as they were when first used, for as long as this lasts.
+        with torch.autocast(device.type, torch.bfloat16, enabled=bf16, cache_enabled=False):
             yield
     finally:
         torch.backends.cuda.matmul.allow_tf32 = matmul
