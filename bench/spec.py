@@ -10,11 +10,11 @@ from typing import Any
 
 from bench.errors import UsageError, unknown
 
-# Raised whenever code changes what a finished run would have measured, so that old records are not
-# taken for new ones.
-PROTOCOL = 1
+# By precision; raised whenever code changes what a finished run would have measured, so that old
+# records are not taken for new ones.
+PROTOCOL = {"fp32": 1, "tf32": 1, "bf16": 2}
 
-PRECISIONS = ("fp32", "tf32", "bf16")
+PRECISIONS = tuple(PROTOCOL)
 EXTRACTORS = ("inception", "classifier", "simclr")
 ARCHITECTURES = ("table1", "original")
 SAMPLERS = ("gmm10", "gmm4", "mvg")
@@ -152,7 +152,8 @@ class RunSpec:
         Args:
             data_fingerprint: fingerprint of the data set's content, see :mod:`bench.data`.
         """
-        identity = {"protocol": PROTOCOL, "data": data_fingerprint, "spec": asdict(self)}
+        protocol = PROTOCOL[self.precision]
+        identity = {"protocol": protocol, "data": data_fingerprint, "spec": asdict(self)}
         return f"{self.name}-{sha256(canonical_json(identity))[:8]}"
 
     @classmethod

@@ -14,6 +14,7 @@ from bench.data import dataset
 from bench.errors import BenchError
 from bench.files import atomic, lock, write_bytes
 from bench.planning import plan_runs
+from bench.spec import PROTOCOL
 from bench.store import FailedRun, Failure, Record, State, Store, read_history
 from bench.tensors import digest, load_tensors, save_tensors
 from tests.tiny import TINY
@@ -88,7 +89,7 @@ def test_a_record_under_an_older_protocol_is_never_used(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store.write_record(RECORD)
-    monkeypatch.setattr("bench.spec.PROTOCOL", 999)
+    monkeypatch.setitem(PROTOCOL, "fp32", 999)
     with pytest.raises(BenchError, match="protocol"):
         store.record(RUN_ID)
 

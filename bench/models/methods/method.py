@@ -23,7 +23,7 @@ class Method:
     """A way to train an autoencoder.
 
     Attributes:
-        name: as in :data:`bench.spec.METHODS`.
+        name: as in a run's spec.
         citation: where it comes from.
         loss: what training minimises.
         output: last activation of the decoder, ``tanh`` or ``sigmoid``.
