@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+import statistics
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,14 +26,51 @@ def test_documents_have_the_numbers_of_the_runs() -> None:
     assert embed_main([*map(str, DOCUMENTS), "--check", "--runs-dir", str(RUNS)]) == 0
 
 
-def test_tables_are_those_of_the_runs(tmp_path: Path) -> None:
-    names = [word for name in ("all", *EXTRA) for word in ("--table", name)]
-    folders = [f"--runs-dir={RUNS}", f"--tables-dir={tmp_path}"]
-    assert main(["--collect", *names, *folders]) in (0, 1)
+def _rows_by_hand() -> Iterator[tuple[tuple[int, float, int], dict[str, float]]]:
+    """Rows that no command prints: depth, scale and epochs of their runs; numbers by column."""
+    columns: list[str] = []
+    for line in DOCUMENTS[1].read_text().splitlines():
+        label, *cells = (cell.strip(" *`") for cell in line.strip("|").split("|"))
+        found = re.fullmatch(r"l = (\d+)(?:, weights x(\d))?(?:, (\d+) epochs)?", label)
+        if found is not None:
+            runs = int(found[1]), float(found[2] or 1), int(found[3] or 7)
+            yield runs, dict(zip(columns, map(float, cells), strict=True))
+        elif not label:
+            columns = cells
+
+
+def test_ranks_by_threshold_and_fids_by_sampler_are_those_of_the_runs() -> None:
+    measured: dict[tuple[int, float, int], list[dict[str, float]]] = {}
+    for record in Store(RUNS).records():
+        spec = record.spec
+        if spec.method == "irmae" and spec.dataset == "mnist" and spec.shuffle:
+            ranks = {key.replace("e-0", "e-"): n for key, n in record.metrics["ranks"].items()}
+            numbers = measured.setdefault((spec.depth, spec.init_scale, spec.epochs), [])
+            numbers.append(ranks | record.metrics["fid"])
+    rows = list(_rows_by_hand())
+    assert len(rows) == 14
+    for runs, printed in rows:
+        for column, value in printed.items():
+            mean = statistics.mean(numbers[column] for numbers in measured[runs])
+            assert value == pytest.approx(mean, abs=0.051), (runs, column)
+
+
+@pytest.mark.parametrize(
+    ("folder", "arguments"),
+    [
+        ("tables", [f"--table={name}" for name in ("all", *EXTRA)]),
+        ("tables/paper-30-epochs", ["--table=4", "--profile=paper", "--set=epochs=30"]),
+    ],
+)
+def test_tables_are_those_of_the_runs(tmp_path: Path, folder: str, arguments: list[str]) -> None:
+    assert main(["--collect", *arguments, f"--runs-dir={RUNS}", f"--tables-dir={tmp_path}"]) in (
+        0,
+        1,
+    )
     rendered = sorted(path.name for path in tmp_path.iterdir())
-    assert rendered == sorted(path.name for path in (ROOT / "tables").glob("[a-z]*"))
+    assert rendered == sorted(path.name for path in (ROOT / folder).glob("[a-z]*.*"))
     for name in rendered:
-        assert (tmp_path / name).read_bytes() == (ROOT / "tables" / name).read_bytes(), name
+        assert (tmp_path / name).read_bytes() == (ROOT / folder / name).read_bytes(), name
 
 
 def test_runs_are_whole_and_small() -> None:
@@ -46,9 +86,9 @@ def test_runs_are_whole_and_small() -> None:
 
 
 def test_figures_are_there_as_pdf_and_png() -> None:
-    drawn = {path.stem for path in (ROOT / "figures").glob("*.png")}
-    assert drawn >= {"figure2", "spectra-depth", "spectra-variance", "curves-depth"}
-    assert drawn == {path.stem for path in (ROOT / "figures").glob("*.pdf")}
+    drawn = {path.with_suffix("") for path in (ROOT / "figures").rglob("*.png")}
+    assert {path.name for path in drawn} >= {"figure2", "spectra-depth", "spectra-variance"}
+    assert drawn == {path.with_suffix("") for path in (ROOT / "figures").rglob("*.pdf")}
 
 
 def test_a_block_is_what_its_arguments_print(
