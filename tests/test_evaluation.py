@@ -324,7 +324,7 @@ def inception_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
             torch.nn.init.uniform_(module.weight, 0.5, 1.5)
             torch.nn.init.normal_(module.bias, std=0.1)
             # As if it had seen images.
-            module.train()(torch.randn(8, module.num_features, 2, 2) + 0.1)
+            module.train()(3 * torch.randn(8, module.num_features, 2, 2) + 1)
     path = tmp_path_factory.mktemp("weights") / weights.NAME
     torch.save(network.state_dict(), path)
     return path
