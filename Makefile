@@ -14,10 +14,6 @@ INCOMPLETE := test $$? -eq 1
 # Those that the documents show.
 TABLES := --table all --table 3-variance --table mnist-baselines --table shape
 
-# The longest runs of runs/, which no profile alone asks for.
-LONGEST := --profile paper --set epochs=30 --table 4 --figure spectra-depth --figure curves-depth \
-	--tables-dir tables/paper-30-epochs --figures-dir figures/paper-30-epochs
-
 .DEFAULT_GOAL := help
 .PHONY: help install table3 table4 table5 table6 figure1 tables collect reproduce docs report smoke benchmarks test test-slow test-gpu check format clean
 
@@ -47,8 +43,7 @@ reproduce: $(VENV)/installed ## the documents' tables at the paper's settings, 3
 
 docs: $(VENV)/installed ## tables, figures and the documents' tables from cached runs, without training
 	$(BIN)/python run_all.py --collect $(TABLES) --figure all || $(INCOMPLETE)
-	$(BIN)/python run_all.py --collect $(LONGEST)
-	$(BIN)/python -m bench.embed README.md docs/reproduction.md
+	$(BIN)/python -m docs.embed README.md docs/reproduction.md
 
 smoke: $(VENV)/installed ## whole tables, a figure and a report of embedded digits and toy faces, in two minutes
 	$(BIN)/python run_all.py --table 4 --table 6 --figure 1 --report .smoke/report.html --profile smoke \

@@ -8,19 +8,30 @@ import signal
 import sys
 import traceback
 from collections.abc import Iterable, Sequence
+from dataclasses import fields, replace
 from pathlib import Path
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from bench import __version__
-from bench.commands import carry_out
+from bench.campaign.commands import carry_out
+from bench.campaign.job import WorkerSettings
+from bench.campaign.request import MODES, Request
 from bench.data import DATASETS
 from bench.errors import BenchError, UsageError, unknown
-from bench.experiments import FIGURES, PAPER_TABLES, TABLES, own_parameters
-from bench.plugins import load_plugins
-from bench.profiles import PROFILES
-from bench.resolve import MODES, Request
-from bench.spec import EXTRACTORS, HEADLINE_SAMPLER, PRECISIONS, SAMPLERS, parse_overrides
+from bench.evaluation.protocol import RANK_THRESHOLD
+from bench.experiments.figures import FIGURES
+from bench.experiments.plugins import load_plugins
+from bench.experiments.profiles import PROFILES
+from bench.experiments.spec import (
+    EXTRACTORS,
+    HEADLINE_SAMPLER,
+    PRECISIONS,
+    SAMPLERS,
+    parse_overrides,
+)
+from bench.experiments.tables import PAPER_TABLES, TABLES, own_parameters
+from bench.report.reading import Reading
 
 PROGRAM = "irmae-bench"
 
@@ -111,7 +122,16 @@ def _parser() -> argparse.ArgumentParser:
         "--sampler",
         choices=SAMPLERS,
         default=HEADLINE_SAMPLER,
-        help="sampler whose FID the tables print (default: %(default)s; records have all)",
+        help="sampler whose FID the tables print (default: %(default)s; measurements have all)",
+    )
+
+    what.add_argument(
+        "--rank-threshold",
+        type=_share,
+        default=RANK_THRESHOLD,
+        metavar="SHARE",
+        help="count singular values above this share of the largest as the rank (default: "
+        "%(default)g; measurements keep all of them)",
     )
 
     much = parser.add_argument_group("how much")
@@ -119,8 +139,9 @@ def _parser() -> argparse.ArgumentParser:
         "--profile",
         choices=(*PROFILES, "auto"),
         default="auto",
-        help=f"{profiles}; auto (the default): paper on a GPU, quick without; with --collect, "
-        "whichever fills most cells",
+        help=f"{profiles}; auto (the default): the most faithful one whose runs are all cached; "
+        "where there is none, paper on a GPU and quick without; with --collect, whichever fills "
+        "most cells",
     )
 
     where = parser.add_argument_group("where and how")
@@ -184,7 +205,10 @@ def _parser() -> argparse.ArgumentParser:
         "tensorboard --logdir runs",
     )
     where.add_argument(
-        "--keep-checkpoints", action="store_true", help="keep the weights of finished runs"
+        "--weights-of",
+        metavar="PATTERN",
+        help="with --gc: remove the weights of the runs whose folders match, too; what is "
+        "measured of them stays",
     )
 
     mode = parser.add_argument_group("modes").add_mutually_exclusive_group()
@@ -198,8 +222,8 @@ def _parser() -> argparse.ArgumentParser:
     mode.add_argument(
         "--gc",
         action="store_true",
-        help="list and remove checkpoints of runs that have ended, and temporary files that were "
-        "left behind; nothing else",
+        help="remove checkpoints of runs that have ended and temporary files that were left "
+        "behind, and list the weights that are kept; see --weights-of",
     )
     mode.add_argument(
         "--verify",
@@ -221,6 +245,13 @@ def _positive(text: str) -> int:
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"must be at least 1, not {text}")
+    return value
+
+
+def _share(text: str) -> float:
+    value = float(text)
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"must be between 0 and 1, not {text}")
     return value
 
 
@@ -261,39 +292,24 @@ def _request(arguments: argparse.Namespace) -> Request:
     optional = [name for name in tables if of_cache and name not in PAPER_TABLES]
     if of_cache or "all" in (arguments.figure or []):
         optional += figures
-    return Request(
-        tables=tables,
-        figures=figures,
-        optional=optional,
-        only=arguments.only,
-        seeds=arguments.seeds,
-        overrides=parse_overrides(arguments.set, own_parameters()),
-        profile=arguments.profile,
-        features=arguments.features,
-        precision=arguments.precision,
-        sampler=arguments.sampler,
-        device=arguments.device,
-        jobs=arguments.jobs,
-        stack=arguments.stack,
-        backend=arguments.backend,
-        scheduler=arguments.scheduler,
-        data_dir=arguments.data_dir,
-        runs_dir=arguments.runs_dir,
-        tables_dir=arguments.tables_dir,
-        figures_dir=arguments.figures_dir,
-        fid_weights=arguments.fid_weights,
-        keep_checkpoints=arguments.keep_checkpoints,
-        plugins=tuple(arguments.plugin),
-        dataset=arguments.dataset,
-        paper_column=arguments.paper_column,
-        download=arguments.download,
-        claims=arguments.claims,
-        tensorboard=arguments.tensorboard,
-        export=arguments.export,
-        verify=arguments.verify,
-        report=arguments.report,
-        mode=mode,
-    )
+    worker = WorkerSettings(**_options(WorkerSettings, arguments))
+    reading = Reading(**_options(Reading, arguments))
+    chosen = {
+        "tables": tables,
+        "figures": figures,
+        "optional": optional,
+        "overrides": parse_overrides(arguments.set, own_parameters()),
+        "worker": replace(worker, plugin=tuple(arguments.plugin)),
+        "reading": reading,
+        "mode": mode,
+    }
+    return Request(**_options(Request, arguments) | chosen)
+
+
+def _options(declared: type, arguments: argparse.Namespace) -> dict[str, Any]:
+    """The options that are fields of a dataclass of the same names."""
+    names = {f.name for f in fields(declared)} & set(vars(arguments))
+    return {name: getattr(arguments, name) for name in names}
 
 
 def _terminate(number: int, frame: FrameType | None) -> NoReturn:

@@ -28,7 +28,7 @@ from bench.evaluation.frechet import Gaussian, fit, frechet_distance
 from bench.evaluation.inception import inception_extractor
 from bench.evaluation.mixture import fit_on_device
 from bench.files import file_sha256
-from bench.hardware import core_count
+from bench.machine import core_count
 from benchmarks.report import Comparison, compare, write_json
 
 DIMENSIONS = 2_048

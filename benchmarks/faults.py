@@ -1,9 +1,10 @@
 """Faults on purpose: whether runs that are killed, raced and damaged end as without any.
 
 Each round starts one or two runners on an empty runs folder, injects faults at random moments
-(signals to a runner or to all of its processes, bytes changed in a random file, files cut off),
-and then gives the same command until it succeeds. What the records measured must be, to the last
-bit, what it was without faults: the baseline of the same call.
+(signals to a runner or to all of its processes, at once or when a run is trained and not yet
+measured; bytes changed in a random file or in weights, files cut off), and then gives the same
+command until it succeeds. Weights and what was measured of them must be, to the last bit, what
+they were without faults: the baseline of the same call.
 """
 
 from __future__ import annotations
@@ -25,9 +26,9 @@ from pathlib import Path
 from typing import Any
 
 from bench.files import write_bytes
-from bench.hardware import core_count
-from bench.provenance import provenance
-from bench.store import Store
+from bench.machine import core_count
+from bench.store.folders import Store
+from bench.store.provenance import provenance
 
 ROOT = Path(__file__).parent.parent
 # Two runs with a checkpoint in their middle.
@@ -49,7 +50,7 @@ class Campaign:
     """What was done, and what came of it.
 
     Attributes:
-        expected: metrics of the runs without faults, by their identity.
+        expected: weights and metrics of the runs without faults, by their identity.
         rounds: rounds so far.
         faults: how often each kind of fault was injected.
         lost: runs without a record at the end of their round.
@@ -96,7 +97,11 @@ def _start(runs_dir: Path, jobs: int, core: int) -> subprocess.Popen[str]:
 
 
 def _metrics(runs_dir: Path) -> dict[str, Any]:
-    return {record.run_id: record.metrics for record in Store(runs_dir).records()}
+    return {
+        folder.run_id: (folder.trained.weights_sha256, [m.metrics for m in folder.measured])
+        for folder in Store(runs_dir).read().values()
+        if folder.trained is not None and folder.measured
+    }
 
 
 def _damage(runs_dir: Path, chance: random.Random) -> str | None:
@@ -104,7 +109,8 @@ def _damage(runs_dir: Path, chance: random.Random) -> str | None:
     files = [p for p in runs_dir.rglob("*") if p.is_file() and p.suffix not in (".lock", ".tmp")]
     if not files:
         return None
-    path = chance.choice(sorted(files))
+    weights = sorted(path for path in files if path.name == "weights.pt")
+    path = chance.choice(weights if weights and chance.random() < 0.3 else sorted(files))
     try:
         content = bytearray(path.read_bytes())
         if not content:
@@ -133,6 +139,16 @@ def _hit(process: subprocess.Popen[str], chance: random.Random) -> str | None:
     return number.name if process.poll() is None or number is signal.SIGKILL else None
 
 
+def _wait_for_weights(runs_dir: Path) -> None:
+    """Wait until a run is trained and not measured, or for six seconds."""
+    deadline = time.monotonic() + 6
+    while time.monotonic() < deadline:
+        trained = {path.parent for path in runs_dir.glob("*/weights.pt")}
+        if trained - {path.parent for path in runs_dir.glob("*/measured-*.json")}:
+            return
+        time.sleep(0.005)
+
+
 def play(campaign: Campaign, cache: Path, folder: Path, chance: random.Random) -> None:
     """One round.
 
@@ -150,7 +166,10 @@ def play(campaign: Campaign, cache: Path, folder: Path, chance: random.Random) -
         for i in range(chance.choice((1, 1, 2)))
     ]
     for _ in range(FAULTS):
-        time.sleep(chance.uniform(0.5, 6))
+        if chance.random() < 0.25:
+            _wait_for_weights(runs_dir)
+        else:
+            time.sleep(chance.uniform(0.5, 6))
         runner = chance.choice(runners)
         kind = _damage(runs_dir, chance) if chance.random() < 0.5 else _hit(runner, chance)
         if kind is not None:

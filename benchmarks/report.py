@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from bench.files import write_bytes
-from bench.provenance import provenance
+from bench.store.provenance import provenance
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,9 @@ import torch
 
 from bench.evaluation.extractor import Extractor
 from bench.evaluation.samplers import fit_sampler
-from bench.experiments import MNIST_IRMAE
+from bench.experiments.tables import MNIST_IRMAE
 from bench.files import write_bytes
-from bench.provenance import provenance
+from bench.store.provenance import provenance
 from bench.training.stack import Stack
 from bench.training.trainee import Trainee
 

@@ -9,7 +9,7 @@ import tempfile
 from functools import partial
 from pathlib import Path
 
-from bench.hardware import core_count
+from bench.machine import core_count
 from benchmarks.report import compare, write_json
 
 ROOT = Path(__file__).parent.parent

@@ -27,8 +27,8 @@ from torchvision import transforms
 
 from bench.data import dataset
 from bench.data.idx import parse, read_bytes
-from bench.experiments import MNIST_IRMAE
-from bench.hardware import core_count, keep_memory
+from bench.experiments.tables import MNIST_IRMAE
+from bench.machine import core_count, keep_memory
 from bench.models.networks import build
 from bench.training.loop import LOG_STEPS, train
 from bench.training.trainee import Trainee, place
@@ -147,6 +147,7 @@ def suites_loop(steps: int, seeds: Sequence[int], precision: str, device: torch.
     failures = train(
         group,
         place(data.train.images, device),
+        data.test.images,
         log=lambda *_: None,
         checkpoint=lambda _: None,
         checkpoint_steps=100 * LOG_STEPS,

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,21 +28,7 @@ def sample() -> LoadedData:
     return dataset("mnist-sample").load(Path("no-such-folder"))
 
 
-@pytest.fixture(scope="session")
-def trained_cache(tmp_path_factory: pytest.TempPathFactory, sample: LoadedData) -> Path:
-    """A store's cache that holds the sample's classifier, trained once for all tests."""
-    import torch
-
-    from bench.evaluation.trained import trained_extractor
-
-    cache = tmp_path_factory.mktemp("cache")
-    declared = dataset("mnist-sample")
-    trained_extractor("classifier", declared, lambda: sample.train, cache, torch.device("cpu"))
-    return cache
-
-
 @pytest.fixture
-def runs_dir(tmp_path: Path, trained_cache: Path) -> Path:
+def runs_dir(tmp_path: Path) -> Path:
     """A runs folder without runs."""
-    shutil.copytree(trained_cache, tmp_path / "runs" / ".cache")
     return tmp_path / "runs"

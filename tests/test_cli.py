@@ -9,16 +9,21 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from bench.campaign import worker
 from bench.cli import main
 from bench.data import dataset
 from bench.data import download as downloading
 from bench.errors import BenchError
-from bench.evaluation import weights
-from bench.experiments import TABLES
-from bench.profiles import PROFILES
-from bench.store import ARRAYS, FailedRun, Failure, State, Store
-from tests.test_store import RECORD
-from tests.tiny import TINY_ARGUMENTS
+from bench.evaluation import trained, weights
+from bench.evaluation.known import expected_checksum
+from bench.experiments.profiles import PROFILES
+from bench.experiments.spec import Cell
+from bench.experiments.tables import TABLES
+from bench.store import identity
+from bench.store.folders import Store
+from bench.store.records import FailedRun
+from tests.support.results import result, results_in, write
+from tests.support.tiny import TINY_ARGUMENTS
 
 
 @pytest.fixture
@@ -26,22 +31,28 @@ def folders(runs_dir: Path, tmp_path: Path) -> list[str]:
     return ["--runs-dir", str(runs_dir), "--tables-dir", str(tmp_path / "tables")]
 
 
+def _cell(table: str, profile: str, features: str, index: int, seed: int = 0) -> Cell:
+    """A cell of a declared table at a profile's size."""
+    cell, limits = TABLES[table].cells[index], PROFILES[profile]
+    name = cell.training.dataset
+    run = replace(cell.training, dataset=limits.datasets.get(name, name), seed=seed)
+    training, measurement = limits.apply(run)
+    return replace(cell, training=training, measurement=replace(measurement, features=features))
+
+
+def _known(cell: Cell, store: Store) -> str:
+    """The checksum of the weights whose measurements count."""
+    data = dataset(cell.training.dataset)
+    return expected_checksum(cell.measurement.features, data, store.cache) or "00"
+
+
 def _fill(
     store: Store, table: str, profile: str, features: str, *, rank: int, seed: int = 0
 ) -> None:
-    for cell in TABLES[table].cells:
-        limits = PROFILES[profile]
-        data = dataset(limits.datasets.get(cell.run.dataset, cell.run.dataset))
-        run = replace(cell.run, dataset=data.name, features=features, seed=seed)
-        spec = limits.apply(run)
-        store.write_record(
-            replace(
-                RECORD,
-                run_id=spec.run_id(data.fingerprint),
-                spec=spec,
-                data=data,
-                metrics=RECORD.metrics | {"rank": rank},
-            )
+    for index in range(len(TABLES[table].cells)):
+        cell = _cell(table, profile, features, index, seed)
+        write(
+            store, result(cell.training, cell.measurement, rank=rank, checksum=_known(cell, store))
         )
 
 
@@ -98,7 +109,7 @@ def test_a_table_is_trained_then_collected(
 ) -> None:
     command = ["--table", "4", *TINY_ARGUMENTS, *folders, "--jobs", "1"]
     assert main([*command, "--plan"]) == 0
-    assert "4 to do" in capsys.readouterr().out
+    assert "4 to train" in capsys.readouterr().out
 
     assert main(command) == 0
     output = capsys.readouterr()
@@ -106,16 +117,24 @@ def test_a_table_is_trained_then_collected(
     assert [line[:5] for line in output.err.splitlines() if line.startswith("[")] == [
         f"[{i}/4]" for i in range(1, 5)
     ]
-    for word in ("one seed", "classifier of mnist-sample", "gmm10", "smoke, latent_dim=8"):
+    for word in (
+        "one seed",
+        "classifier of mnist that the suite ships",
+        "gmm10",
+        "smoke, latent_dim=8",
+    ):
         assert word in output.out
     for ending in ("tex", "md", "csv"):
         assert (tmp_path / "tables" / f"table4.{ending}").is_file()
     for folder in runs_dir.glob("mnist*"):
-        names = {path.name for path in folder.iterdir()}
-        assert names == {"spec.json", "record.json", "history.jsonl", *ARRAYS, "samples.png"}
+        names = {re.sub(r"-[0-9a-f]{8}", "", path.name) for path in folder.iterdir()}
+        trained = {"spec.json", "history.jsonl", "spectra.npz", "weights.pt", "training.json"}
+        assert names == trained | {"measured.json", "measured.npz"}
 
     assert main([*command, "--plan"]) == 0
-    assert "4 done, 0 failed, 0 started, 0 to do" in capsys.readouterr().out
+    assert (
+        "4 done; 0 trained, to measure; 0 started; 0 to train; 0 failed" in capsys.readouterr().out
+    )
     before = (tmp_path / "tables" / "table4.csv").read_bytes()
     assert main([*command, "--collect"]) == 0
     assert (tmp_path / "tables" / "table4.csv").read_bytes() == before
@@ -133,7 +152,7 @@ def test_a_diverging_run_is_recorded_and_the_table_still_written(
     assert "FAILED: NonFiniteLossError" in output.err
     assert "Traceback" not in output.err
     assert "--" in output.out
-    assert "loss became" in output.out
+    assert "became infinite or not a number" in output.out
     failures = list(runs_dir.glob("*/failure.json"))
     assert len(failures) == 2
     assert "Traceback" in failures[0].read_text()
@@ -141,7 +160,7 @@ def test_a_diverging_run_is_recorded_and_the_table_still_written(
     assert main([*command, "--set", "lr=1e30"]) == 1
     assert "FAILED" not in capsys.readouterr().err
     assert main([*command, "--set", "lr=1e30", "--plan"]) == 0
-    assert "0 done, 2 failed" in capsys.readouterr().out
+    assert "0 to train; 2 failed" in capsys.readouterr().out
     assert main([*command, "--set", "lr=1e30", "--retry-failed"]) == 1
     assert capsys.readouterr().err.count("FAILED") == 2
 
@@ -151,16 +170,145 @@ def test_force_runs_anew(
 ) -> None:
     command = ["--table", "4", *TINY_ARGUMENTS, *folders, "--jobs", "1", "--only", "*-l2-*"]
     assert main(command) == 0
-    path = next(runs_dir.glob("mnist*/record.json"))
-    first, stamp = Store(runs_dir).record(path.parent.name), path.stat().st_mtime_ns
+    (path,) = runs_dir.glob("mnist*/training.json")
+    (first,), stamp = results_in(runs_dir), path.stat().st_mtime_ns
     assert main(command) == 0
     assert path.stat().st_mtime_ns == stamp
     assert main([*command, "--force"]) == 0
     assert path.stat().st_mtime_ns != stamp
-    second = Store(runs_dir).record(path.parent.name)
-    assert first is not None
-    assert second is not None
+    (second,) = results_in(runs_dir)
     assert first.metrics == second.metrics
+    assert first.trained.weights_sha256 == second.trained.weights_sha256
+
+
+def _never(*_: object, **__: object) -> None:
+    raise AssertionError("trained")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        ["--set", "fid_samples=30"],
+        ["--set", "test_images=40"],
+        ["--features", "simclr-local"],
+        ["protocol"],
+    ],
+)
+def test_what_is_measured_otherwise_is_measured_anew_and_never_trained(
+    folders: list[str],
+    runs_dir: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    change: list[str],
+) -> None:
+    command = ["--table", "4", *TINY_ARGUMENTS, *folders, "--jobs", "1", "--only", "*-l2-*"]
+    assert main(command) == 0
+    (before,) = results_in(runs_dir)
+    monkeypatch.setattr(worker, "train", _never)
+    monkeypatch.setattr(trained, "STEPS", 3)
+    if change == ["protocol"]:
+        monkeypatch.setattr(identity, "MEASURING_PROTOCOL", identity.MEASURING_PROTOCOL + 1)
+    else:
+        command += change
+    capsys.readouterr()
+    assert main([*command, "--plan"]) == 0
+    assert "1 trained, to measure; 0 started; 0 to train" in capsys.readouterr().out
+    assert main(command) == 0
+    after = [each for each in results_in(runs_dir) if each.measured != before.measured]
+    assert len(after) == 1
+    assert after[0].trained == before.trained
+    assert after[0].metrics["train_mse"] == before.metrics["train_mse"]
+    assert main([*command, "--plan"]) == 0
+    assert "1 done" in capsys.readouterr().out
+
+
+def test_runs_without_weights_are_named_and_trained_again_where_training_is_asked_for(
+    folders: list[str], runs_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["--table", "4", *TINY_ARGUMENTS, *folders, "--jobs", "1", "--only", "*-l2-*"]
+    assert main(command) == 0
+    (path,) = runs_dir.glob("mnist*/weights.pt")
+    path.unlink()
+    other = [*command, "--set", "fid_samples=30"]
+    capsys.readouterr()
+    for mode in ("--plan", "--collect"):
+        main([*other, mode])
+        assert not path.exists()
+    output = capsys.readouterr().out
+    assert f"trained, but without weights here to measure: {path.parent.name}; training them" in (
+        output
+    )
+    assert "trained, but not measured, and its weights are not here" in output
+    assert main(other) == 0
+    assert "without weights here to measure" in capsys.readouterr().err
+    assert path.exists()
+    assert len(results_in(runs_dir)) == 2
+
+
+def test_the_runs_folder_is_read_once_a_command(
+    folders: list[str], runs_dir: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    _fill(Store(runs_dir), "table4", "smoke", "classifier", rank=3)
+    read: list[Path] = []
+    read_bytes = Path.read_bytes
+
+    def counted(path: Path) -> bytes:
+        read.append(path)
+        return read_bytes(path)
+
+    monkeypatch.setattr(Path, "read_bytes", counted)
+    outputs = ["--claims", "--report", str(tmp_path / "report.html")]
+    for mode in (["--collect", *outputs], ["--profile", "smoke"], ["--plan"]):
+        read.clear()
+        assert main(["--table", "4", *folders, *mode]) == 0
+        records = [path for path in read if path.suffix == ".json" and path.parent != runs_dir]
+        assert len([path for path in records if path.name == "training.json"]) == 4
+        assert len(records) == len(set(records))
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_the_rank_is_read_by_the_threshold_of_the_day(
+    folders: list[str], capsys: pytest.CaptureFixture[str], runs_dir: Path, seeds: int
+) -> None:
+    """Number, footnote and verdict change together, from the same measurements."""
+    store = Store(runs_dir)
+    for seed in range(seeds):
+        for index in range(4):
+            cell = _cell("table4", "smoke", "classifier", index, seed)
+            made = result(cell.training, cell.measurement, checksum=_known(cell, store))
+            # Above 1e-3, as many as claimed: 8, 6, 4, 2; above 1e-2, the same five of each.
+            count = 8 - 2 * index
+            made.metrics["spectrum"][:] = [1.0] * min(5, count) + [5e-3] * max(0, count - 5)
+            made.metrics["spectrum"] += [1e-9] * (128 - count)
+            write(store, made)
+    command = ["--table", "4", "--collect", *folders]
+    assert main(command) == 0
+    output = capsys.readouterr().out
+    assert re.search(r"Latent rank \| measured .*\b8\b.*\b6\b.*\b4\b.*\b2\b", output)
+    assert "above 0.001 of the largest" in output
+    assert ("falls with depth: holds" in output) == (seeds == 3)
+    assert main([*command, "--rank-threshold", "1e-2"]) == 0
+    output = capsys.readouterr().out
+    assert re.search(r"Latent rank \| measured .*\b5\b.*\b5\b.*\b4\b.*\b2\b", output)
+    assert "above 0.01 of the largest" in output
+    assert "falls with depth: holds" not in output
+
+
+def test_auto_takes_the_most_faithful_profile_that_is_whole(
+    folders: list[str], capsys: pytest.CaptureFixture[str], runs_dir: Path
+) -> None:
+    store, command = Store(runs_dir), ["--table", "4", *folders, "--device", "cpu"]
+    assert main([*command, "--plan"]) == 0
+    assert capsys.readouterr().out.startswith("profile quick")
+    _fill(store, "table4", "smoke", "classifier", rank=1)
+    assert main(command) == 0
+    assert "Profile smoke" in capsys.readouterr().out
+    _fill(store, "table4", "paper", "classifier", rank=3)
+    assert main(command) == 0
+    assert "Profile paper" in capsys.readouterr().out
+    # Of the second seed, nothing is whole.
+    assert main([*command, "--seeds", "2", "--plan"]) == 0
+    assert capsys.readouterr().out.startswith("profile quick")
 
 
 def test_collect_never_trains_and_says_what_is_missing(
@@ -168,16 +316,15 @@ def test_collect_never_trains_and_says_what_is_missing(
 ) -> None:
     store = Store(runs_dir)
     _fill(store, "table4", "smoke", "classifier", rank=5)
-    last = replace(TABLES["table4"].cells[3].run, dataset="mnist-sample", features="classifier")
-    spec = PROFILES["smoke"].apply(last)
-    run_id = spec.run_id(dataset(spec.dataset).fingerprint)
+    spec = _cell("table4", "smoke", "classifier", 3).training
+    (run_id,) = [run for run in store.read() if run.startswith(spec.name)]
     store.forget(run_id)
     assert main(["--table", "4", "--collect", *folders]) == 1
     output = capsys.readouterr().out
     assert f"-- Depth l 12: {spec.name} not run" in output
     rows = [line.split("|") for line in output.splitlines() if "measured" in line]
     assert [row[-2].strip() for row in rows[:3]] == ["--", "--", "--"]
-    store.write_failure(FailedRun(run_id, spec, Failure("out of memory", "")))
+    store.write_failure(FailedRun(run_id, spec, "out of memory", ""))
     assert main(["--table", "4", "--collect", *folders]) == 1
     assert "failed (out of memory)" in capsys.readouterr().out
     # A run that was not asked for is not missed.
@@ -221,7 +368,7 @@ def test_a_damaged_record_is_reported_by_collect(
     folders: list[str], capsys: pytest.CaptureFixture[str], runs_dir: Path
 ) -> None:
     _fill(Store(runs_dir), "table4", "smoke", "classifier", rank=4)
-    path = next(runs_dir.glob("*-l2-*/record.json"))
+    path = next(runs_dir.glob("*-l2-*/training.json"))
     path.write_text(path.read_text()[:-30])
     assert main(["--table", "4", "--collect", *folders]) == 1
     output = capsys.readouterr().out
@@ -264,17 +411,20 @@ def test_too_many_images_are_refused(
 ) -> None:
     command = ["--table", "4", *TINY_ARGUMENTS, *folders, "--jobs", "1"]
     assert main([*command, "--set", "train_images=2000"]) == 2
-    assert "mnist-sample has 1,024 train images" in capsys.readouterr().err.splitlines()[-1]
+    assert (
+        "train_images=2,000, but mnist-sample has 1,024 of them"
+        in capsys.readouterr().err.splitlines()[-1]
+    )
     assert not list(runs_dir.glob("mnist*"))
 
 
 def test_an_unexpected_error_is_one_line_without_debug(
     folders: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(*_: object) -> State:
+    def broken(*_: object) -> None:
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr(Store, "state", broken)
+    monkeypatch.setattr(Store, "read", broken)
     assert main(["--plan", *folders]) == 1
     assert "unexpected ZeroDivisionError: a bug (see --debug)" in _error(capsys)
     assert main(["--plan", "--debug", *folders]) == 1
@@ -295,8 +445,6 @@ def test_own_data_fill_tables_of_their_own(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from bench.evaluation import trained
-
     monkeypatch.setattr(trained, "STEPS", 5)
     shutil.copytree(dataset("mnist-sample").folder, tmp_path / "kuzushiji")
     own = ["--dataset", f"idx:{tmp_path / 'kuzushiji'}"]

@@ -11,29 +11,22 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "bench"
 
-# From the ground up; a module may import those of lower layers, and of its own folder.
-LAYERS = [
-    {"bench", "errors"},
-    {"files", "plugins", "protocol", "spec"},
-    {"arithmetic", "hardware", "provenance", "tensors"},
-    {"data"},
-    {"models", "profiles", "published", "experiments", "store"},
-    {
-        "training",
-        "evaluation",
-        "cluster",
-        "events",
-        "housekeeping",
-        "job",
-        "locate",
-        "planning",
-        "report",
-    },
-    {"backends", "execute", "progress", "resolve"},
-    {"render", "runner", "verify"},
-    {"commands"},
-    {"cli"},
-    {"embed"},
+# From the ground up; a room may import those before it, and itself.
+ROOMS = [
+    "bench",
+    "errors",
+    "files",
+    "hashing",
+    "machine",
+    "data",
+    "experiments",
+    "store",
+    "models",
+    "evaluation",
+    "training",
+    "report",
+    "campaign",
+    "cli",
 ]
 HEAVY = {"torch", "torchvision", "sklearn", "matplotlib", "pandas", "scipy", "numpy", "joblib"}
 
@@ -56,7 +49,8 @@ def _imports(path: Path) -> set[str]:
 
 
 def test_arrows_point_one_way() -> None:
-    level = {room: i for i, rooms in enumerate(LAYERS) for room in rooms}
+    level = {room: i for i, room in enumerate(ROOMS)}
+    assert {path.stem for path in PACKAGE.iterdir() if path.name[0] not in "_."} == {*ROOMS[1:]}
     for path in PACKAGE.rglob("*.py"):
         relative = path.relative_to(PACKAGE).with_suffix("")
         room = (
@@ -96,8 +90,24 @@ def test_importing_the_package_changes_nothing() -> None:
     """No thread counts, seeds or switches are set by an import."""
     program = (
         "import torch; a = (torch.get_num_threads(), torch.initial_seed(), "
-        "torch.backends.cudnn.allow_tf32); import bench.execute, bench.runner; "
+        "torch.backends.cudnn.allow_tf32); import bench.campaign.worker; "
         "b = (torch.get_num_threads(), torch.initial_seed(), torch.backends.cudnn.allow_tf32); "
         "assert a == b, (a, b)"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_the_top_floor_is_small_and_no_module_name_stands_twice() -> None:
+    assert len(list(PACKAGE.glob("*.py"))) <= 6
+    names = [path.stem for path in PACKAGE.rglob("*.py") if path.stem != "__init__"]
+    assert {name for name in names if names.count(name) > 1} == set()
+
+
+def test_no_two_classes_or_public_functions_have_one_name() -> None:
+    names = [
+        node.name
+        for path in PACKAGE.rglob("*.py")
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+    ]
+    assert {name for name in names if names.count(name) > 1} == set()

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.errors import UsageError, unknown
-from bench.spec import canonical_json, sha256
+from bench.hashing import canonical_json, sha256
 
 if TYPE_CHECKING:
     from bench.data.images import LoadedData
@@ -25,7 +25,7 @@ class Dataset:
         description: what a table says of it.
         content: what fixes its images and labels: checksums or a generator's parameters, and how
             the images are prepared. Never a path. Empty where it is not known before the user's
-            files are read, see :mod:`bench.locate`.
+            files are read, see :mod:`bench.campaign.locate`.
         classes: number of classes of each label; digits have one label, shapes seven. Empty where
             there are no labels.
         train: number of training images.
@@ -54,11 +54,6 @@ class Dataset:
     def fingerprint(self) -> str:
         """SHA-256 of what fixes the content, in hex; part of a run's identity."""
         return sha256(canonical_json([self.content, self.train, self.test]))
-
-    @property
-    def extractor(self) -> str:
-        """The extractor that can be trained on it: by its labels, or without any."""
-        return "classifier" if self.classes else "simclr"
 
     def load(self, data_dir: Path) -> LoadedData:
         """Load both splits, verified.

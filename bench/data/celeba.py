@@ -15,7 +15,7 @@ from bench.data.download import reach
 from bench.data.pictures import File, Form, Source, is_picture
 from bench.data.prepared import MAX_BAD_SHARE, Index, Task, prepare, prepared
 from bench.errors import BenchError
-from bench.spec import sha256
+from bench.hashing import sha256
 
 FORM = Form(64, 3, "celeba")
 PARTITION, ATTRIBUTES = "list_eval_partition.txt", "list_attr_celeba.txt"

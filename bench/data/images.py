@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn import functional as F
 
-from bench.spec import derive_seed, sha256
+from bench.hashing import derive_seed, sha256
 
 if TYPE_CHECKING:
     from bench.data import Dataset
@@ -39,9 +39,23 @@ class Split:
             digest.update(part.contiguous().numpy())
         return digest.hexdigest()
 
-    def first(self, count: int) -> Split:
-        """The first ``count`` images."""
-        return Split(self.images[:count], self.labels[:count])
+    def spread(self, count: int) -> Split:
+        """So many images, evenly spread: user data may come sorted by class, MNIST's by writer."""
+        if count == len(self.images):
+            return self
+        chosen = spread(len(self.images), count)
+        return Split(self.images[chosen], self.labels[chosen])
+
+
+def spread(available: int, count: int) -> torch.Tensor:
+    """Indices (count,) of as many different items, evenly over all that are available.
+
+    Raises:
+        ValueError: more are asked for than there are.
+    """
+    if count > available:
+        raise ValueError(f"{count} of {available} cannot be chosen")
+    return torch.linspace(0, available - 1, count, dtype=torch.float64).long()
 
 
 @dataclass(frozen=True)

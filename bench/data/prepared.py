@@ -27,8 +27,8 @@ from tqdm import tqdm
 from bench.data.pictures import BadPictureError, File, Form, Source
 from bench.errors import BenchError
 from bench.files import append_line, atomic, file_sha256, lock, write_bytes
-from bench.hardware import core_count
-from bench.spec import canonical_json, sha256
+from bench.hashing import canonical_json, sha256
+from bench.machine import core_count
 
 if TYPE_CHECKING:
     from bench.data import Dataset

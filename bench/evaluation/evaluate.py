@@ -10,17 +10,18 @@ from typing import Any
 import numpy as np
 import torch
 
-from bench.arithmetic import arithmetic
-from bench.data.images import LoadedData, to_float
+from bench.data.images import LoadedData, spread, to_float
+from bench.evaluation.decoded import as_bytes, pictures
 from bench.evaluation.extractor import Extractor
 from bench.evaluation.frechet import Gaussian, frechet_distance
 from bench.evaluation.overlap import overlap
-from bench.evaluation.pictures import as_bytes, pictures
 from bench.evaluation.samplers import fit_sampler
-from bench.evaluation.spectrum import THRESHOLDS, rank, spectrum
+from bench.evaluation.spectrum import spectrum
+from bench.experiments.spec import HEADLINE_SAMPLER, SAMPLERS, MeasurementSpec, TrainingSpec
+from bench.hashing import derive_seed
 from bench.models.networks import Autoencoder
-from bench.spec import HEADLINE_SAMPLER, SAMPLERS, RunSpec, derive_seed
-from bench.tensors import load_tensors, save_tensors
+from bench.models.precision import arithmetic
+from bench.models.tensors import load_tensors, save_tensors
 
 _BATCH = 250
 # Samples of the headline sampler and test images that are kept with the record, for t-SNE and for
@@ -41,32 +42,45 @@ class Evaluation:
             samples and test images, see :func:`bench.evaluation.overlap.overlap`.
         arrays: ``spectrum`` (latent_dim,) float64; ``samples`` (500, channels,
             size, size) uint8; ``originals``, as many test images or all; and the images of
-            :func:`bench.evaluation.pictures.pictures`, which are of the first originals.
+            :func:`bench.evaluation.decoded.pictures`, which are of the first originals.
     """
 
     metrics: dict[str, Any]
-    arrays: dict[str, np.ndarray]
+    images: dict[str, np.ndarray]
 
 
 def evaluate(
-    model: Autoencoder, spec: RunSpec, data: LoadedData, extractor: Extractor, cache: Path
+    model: Autoencoder,
+    training: TrainingSpec,
+    spec: MeasurementSpec,
+    data: LoadedData,
+    *,
+    extractor: Extractor,
+    cache: Path,
 ) -> Evaluation:
     """Measure a model by the protocol of docs/decisions.md, in fp32.
 
     Args:
         model: trained, on the device where it is to be measured.
-        spec: names the images, the samplers' codes and the seed.
-        data: the images that the spec names: ``train_images`` and ``test_images`` of them.
+        training: how it was trained; names the training images and the seed.
+        spec: what is measured.
+        data: the images that the specs name: ``train_images`` and ``test_images`` of them.
         extractor: looks at the images for every Fréchet distance.
         cache: folder for the test images' statistics.
     """
     device = next(model.parameters()).device
     with torch.no_grad(), arithmetic("fp32", device):
-        return _measured(model, spec, data, extractor, cache)
+        return _measured(model, training, spec, data, extractor=extractor, cache=cache)
 
 
 def _measured(
-    model: Autoencoder, spec: RunSpec, data: LoadedData, extractor: Extractor, cache: Path
+    model: Autoencoder,
+    training: TrainingSpec,
+    spec: MeasurementSpec,
+    data: LoadedData,
+    *,
+    extractor: Extractor,
+    cache: Path,
 ) -> Evaluation:
     device = next(model.parameters()).device
 
@@ -82,14 +96,13 @@ def _measured(
     test_codes, test_mse = _reconstruct(model, batches(data.test.images))
     values = spectrum(test_codes)
 
-    reference = _reference(spec, data, extractor, cache)
+    reference = _reference(training.dataset, data, extractor, cache)
     compared = {"reconstruction": test_codes}
     drawn = max(spec.fid_samples, _LEAST_DRAWN)
-    chosen = _spread(len(train_codes), spec.sampler_codes)
     for name in SAMPLERS:
-        seed = derive_seed(name, spec.seed) % 2**32
-        sampler = fit_sampler(name, train_codes[chosen], seed, device)
-        codes = sampler.sample(drawn, derive_seed("samples", spec.seed) % 2**32)
+        seed = derive_seed(name, training.seed) % 2**32
+        sampler = fit_sampler(name, train_codes, seed, device)
+        codes = sampler.sample(drawn, derive_seed("samples", training.seed) % 2**32)
         compared[name] = codes[: spec.fid_samples]
         if name == HEADLINE_SAMPLER:
             samples = as_bytes(torch.cat(list(decoded(codes[:KEPT_IMAGES]))))
@@ -97,30 +110,23 @@ def _measured(
         name: frechet_distance(extractor.gaussian(decoded(codes)), reference)
         for name, codes in compared.items()
     }
-    kept = _spread(len(test_codes), min(KEPT_IMAGES, len(test_codes)))
+    kept = spread(len(test_codes), min(KEPT_IMAGES, len(test_codes)))
     originals = data.test.images[kept].numpy()
     clouds = (images[: len(kept)].reshape(len(kept), -1) for images in (originals, samples))
     return Evaluation(
         metrics={
             "train_mse": train_mse,
             "test_mse": test_mse,
-            "rank": rank(values),
-            "ranks": {f"{threshold:.0e}": rank(values, threshold) for threshold in THRESHOLDS},
+            "spectrum": values.tolist(),
             "fid": fid,
             "overlap": overlap(*clouds),
         },
-        arrays={
-            "spectrum": values,
+        images={
             "originals": originals,
             "samples": samples,
-            **pictures(model, test_codes[kept]),
+            **pictures(model, test_codes[kept.numpy()]),
         },
     )
-
-
-def _spread(available: int, count: int) -> np.ndarray:
-    """Indices (count,) over all that is available: user data may come sorted by class."""
-    return np.linspace(0, available - 1, count).astype(np.int64)
 
 
 def _reconstruct(model: Autoencoder, batches: Iterator[torch.Tensor]) -> tuple[np.ndarray, float]:
@@ -134,10 +140,10 @@ def _reconstruct(model: Autoencoder, batches: Iterator[torch.Tensor]) -> tuple[n
     return np.concatenate(codes), errors / values
 
 
-def _reference(spec: RunSpec, data: LoadedData, extractor: Extractor, cache: Path) -> Gaussian:
+def _reference(name: str, data: LoadedData, extractor: Extractor, cache: Path) -> Gaussian:
     """Statistics of the test images' features, cached by content and extractor."""
     key = f"{extractor.name}-{extractor.checksum[:16]}-{data.test.checksum[:16]}"
-    path = cache / f"reference-{spec.dataset}-{key}.pt"
+    path = cache / f"reference-{name}-{key}.pt"
     saved = load_tensors(path)
     if saved is not None:
         return Gaussian(saved["mean"].numpy(), saved["covariance"].numpy())

@@ -16,7 +16,7 @@ class Extractor:
     """A network that turns images into features.
 
     Attributes:
-        name: as in :data:`bench.spec.EXTRACTORS`.
+        name: as in :data:`bench.experiments.spec.EXTRACTORS`.
         dimensions: number of features.
         checksum: SHA-256 of its weights, in hex; two classifiers are two extractors.
         network: float images (n, 3, size, size) in [0, 1] to features (n, dimensions).

@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 
-from bench.protocol import FOLDS, NEIGHBOURS
+from bench.evaluation.protocol import FOLDS, NEIGHBOURS
 
 
 def overlap(a: np.ndarray, b: np.ndarray) -> dict[str, float]:

@@ -12,7 +12,7 @@ from sklearn.mixture import GaussianMixture
 
 from bench.errors import unknown
 from bench.evaluation.mixture import fit_on_device
-from bench.spec import SAMPLERS
+from bench.experiments.spec import SAMPLERS
 
 _COMPONENTS = {"gmm10": 10, "gmm4": 4, "mvg": 1}
 

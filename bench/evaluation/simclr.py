@@ -24,7 +24,7 @@ class Contrastive(nn.Module):
     def __init__(self, image_size: int, classes: tuple[int, ...]) -> None:
         """Build for images (n, 3, image_size, image_size); classes are not asked for."""
         super().__init__()
-        self.body = body(image_size)
+        self.body = body(image_size, nn.ReLU())
         self.projection = nn.Sequential(
             nn.Linear(DIMENSIONS, DIMENSIONS), nn.ReLU(), nn.Linear(DIMENSIONS, _PROJECTED)
         )

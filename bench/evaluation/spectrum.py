@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from bench.protocol import RANK_THRESHOLD
+from bench.evaluation.protocol import RANK_THRESHOLD
 
-THRESHOLDS = (1e-1, 1e-2, RANK_THRESHOLD, 1e-4, 1e-5, 1e-6)
+if TYPE_CHECKING:
+    import numpy as np
 
 
 def spectrum(codes: np.ndarray) -> np.ndarray:
@@ -18,10 +20,13 @@ def spectrum(codes: np.ndarray) -> np.ndarray:
     Returns:
         float64, shape (latent_dim,), at least 0.
     """
+    import numpy as np
+
     covariance = np.atleast_2d(np.cov(codes.astype(np.float64), rowvar=False))
     return np.maximum(np.linalg.eigvalsh(covariance)[::-1], 0.0)
 
 
-def rank(values: np.ndarray, threshold: float = RANK_THRESHOLD) -> int:
+def rank(values: Sequence[float] | np.ndarray, threshold: float = RANK_THRESHOLD) -> int:
     """Number of singular values above ``threshold`` times the largest; 0 for constant codes."""
-    return int(np.count_nonzero(values > threshold * values.max(initial=0.0)))
+    largest = max(values, default=0.0)
+    return sum(value > threshold * largest for value in values)

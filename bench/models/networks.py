@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from bench.errors import unknown
-from bench.spec import derive_seed
+from bench.hashing import derive_seed
 
 
 class Autoencoder(nn.Module):

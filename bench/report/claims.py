@@ -9,15 +9,15 @@ from math import ceil, isclose
 
 import numpy as np
 
+from bench.experiments.spec import ClaimSpec, Place
 from bench.report.frame import CONFIDENCE, METRICS, Content
-from bench.spec import ClaimSpec, Place
 
 # Of fewer differences a bootstrap cannot tell how they scatter.
 LEAST_SEEDS = 3
 _RESAMPLES = 10_000
 
 
-class Outcome(StrEnum):
+class Standing(StrEnum):
     """What can be said of a claim."""
 
     HOLDS = "holds"
@@ -51,15 +51,15 @@ class Comparison:
     deviation: float
 
     @property
-    def outcome(self) -> Outcome:
+    def outcome(self) -> Standing:
         """Holds above 0 less the margin, fails at or below it."""
         if self.n == 0:
-            return Outcome.NOT_RUN
+            return Standing.NOT_RUN
         if self.n < LEAST_SEEDS:
-            return Outcome.UNDECIDED
+            return Standing.UNDECIDED
         if self.low > -self.margin:
-            return Outcome.HOLDS
-        return Outcome.FAILS if self.high <= -self.margin else Outcome.UNDECIDED
+            return Standing.HOLDS
+        return Standing.FAILS if self.high <= -self.margin else Standing.UNDECIDED
 
     @property
     def distance(self) -> float:
@@ -74,7 +74,7 @@ class Comparison:
         if self.n == 0:
             return f"{name}: no seed has both"
         text = f"{name}: {self.mean:.4g} [{self.low:.4g}, {self.high:.4g}], {self.n} seeds"
-        return f"{text}; {self._settling()}" if self.outcome is Outcome.UNDECIDED else text
+        return f"{text}; {self._settling()}" if self.outcome is Standing.UNDECIDED else text
 
     def _settling(self) -> str:
         if isclose(self.distance, 0, abs_tol=1e-12):
@@ -99,20 +99,20 @@ class Verdict:
     comparisons: Sequence[Comparison]
 
     @property
-    def outcome(self) -> Outcome:
+    def outcome(self) -> Standing:
         """One order that fails refutes the claim; it takes all to hold it up."""
         seen = {comparison.outcome for comparison in self.comparisons}
-        for outcome in (Outcome.FAILS, Outcome.NOT_RUN, Outcome.UNDECIDED):
+        for outcome in (Standing.FAILS, Standing.NOT_RUN, Standing.UNDECIDED):
             if outcome in seen:
                 return outcome
-        return Outcome.HOLDS
+        return Standing.HOLDS
 
     @property
     def evidence(self) -> str:
         """The comparisons behind the outcome: those that decide it, or the closest one."""
         deciding = [c for c in self.comparisons if c.outcome is self.outcome]
         seeds = min(comparison.n for comparison in deciding)
-        if self.outcome is Outcome.UNDECIDED and seeds < LEAST_SEEDS:
+        if self.outcome is Standing.UNDECIDED and seeds < LEAST_SEEDS:
             ordered = sum(comparison.distance > 0 for comparison in self.comparisons)
             return (
                 f"{seeds} of the {LEAST_SEEDS} seeds that it takes; so far {ordered} of "
@@ -120,13 +120,13 @@ class Verdict:
             )
         if all(comparison.n == 0 for comparison in self.comparisons):
             return "no two runs to compare"
-        if self.outcome is Outcome.HOLDS:
+        if self.outcome is Standing.HOLDS:
             deciding = [min(deciding, key=lambda c: (c.low + c.margin) / c.distance)]
         return "; ".join(comparison.evidence for comparison in deciding)
 
 
 def judge(content: Content) -> list[Verdict]:
-    """Judge the claims of a table by its records.
+    """Judge the claims of a table by its results.
 
     Numbers are compared seed by seed: runs of one seed share the order of the images. A mean
     difference is judged by its percentile bootstrap interval (Efron and Tibshirani 1993, chapter
@@ -139,7 +139,7 @@ def judge(content: Content) -> list[Verdict]:
     return [
         Verdict(
             claim,
-            table.cells[0].run.dataset,
+            table.cells[0].training.dataset,
             [_compare(values[claim.metric], *order, claim.margin) for order in claim.orders],
         )
         for claim in table.claims
@@ -151,9 +151,9 @@ def _values(content: Content, metric: str) -> dict[Place, dict[int, float]]:
     foreign = content.foreign if metric == "fid" else []
     return {
         (cell.row, cell.label): {
-            record.spec.seed: METRICS[metric].value(record, content.sampler)
-            for record in content.records.get(cell, ())
-            if record not in foreign
+            result.spec.seed: METRICS[metric].value(result, content.reading)
+            for result in content.results.get(cell, ())
+            if result not in foreign
         }
         for cell in content.table.cells
     }
@@ -210,5 +210,5 @@ def claim_notes(verdicts: Sequence[Verdict]) -> list[str]:
     return [
         f"Claim: {v.claim.statement}: {v.outcome} ({v.evidence})."
         for v in verdicts
-        if v.outcome is not Outcome.NOT_RUN
+        if v.outcome is not Standing.NOT_RUN
     ]

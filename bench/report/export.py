@@ -1,4 +1,4 @@
-"""All records as one tidy table, a row for each run and metric, for plots of one's own."""
+"""All results as one tidy table, a row for each run and metric, for plots of one's own."""
 
 from __future__ import annotations
 
@@ -11,39 +11,46 @@ import pandas as pd
 
 from bench.errors import BenchError, UsageError
 from bench.files import write_bytes
-from bench.spec import canonical_json
-from bench.store import Record
+from bench.hashing import canonical_json
+from bench.report.reading import Reading
+from bench.store.records import Result
 
 FORMATS = (".csv", ".parquet")
 
 
-def tidy(records: Iterable[Record]) -> pd.DataFrame:
+def tidy(results: Iterable[Result], reading: Reading) -> pd.DataFrame:
     """One row for each run and metric.
 
     Returns:
         ``run_id``; ``metric`` and ``value``; the fields of the run's spec, its own ``parameters``
         as JSON; extractor, data, device, commit and training time. Metrics are ``train_mse``,
-        ``test_mse``, ``rank``, ``rank_1e-03`` for every threshold, ``fid_reconstruction`` or
-        ``fid_`` and a sampler, ``overlap_accuracy``, ``overlap_mixing`` and ``overlap_points``.
+        ``test_mse``, ``rank`` as it is read, ``fid_reconstruction`` or ``fid_`` and a sampler,
+        ``overlap_accuracy``, ``overlap_mixing`` and ``overlap_points``.
     """
     rows = []
-    for record in records:
-        known = asdict(record.spec) | {
-            "parameters": canonical_json(dict(record.spec.parameters)),
-            "extractor": record.extractor["name"],
-            "extractor_sha256": record.extractor["checksum"],
-            "data_sha256": record.data.fingerprint,
-            "device": record.provenance["device"],
-            "commit": record.provenance["commit"],
-            "train_seconds": record.timing["train_seconds"],
-            "images_per_second": record.timing["images_per_second"],
-        }
-        for metric, value in record.flat_metrics():
-            rows.append({"run_id": record.run_id, "metric": metric, "value": value} | known)
+    for result in results:
+        trained, measured = result.trained, result.measured
+        known = (
+            asdict(result.spec)
+            | asdict(measured.spec)
+            | {
+                "parameters": canonical_json(dict(result.spec.parameters)),
+                "rank_threshold": reading.rank_threshold,
+                "extractor": measured.extractor["name"],
+                "extractor_sha256": measured.extractor["checksum"],
+                "data_sha256": trained.data.fingerprint,
+                "device": trained.provenance["device"],
+                "commit": trained.provenance["commit"],
+                "train_seconds": trained.timing["seconds"],
+                "images_per_second": trained.timing["images_per_second"],
+            }
+        )
+        for metric, value in [*measured.numbers(), ("rank", reading.rank(result))]:
+            rows.append({"run_id": result.run_id, "metric": metric, "value": value} | known)
     return pd.DataFrame(rows)
 
 
-def export(records: Iterable[Record], path: Path) -> int:
+def export(results: Iterable[Result], reading: Reading, path: Path) -> int:
     """Write the tidy table as CSV or Parquet.
 
     Returns:
@@ -51,12 +58,12 @@ def export(records: Iterable[Record], path: Path) -> int:
 
     Raises:
         UsageError: the file's name ends in neither ``.csv`` nor ``.parquet``.
-        BenchError: there are no records, Parquet's library is missing, or the file cannot be
+        BenchError: there are no results, Parquet's library is missing, or the file cannot be
             written.
     """
     if path.suffix not in FORMATS:
         raise UsageError(f"--export {path}: the name must end in {' or '.join(FORMATS)}")
-    table = tidy(records)
+    table = tidy(results, reading)
     if table.empty:
         raise BenchError("--export: there are no finished runs; see --runs-dir")
     if path.suffix == ".csv":

@@ -1,4 +1,4 @@
-"""From records to one row per metric and cell: mean, interval, n, paper, difference."""
+"""Turn results into one row per metric and cell: mean, interval, n, paper, difference."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from math import sqrt
 import pandas as pd
 from scipy.special import stdtrit
 
-from bench.published import PUBLISHED
-from bench.spec import Cell, TableSpec
-from bench.store import FailedRun, Record
+from bench.experiments.published import PUBLISHED
+from bench.experiments.spec import Cell, TableSpec
+from bench.report.reading import Reading
+from bench.store.records import FailedRun, Result
 
 CONFIDENCE = 0.95
 
@@ -23,23 +24,23 @@ class Metric:
 
     Attributes:
         label: its name in tables.
-        value: its value in a record, given the sampler that the table shows.
+        value: its value in a result, as the table reads it.
         lower_is_better: whether it has a direction; False means that it has none.
         decimals: digits after the point, or None for as many as its values ask for.
     """
 
     label: str
-    value: Callable[[Record, str], float]
+    value: Callable[[Result, Reading], float]
     lower_is_better: bool
     decimals: int | None = None
 
 
 METRICS = {
-    "rank": Metric("Latent rank", lambda record, _: record.metrics["rank"], False),
-    "fid": Metric("FID", lambda record, sampler: record.metrics["fid"][sampler], True),
-    "test_mse": Metric("Test MSE", lambda record, _: record.metrics["test_mse"], True, 5),
+    "rank": Metric("Latent rank", lambda result, reading: reading.rank(result), False),
+    "fid": Metric("FID", lambda result, reading: result.metrics["fid"][reading.sampler], True),
+    "test_mse": Metric("Test MSE", lambda result, _: result.metrics["test_mse"], True, 5),
     "told_apart": Metric(
-        "Told apart", lambda record, _: record.metrics["overlap"]["accuracy"], True, 3
+        "Told apart", lambda result, _: result.metrics["overlap"]["accuracy"], True, 3
     ),
 }
 
@@ -50,38 +51,42 @@ class Content:
 
     Attributes:
         table: its declaration, with the runs that were asked for.
-        records: finished runs of each cell.
+        results: measured runs of each cell.
         missing: why a column, or a seed of it, has no number: ``label: reason``.
-        sampler: behind its FIDs.
+        reading: how they are read.
         profile: name of the profile, and what was set by hand.
         failed: runs of each cell that failed.
     """
 
     table: TableSpec
-    records: Mapping[Cell, Sequence[Record]]
+    results: Mapping[Cell, Sequence[Result]]
     missing: Sequence[str]
-    sampler: str
+    reading: Reading
     profile: str
     failed: Mapping[Cell, Sequence[FailedRun]] = field(default_factory=dict)
 
     @property
     def extractor(self) -> Mapping[str, str | int] | None:
-        """The extractor of most records; None where there are none."""
-        seen = [record.extractor for records in self.records.values() for record in records]
+        """The extractor of most results; None where there are none."""
+        seen = [each.measured.extractor for each in self.all_results]
         if not seen:
             return None
         checksum = Counter(extractor["checksum"] for extractor in seen).most_common(1)[0][0]
         return next(extractor for extractor in seen if extractor["checksum"] == checksum)
 
     @property
-    def foreign(self) -> list[Record]:
-        """Records whose FIDs come from other weights, and so cannot stand beside the others."""
+    def all_results(self) -> list[Result]:
+        """Results of all cells."""
+        return [result for results in self.results.values() for result in results]
+
+    @property
+    def foreign(self) -> list[Result]:
+        """Results whose FIDs come from other weights, and so cannot stand beside the others."""
         extractor = self.extractor
         return [
-            record
-            for records in self.records.values()
-            for record in records
-            if extractor and record.extractor["checksum"] != extractor["checksum"]
+            result
+            for result in self.all_results
+            if extractor and result.measured.extractor["checksum"] != extractor["checksum"]
         ]
 
 
@@ -99,16 +104,16 @@ def frame(content: Content) -> pd.DataFrame:
     for name in table.metrics:
         metric = METRICS[name]
         for cell in table.cells:
-            records = [
-                record
-                for record in content.records.get(cell, ())
-                if name != "fid" or record not in foreign
+            results = [
+                result
+                for result in content.results.get(cell, ())
+                if name != "fid" or result not in foreign
             ]
-            values = [metric.value(record, content.sampler) for record in records]
+            values = [metric.value(result, content.reading) for result in results]
             mean, half_width = interval(values)
             published = PUBLISHED.get((table.published, name, cell.row, cell.label))
             reference = published.value if published else table.known.get(name)
-            extractor = cell.run.features if name == "fid" else None
+            extractor = cell.measurement.features if name == "fid" else None
             comparable = published is None or (
                 published.extractor == extractor and table.published == table.name
             )
@@ -128,20 +133,21 @@ def frame(content: Content) -> pd.DataFrame:
                     if reference is not None and comparable
                     else None,
                     "comparable": comparable,
-                    "seeds": " ".join(str(record.spec.seed) for record in records),
-                    "sampler": content.sampler if name == "fid" else "",
+                    "seeds": " ".join(str(result.spec.seed) for result in results),
+                    "rank_threshold": content.reading.rank_threshold if name == "rank" else None,
+                    "sampler": content.reading.sampler if name == "fid" else "",
                     "extractor": extractor or "",
                     "extractor_sha256": content.extractor["checksum"]
                     if content.extractor and name == "fid"
                     else "",
                     "profile": content.profile,
-                    "dataset": cell.run.dataset,
-                    "precision": cell.run.precision,
+                    "dataset": cell.training.dataset,
+                    "precision": cell.training.precision,
                     "paper_source": published.source if published else "",
                     "paper_caveat": published.caveat if published else "",
                 }
             )
-    numbers = ["mean", "low", "high", "paper", "known", "difference"]
+    numbers = ["mean", "low", "high", "paper", "known", "difference", "rank_threshold"]
     return pd.DataFrame(rows).astype(dict.fromkeys(numbers, float))
 
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import pandas as pd
 
 from bench.data import dataset
-from bench.protocol import FOLDS, NEIGHBOURS, RANK_THRESHOLD
+from bench.evaluation.protocol import FOLDS, NEIGHBOURS
+from bench.experiments.spec import TableSpec
 from bench.report.claims import claim_notes, judge
 from bench.report.frame import METRICS, Content
-from bench.spec import TableSpec
 
 MISSING = "--"
 _MINUS = "\N{MINUS SIGN}"
@@ -77,7 +77,7 @@ def rows(content: Content, data: pd.DataFrame) -> list[Row]:
             Text(_measured(mean, high - mean, decimals), mean, bold)
             for mean, high, bold in zip(part["mean"], part.high, best, strict=True)
         ]
-        kind = f"measured, {content.sampler}" if name == "fid" else "measured"
+        kind = f"measured, {content.reading.sampler}" if name == "fid" else "measured"
         result.append(Row(metric.label, line, kind, cells))
         if part.difference.notna().any():
             cells = [Text(_signed(value, decimals), value) for value in part.difference]
@@ -101,7 +101,7 @@ def notes(content: Content, data: pd.DataFrame) -> list[str]:
     if "rank" in content.table.metrics:
         result.append(
             "Latent rank: singular values of the test codes' covariance above "
-            f"{RANK_THRESHOLD:g} of the largest."
+            f"{content.reading.rank_threshold:g} of the largest."
         )
     if "told_apart" in content.table.metrics:
         result.append(
@@ -127,22 +127,22 @@ def _seeds_note(data: pd.DataFrame) -> str:
 
 def fid_notes(content: Content) -> list[str]:
     """What must be said of FIDs, in a table or a figure."""
-    run = content.table.cells[0].run
+    spec, sampler = content.table.cells[0].measurement, content.reading.sampler
     result = []
     extractor = content.extractor
     if extractor is not None:
         result.append(_extractor_note(content, extractor))
     result.append(
-        f"FID of {run.fid_samples:,} samples against {run.test_images:,} test images; sampler "
-        f"{content.sampler}: {SAMPLERS[content.sampler]}, fitted to {run.sampler_codes:,} "
-        "training codes in the subspace that carries variance."
+        f"FID of {spec.fid_samples:,} samples against {spec.test_images:,} test images; sampler "
+        f"{sampler}: {SAMPLERS[sampler]}, fitted to all training codes in the subspace that "
+        "carries variance."
     )
     return result
 
 
 def run_notes(content: Content) -> list[str]:
     """What must be said of runs, in a table or a figure: data, profile, departures."""
-    table, run = content.table, content.table.cells[0].run
+    table, run = content.table, content.table.cells[0].training
     result = [
         f"Data: {dataset(run.dataset).description}. Profile {content.profile}: {_settings(table)}."
     ]
@@ -161,7 +161,7 @@ def _settings(table: TableSpec) -> str:
     """How the runs of a table were trained, by column where that differs."""
     columns: dict[str, list[str]] = {}
     for cell in table.cells:
-        run = cell.run
+        run = cell.training
         text = (
             f"{run.train_images:,} training images, {run.epochs} epochs, batch {run.batch_size}, "
             f"Adam at {run.learning_rate:g}, {run.precision}"
@@ -181,16 +181,20 @@ def _extractor_note(content: Content, extractor: Mapping[str, str | int]) -> str
     if extractor["name"] == "inception":
         note = f"FID extractor: Inception ({weights})."
     else:
-        name = content.table.cells[0].run.dataset
-        kind = {"classifier": "a classifier of", "simclr": "a network trained by contrast on"}
+        data = dataset(content.table.cells[0].training.dataset)
+        kind = {
+            "classifier": f"the classifier of {data.part_of or data.name} that the suite ships",
+            "classifier-local": f"a classifier of {data.name} that was trained on this machine",
+            "simclr-local": f"a network that was trained on {data.name} by contrast, here",
+        }
         note = (
-            f"FID extractor: not Inception but {kind[str(extractor['name'])]} {name} ({weights}), "
-            "whose distances are on another scale"
+            f"FID extractor: not Inception but {kind[str(extractor['name'])]} ({weights}), whose "
+            "distances are on another scale"
         )
         paper = ": only their order can be held against the paper's."
         note += paper if content.table.published else "."
     if content.foreign:
-        names = ", ".join(record.run_id for record in content.foreign)
+        names = ", ".join(result.run_id for result in content.foreign)
         note += f" Left out of the FID, since measured with other weights: {names}."
     return note
 
@@ -238,7 +242,7 @@ def title(content: Content) -> str:
 def title_of(text: str, name: str, content: Content) -> str:
     """A heading for a table or figure of that name."""
     table = content.table
-    heading = f"{text} on {table.cells[0].run.dataset}"
+    heading = f"{text} on {table.cells[0].training.dataset}"
     for kind in ("table", "figure"):
         if (number := name.removeprefix(kind)).isdigit():
             return f"{heading}: {kind.title()} {number} of the supplement"

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 
-from bench.arithmetic import arithmetic
 from bench.errors import UsageError
+from bench.machine import Stopwatch
+from bench.models.precision import arithmetic
 from bench.training.stack import Stack, signature
 from bench.training.trainee import NonFiniteLossError, Trainee
 
@@ -19,14 +19,14 @@ LOG_STEPS = 100
 
 
 @dataclass(frozen=True)
-class Progress:
+class HistoryLine:
     """One line of a run's history.
 
     Attributes:
         step: optimiser steps done.
         epoch: the same in epochs.
         loss: mean over the steps since the last line.
-        seconds: time in training so far, earlier sittings included.
+        seconds: time in training so far, earlier sittings included and pauses left out.
     """
 
     step: int
@@ -38,8 +38,9 @@ class Progress:
 def train(
     group: Sequence[Trainee],
     images: torch.Tensor,
+    test_images: torch.Tensor,
     *,
-    log: Callable[[Trainee, Progress], None],
+    log: Callable[[Trainee, HistoryLine], None],
     checkpoint: Callable[[Trainee], None],
     checkpoint_steps: int,
 ) -> dict[Trainee, Exception]:
@@ -52,7 +53,8 @@ def train(
     Args:
         group: the runs; those that share data and precision can share a group, and those of one
             :func:`bench.training.stack.signature` are stacked.
-        images: uint8 (n, channels, size, size), see :func:`place`; a run takes its first ones.
+        images: uint8 (train_images, channels, size, size), see :func:`place`.
+        test_images: uint8 (m, channels, size, size), whose codes' spectrum every epoch ends with.
         log: called with each line of a run's history, every :data:`LOG_STEPS` steps and at the end.
         checkpoint: called when a run's state is worth keeping, its end included.
         checkpoint_steps: how often that is; a multiple of :data:`LOG_STEPS`.
@@ -73,12 +75,13 @@ def train(
     teams: _Teams = {}
     most = len(group)
     with contextlib.ExitStack() as stack:
+        clock = stack.enter_context(Stopwatch())
         for precision in precisions:
             stack.enter_context(arithmetic(precision, group[0].device))
         while active:
             members = _furthest_behind(active, most)
             try:
-                _sit(members, teams, images)
+                _sit(members, teams, images, clock)
             except (ArithmeticError, torch.OutOfMemoryError) as error:
                 if len(members) > 1:
                     most = len(members) // 2
@@ -88,7 +91,7 @@ def train(
             else:
                 for trainee in members:
                     try:
-                        _report(trainee, log, checkpoint, checkpoint_steps)
+                        _report(trainee, test_images, log, checkpoint, checkpoint_steps)
                     except NonFiniteLossError as error:
                         failures[trainee] = error
             active = [t for t in active if t not in failures and t.step < t.spec.steps]
@@ -106,10 +109,12 @@ def _furthest_behind(active: Sequence[Trainee], most: int) -> tuple[Trainee, ...
     return tuple(t for t in active if t.step == first.step and signature(t) == alike)[:most]
 
 
-def _sit(members: tuple[Trainee, ...], teams: _Teams, images: torch.Tensor) -> None:
-    """Train runs that are at the same step up to their next line of history."""
-    start, first = time.perf_counter(), members[0]
-    steps = min(LOG_STEPS - first.step % LOG_STEPS, first.spec.steps - first.step)
+def _sit(
+    members: tuple[Trainee, ...], teams: _Teams, images: torch.Tensor, clock: Stopwatch
+) -> None:
+    """Train runs that are at the same step up to their next line of history or end of an epoch."""
+    start, first = clock.seconds(), members[0]
+    steps = min(every - first.step % every for every in (LOG_STEPS, first.spec.steps_per_epoch))
     if members not in teams:
         for others in [others for others in teams if not set(others).isdisjoint(members)]:
             del teams[others]
@@ -124,18 +129,23 @@ def _sit(members: tuple[Trainee, ...], teams: _Teams, images: torch.Tensor) -> N
         if isinstance(team, Stack):
             team.settle()
         for trainee in members:
-            trainee.seconds += (time.perf_counter() - start) / len(members)
+            trainee.seconds += (clock.seconds() - start) / len(members)
 
 
 def _report(
     trainee: Trainee,
-    log: Callable[[Trainee, Progress], None],
+    test_images: torch.Tensor,
+    log: Callable[[Trainee, HistoryLine], None],
     checkpoint: Callable[[Trainee], None],
     checkpoint_steps: int,
 ) -> None:
-    """Write a run's line of history, and its checkpoint where one is due."""
-    loss = trainee.mean_loss()
-    epoch = trainee.step / trainee.spec.steps_per_epoch
-    log(trainee, Progress(trainee.step, round(epoch, 4), loss, round(trainee.seconds, 3)))
-    if trainee.step % checkpoint_steps == 0 or trainee.step == trainee.spec.steps:
+    """Take what is due: a line of history, the spectrum, a checkpoint."""
+    step, spec = trainee.step, trainee.spec
+    at_end = step == spec.steps
+    if step % LOG_STEPS == 0 or at_end:
+        loss, epoch = trainee.mean_loss(), step / spec.steps_per_epoch
+        log(trainee, HistoryLine(step, round(epoch, 4), loss, round(trainee.seconds, 3)))
+    if step % spec.steps_per_epoch == 0:
+        trainee.record_spectrum(test_images)
+    if step % checkpoint_steps == 0 or at_end:
         checkpoint(trainee)

@@ -6,20 +6,27 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 
 from bench.data import dataset
 from bench.data.images import to_float
+from bench.evaluation.spectrum import spectrum
+from bench.experiments.spec import TrainingSpec
+from bench.hashing import derive_seed
 from bench.models.methods import method
 from bench.models.networks import Autoencoder, build
-from bench.spec import RunSpec, derive_seed
+from bench.models.precision import arithmetic
+
+# Images that are encoded at once for a spectrum.
+_CODES = 250
 
 
 class NonFiniteLossError(ArithmeticError):
     """The loss of a run became infinite or not a number."""
 
 
-def batch_order(spec: RunSpec, epoch: int) -> torch.Tensor:
+def batch_order(spec: TrainingSpec, epoch: int) -> torch.Tensor:
     """Indices (train_images,) of the training images in the order in which an epoch takes them.
 
     A function of the run's seed and the epoch alone, so that runs of one seed are paired and a
@@ -34,7 +41,7 @@ def batch_order(spec: RunSpec, epoch: int) -> torch.Tensor:
 class Batches:
     """Which images runs that share sizes, batch and length are trained on, step by step."""
 
-    def __init__(self, specs: Sequence[RunSpec]) -> None:
+    def __init__(self, specs: Sequence[TrainingSpec]) -> None:
         """Take the runs' specs."""
         self._specs = specs
         self._orders = torch.empty(0, dtype=torch.int64)
@@ -68,6 +75,28 @@ def place(
     return images.to(device, memory_format=torch.channels_last)
 
 
+def initial_model(spec: TrainingSpec) -> Autoencoder:
+    """The run's model on the CPU, with its initial weights."""
+    chosen = method(spec.method)
+    model = build(
+        dataset(spec.dataset).network,
+        latent_dim=spec.latent_dim,
+        depth=spec.depth,
+        init_scale=spec.init_scale,
+        doubled=chosen.doubled,
+        output=chosen.output,
+        architecture=spec.architecture,
+        width=spec.width,
+        seed=spec.seed,
+    )
+    if chosen.prepare is not None:
+        # Preparation may draw numbers, as a spectral norm's power iteration does.
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(derive_seed("prepare", spec.seed))
+            chosen.prepare(model)
+    return model
+
+
 class Trainee:
     """One run in training: its model, its optimiser and how far it is.
 
@@ -79,30 +108,15 @@ class Trainee:
         seconds: time spent in training; what was spent on several at once is shared among them.
         loss: sum of the losses since the mean was last read, a scalar on the device.
         stacked: the most runs that were trained as one with it, itself included.
+        spectra: of the test codes after every epoch so far, each float64 (latent_dim,).
     """
 
-    def __init__(self, spec: RunSpec, device: torch.device) -> None:
+    def __init__(self, spec: TrainingSpec, device: torch.device) -> None:
         """Build the run's model with its initial weights."""
         self.spec = spec
         self.device = device
         self.method = method(spec.method)
-        self.model: Autoencoder = build(
-            dataset(spec.dataset).network,
-            latent_dim=spec.latent_dim,
-            depth=spec.depth,
-            init_scale=spec.init_scale,
-            doubled=self.method.doubled,
-            output=self.method.output,
-            architecture=spec.architecture,
-            width=spec.width,
-            seed=spec.seed,
-        )
-        if self.method.prepare is not None:
-            # Preparation may draw numbers, as a spectral norm's power iteration does.
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(derive_seed("prepare", spec.seed))
-                self.method.prepare(self.model)
-        self.model.to(device)
+        self.model = initial_model(spec).to(device)
         self.optimizer = torch.optim.Adam(
             self.model.parameters(), lr=spec.learning_rate, fused=True
         )
@@ -111,6 +125,7 @@ class Trainee:
         self._noise = torch.Generator(device)
         self.loss = torch.zeros((), device=device)
         self.stacked = 1
+        self.spectra: list[np.ndarray] = []
         self._unread = 0
         self._batches = Batches([spec])
 
@@ -122,6 +137,7 @@ class Trainee:
             "step": self.step,
             "seconds": self.seconds,
             "stacked": self.stacked,
+            "spectra": [torch.from_numpy(values) for values in self.spectra],
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -130,7 +146,8 @@ class Trainee:
         self.optimizer.load_state_dict(state["optimizer"])
         self.step = state["step"]
         self.seconds = state["seconds"]
-        self.stacked = state.get("stacked", 1)
+        self.stacked = state["stacked"]
+        self.spectra = [values.numpy() for values in state["spectra"]]
 
     def advance(self, images: torch.Tensor) -> None:
         """Take one optimiser step on uint8 images (train_images, channels, size, size).
@@ -156,6 +173,29 @@ class Trainee:
         self.step = step
         for state in self.optimizer.state.values():
             state["step"].fill_(step)
+
+    def record_spectrum(self, images: torch.Tensor) -> None:
+        """Add the spectrum of the codes of uint8 images (n, channels, size, size), n at least 2.
+
+        Weights, noise and running statistics stay as they are.
+
+        Raises:
+            NonFiniteLossError: a code is infinite or not a number.
+        """
+        self.model.eval()
+        with torch.no_grad(), arithmetic("fp32", self.device):
+            codes = [
+                self.model.codes(to_float(part.to(self.device))).float().cpu().numpy()
+                for part in images.split(_CODES)
+            ]
+        self.model.train()
+        together = np.concatenate(codes)
+        if not np.isfinite(together).all():
+            raise NonFiniteLossError(
+                f"codes became infinite or not a number by step {self.step}; "
+                "a smaller learning_rate may help"
+            )
+        self.spectra.append(spectrum(together))
 
     def mean_loss(self) -> float:
         """Read the mean loss of the steps since it was last read.

@@ -5,13 +5,13 @@ from __future__ import annotations
 import torch
 from torch.nn import functional as F
 
+from bench.experiments.spec import TrainingSpec
 from bench.models.methods.method import Method
 from bench.models.networks import Autoencoder
-from bench.spec import RunSpec
 
 
 def squared_error(
-    model: Autoencoder, images: torch.Tensor, noise: torch.Generator, spec: RunSpec
+    model: Autoencoder, images: torch.Tensor, noise: torch.Generator, spec: TrainingSpec
 ) -> torch.Tensor:
     """Mean squared error of the reconstructions, over images, channels and pixels."""
     return F.mse_loss(model(images), images)

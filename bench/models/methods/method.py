@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bench.spec import RunSpec
+from bench.experiments.spec import TrainingSpec
 
 # A method can be declared, and so planned, without PyTorch.
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from bench.models.networks import Autoencoder
 
 # (model, images (n, channels, size, size) in [0, 1], generator for noise, spec) to a scalar.
-Loss = Callable[["Autoencoder", "torch.Tensor", "torch.Generator", RunSpec], "torch.Tensor"]
+Loss = Callable[["Autoencoder", "torch.Tensor", "torch.Generator", TrainingSpec], "torch.Tensor"]
 
 
 @dataclass(frozen=True)

@@ -5,22 +5,22 @@ from __future__ import annotations
 import torch
 from torch.nn import functional as F
 
+from bench.experiments.spec import TrainingSpec
 from bench.models.methods.method import Method
 from bench.models.networks import Autoencoder
-from bench.spec import RunSpec
 
 CITATION = "Ghosh et al., ICLR 2020"
 
 
 def error_and_code_penalty(
-    output: torch.Tensor, codes: torch.Tensor, images: torch.Tensor, spec: RunSpec
+    output: torch.Tensor, codes: torch.Tensor, images: torch.Tensor, spec: TrainingSpec
 ) -> torch.Tensor:
     """Mean squared error plus ``beta`` times the mean square of the codes."""
     return F.mse_loss(output, images) + spec.parameter("beta") * codes.square().mean()
 
 
 def penalised_error(
-    model: Autoencoder, images: torch.Tensor, noise: torch.Generator, spec: RunSpec
+    model: Autoencoder, images: torch.Tensor, noise: torch.Generator, spec: TrainingSpec
 ) -> torch.Tensor:
     """The loss that all RAEs share: error and a penalty on the codes."""
     codes = model.codes(images)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import torch
 
+from bench.experiments.spec import TrainingSpec
 from bench.models.methods import rae
 from bench.models.methods.method import Method
 from bench.models.networks import Autoencoder
-from bench.spec import RunSpec
 
 
 def gradient_penalty(output: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
@@ -22,7 +22,7 @@ def gradient_penalty(output: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
 
 
 def penalised_error(
-    model: Autoencoder, images: torch.Tensor, noise: torch.Generator, spec: RunSpec
+    model: Autoencoder, images: torch.Tensor, noise: torch.Generator, spec: TrainingSpec
 ) -> torch.Tensor:
     """RAE's loss plus ``gradient`` times the gradient penalty."""
     codes = model.codes(images)

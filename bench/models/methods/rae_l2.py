@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import torch
 
+from bench.experiments.spec import TrainingSpec
 from bench.models.methods import rae
 from bench.models.methods.method import Method
 from bench.models.networks import Autoencoder
-from bench.spec import RunSpec
 
 
 def penalised_error(
-    model: Autoencoder, images: torch.Tensor, noise: torch.Generator, spec: RunSpec
+    model: Autoencoder, images: torch.Tensor, noise: torch.Generator, spec: TrainingSpec
 ) -> torch.Tensor:
     """RAE's loss plus ``decay`` times the sum of squares of the decoder's kernels, not biases."""
     kernels = [weight for weight in model.decoder.parameters() if weight.ndim > 1]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 
+from bench.experiments.spec import TrainingSpec
 from bench.models.methods.method import Method
 from bench.models.networks import Autoencoder
-from bench.spec import RunSpec
 
 _SCALES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 _RECONSTRUCTION = 0.05
@@ -38,7 +38,7 @@ def _kernel(a: torch.Tensor, b: torch.Tensor, latent_dim: int) -> torch.Tensor:
 
 
 def penalised_error(
-    model: Autoencoder, images: torch.Tensor, noise: torch.Generator, spec: RunSpec
+    model: Autoencoder, images: torch.Tensor, noise: torch.Generator, spec: TrainingSpec
 ) -> torch.Tensor:
     """0.05 times the squared error summed over pixels, plus ``penalty`` times the MMD."""
     codes = model.codes(images)

@@ -1,0 +1,1 @@
+"""From a request to runs and outputs: plan, runner, workers, backends."""

@@ -1,0 +1,208 @@
+"""What the command line can ask for: a plan, the missing runs, the outputs."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from bench.campaign.plan import PlannedRun, State, plan_runs
+from bench.campaign.render import render
+from bench.campaign.request import Request
+from bench.campaign.resolve import (
+    Resolved,
+    find_again,
+    most_filled,
+    requested_jobs,
+    resolve_for_run,
+    say,
+)
+from bench.campaign.runs import Runs
+from bench.data import Dataset, dataset
+from bench.evaluation.known import expected_checksum
+from bench.files import lock
+from bench.machine import core_count, gpu_count
+from bench.store.events import require_tensorboard
+from bench.store.folders import Store
+from bench.store.housekeeping import collect_garbage, status_lines
+
+
+def carry_out(request: Request) -> int:
+    """Do what was asked and return the exit status.
+
+    Raises:
+        BenchError: it cannot be done; the message says why and what to do.
+        KeyboardInterrupt: the user stopped it.
+    """
+    if request.worker.tensorboard:
+        require_tensorboard()
+    store = Store(request.worker.runs_dir)
+    runs = Runs(store.read(), lambda name, features: _expected(name, features, store))
+    if request.mode in ("status", "gc"):
+        return _tidy(request, runs, store)
+    if request.mode == "collect":
+        return render(request, most_filled(request, runs, store.cache), runs, store)
+    if request.export is not None:
+        from bench.report.export import export
+
+        count = export(runs.results(), request.reading, request.export)
+        say(f"written: {request.export}, {count} runs")
+        return 0
+    device = request.worker.device
+    if device == "auto":
+        device = "cuda" if gpu_count() else "cpu"
+    if request.verify is not None:
+        return _verify(request, runs, store, device)
+    return _run(request, runs, store, device)
+
+
+def _expected(name: str, features: str, store: Store) -> str:
+    return expected_checksum(features, dataset(name), store.cache)
+
+
+def _tidy(request: Request, runs: Runs, store: Store) -> int:
+    """List the runs folder, or clear it of what nothing needs."""
+    if request.mode == "status":
+        lines = status_lines(runs.folders, store)
+    else:
+        outputs = (request.tables_dir, request.figures_dir)
+        lines = collect_garbage(runs.folders, store, outputs, request.weights_of)
+    for line in lines:
+        print(line)
+    return 0
+
+
+def _run(request: Request, runs: Runs, store: Store, device: str) -> int:
+    """Plan, run what is missing unless the plan is all that was asked for, and render."""
+    resolved = resolve_for_run(request, runs, store.cache, device)
+    jobs = requested_jobs(request, resolved)
+    plan = plan_runs(jobs, runs.folders, store, device, runs.expected)
+    if request.mode == "plan":
+        _print_plan(request, resolved, plan, device)
+        return 0
+    for line in (*resolved.data.absent, *_of_lost_weights(plan)):
+        say(line)
+    if request.mode in ("force", "retry_failed"):
+        _forget(plan, request, store)
+        folders = runs.folders | {job.run_id: store.read_folder(job.run_id) for job in jobs}
+        plan = plan_runs(jobs, folders, store, device, runs.expected)
+    missing = [p for p in plan if p.state not in (State.DONE, State.FAILED)]
+    if missing:
+        runs = _execute(request, resolved, missing, runs, store, device=device)
+    return render(request, [resolved], runs, store)
+
+
+def _of_lost_weights(plan: Sequence[PlannedRun]) -> Iterator[str]:
+    """One line on runs that are trained again only because their weights are not at hand."""
+    lost = [p for p in plan if p.lacks_weights]
+    if lost:
+        seconds = sum(p.training_seconds for p in lost)
+        yield (
+            f"trained, but without weights here to measure: {', '.join(p.run_id for p in lost)}; "
+            f"training them again takes about {_duration(seconds)} of one worker"
+        )
+
+
+def _verify(request: Request, runs: Runs, store: Store, device: str) -> int:
+    """Run one run anew and print what is otherwise; status 1 where anything is."""
+    from bench.campaign.verify import differences, run_named
+
+    result = run_named(runs.results(), str(request.verify))
+    data = find_again(request, result.trained, store.cache)
+    threads = int(result.trained.provenance["threads"])
+    settings = replace(request.worker, device=device, threads=threads, located=(data,))
+    say(f"running {result.run_id} once more on {device}, {threads} threads")
+    found = list(differences(result, store, settings))
+    for line in found:
+        print(f"{result.run_id}: {line}")
+    if not found:
+        print(f"{result.run_id}: the same to the last bit, times apart")
+    return 1 if found else 0
+
+
+def _forget(plan: Sequence[PlannedRun], request: Request, store: Store) -> None:
+    """Clear runs for a new start, unless another process is at them."""
+    for planned in plan:
+        with lock(store.lock_path(planned.run_id), wait=False) as held:
+            if held and request.mode == "force":
+                store.forget(planned.run_id)
+            elif held and planned.state is State.FAILED:
+                store.forgive(planned.run_id)
+
+
+def _execute(
+    request: Request,
+    resolved: Resolved,
+    missing: Sequence[PlannedRun],
+    runs: Runs,
+    store: Store,
+    *,
+    device: str,
+) -> Runs:
+    # A request that finds everything cached answers without joblib and tqdm.
+    from bench.campaign.backends import dask, loky
+    from bench.campaign.progress import ProgressBar
+    from bench.campaign.runner import run
+
+    jobs = _jobs(request, device, len(missing))
+    # What cores the machines of a running cluster have is not known here.
+    threads = 1 if request.scheduler else max(1, core_count() // jobs)
+    located: tuple[Dataset, ...] = tuple(resolved.data.used.values())
+    settings = replace(request.worker, device=device, threads=threads, located=located)
+    with contextlib.ExitStack() as stack:
+        if request.backend == "dask":
+            backend = stack.enter_context(dask(settings, jobs, request.scheduler))
+        else:
+            backend = loky(settings, jobs)
+        seconds = sum(p.seconds for p in missing) / min(backend.jobs, len(missing))
+        say(
+            f"profile {resolved.profile.name} ({resolved.profile.summary}) on {device}: "
+            f"{len(missing)} runs, {backend.jobs} at a time, about {_duration(seconds)}"
+        )
+        bar = stack.enter_context(ProgressBar(missing, store))
+        return runs.with_outcomes(run(missing, backend, store, bar))
+
+
+def _print_plan(
+    request: Request, resolved: Resolved, plan: Sequence[PlannedRun], device: str
+) -> None:
+    left = [p for p in plan if p.state not in (State.DONE, State.FAILED)]
+    print(f"profile {resolved.profile.name} ({resolved.profile.summary}) on {device}")
+    for line in (*resolved.data.absent, *_of_lost_weights(plan)):
+        print(line)
+    width = max(len(p.run_id) for p in plan)
+    for p in plan:
+        print(f"  {p.run_id:{width}}  {_state(p):31}  {_rest(p)}".rstrip())
+    jobs = _jobs(request, device, len(left))
+    counts = [f"{sum(p.state is state for p in plan)} {state}" for state in State]
+    training, measuring = (
+        _duration(sum(getattr(p, f"{part}_seconds") for p in left) / jobs)
+        for part in ("training", "measuring")
+    )
+    print(f"{'; '.join(counts)}: training {training}, measuring {measuring} with {jobs} jobs")
+
+
+def _state(planned: PlannedRun) -> str:
+    if planned.state is not State.STARTED:
+        return planned.state
+    return f"started at step {planned.steps_done:,} of {planned.job.training.steps:,}"
+
+
+def _rest(planned: PlannedRun) -> str:
+    if planned.state in (State.DONE, State.FAILED):
+        return planned.reason
+    measuring = f"measuring {_duration(planned.measuring_seconds)}"
+    if planned.state is State.TRAINED:
+        return measuring
+    reason = f" ({planned.reason})" if planned.reason else ""
+    return f"training {_duration(planned.training_seconds)}, {measuring}{reason}"
+
+
+def _jobs(request: Request, device: str, runs: int) -> int:
+    return max(1, min(request.jobs or (core_count() if device == "cpu" else 1), runs))
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,86 @@
+"""What a worker is handed, and what it hands back. Imports nothing heavy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench.data import Dataset
+from bench.experiments.spec import MeasurementSpec, TrainingSpec
+from bench.store.records import FailedRun, MeasurementRecord, TrainingRecord
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run: what is trained and what is measured of it.
+
+    Attributes:
+        run_id: identity of the trained run, which is computed once and handed on.
+        training: what is trained.
+        measurement: what is measured.
+    """
+
+    run_id: str
+    training: TrainingSpec
+    measurement: MeasurementSpec
+
+
+@dataclass(frozen=True)
+class WorkerSettings:
+    """Where and how runs are executed; nothing here changes their numbers.
+
+    The fields that are options carry the options' names.
+
+    Attributes:
+        runs_dir: the store's root.
+        data_dir: the user's data, and downloads.
+        device: ``cpu``, ``cuda`` or ``cuda:N``; ``auto`` until it is chosen.
+        threads: CPU threads of one worker.
+        stack: the most runs that a worker trains as one; None for what suits the device.
+        fid_weights: Inception's weights file, where one was given.
+        tensorboard: write event files of runs as they train.
+        return_files: hand back with a run what else its folder holds.
+        wait: wait for a run that another process is training, instead of passing it over.
+        plugin: code of the user's own, which a worker loads too.
+        located: data sets that were found on this machine, which a worker registers too.
+    """
+
+    runs_dir: Path = Path("runs")
+    data_dir: Path = Path("data")
+    device: str = "auto"
+    threads: int = 1
+    stack: int | None = None
+    fid_weights: Path | None = None
+    tensorboard: bool = False
+    return_files: bool = False
+    wait: bool = False
+    plugin: tuple[str, ...] = ()
+    located: tuple[Dataset, ...] = ()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a job.
+
+    Attributes:
+        run_id: which run.
+        trained: its training record, if it came so far.
+        measured: what was measured of it, if it came to its end.
+        failure: why it failed, if it did; where there is no measurement either, another process
+            is at it.
+        elsewhere: whether another process had brought it to its end.
+        files: what its folder holds by name, where that was asked for.
+    """
+
+    run_id: str
+    trained: TrainingRecord | None = None
+    measured: MeasurementRecord | None = None
+    failure: FailedRun | None = None
+    elsewhere: bool = False
+    files: Mapping[str, bytes] = field(default_factory=dict)
+
+    @property
+    def ended(self) -> bool:
+        """Whether there is nothing left to do."""
+        return self.measured is not None or self.failure is not None

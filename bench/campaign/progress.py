@@ -1,0 +1,128 @@
+"""Progress over all runs: a bar on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self, TextIO
+
+from tqdm import tqdm
+
+from bench.campaign.job import Outcome
+from bench.campaign.plan import PlannedRun, State
+from bench.evaluation.spectrum import rank
+from bench.experiments.spec import HEADLINE_SAMPLER
+from bench.store.folders import Store
+
+_POLL_SECONDS = 0.5
+_LINE_SECONDS = 20
+
+
+class ProgressBar:
+    """Follows the histories that runs write, from whichever process or machine."""
+
+    def __init__(
+        self, plan: Sequence[PlannedRun], store: Store, stream: TextIO | None = None
+    ) -> None:
+        """Follow the runs of a plan; ``stream`` is standard error where it is not given."""
+        self._stream = stream or sys.stderr
+        self._store = store
+        self._plan = {planned.run_id: planned for planned in plan}
+        self._steps = {planned.run_id: _steps_behind(planned) for planned in plan}
+        self._finished = 0
+        self._terminal = self._stream.isatty()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._follow, daemon=True)
+        self._total = sum(self._images(p.run_id, p.job.training.steps) for p in plan)
+        self._bar = tqdm(
+            total=self._total,
+            initial=self._done(),
+            unit=" images",
+            unit_scale=True,
+            dynamic_ncols=True,
+            file=self._stream,
+            disable=not self._terminal,
+        )
+        # The clock of the rate starts with the first step, not with what precedes it.
+        self._started: float | None = None
+        self._initial = self._done()
+
+    def __enter__(self) -> Self:
+        """Start following."""
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stop following, and leave the terminal on a new line."""
+        self._stop.set()
+        self._thread.join()
+        self._bar.close()
+
+    def line(self, message: str) -> None:
+        """Print a line above the bar."""
+        tqdm.write(message, file=self._stream)
+        self._stream.flush()
+
+    def finished(self, outcome: Outcome) -> None:
+        """Print what became of a run."""
+        self._finished += 1
+        count = f"[{self._finished}/{len(self._plan)}]"
+        planned = self._plan[outcome.run_id]
+        self._steps[outcome.run_id] = planned.job.training.steps
+        if outcome.trained is None or outcome.measured is None:
+            reason = outcome.failure.reason if outcome.failure else "no record"
+            self.line(f"{count} {planned.job.training.name} FAILED: {reason}")
+            return
+        elsewhere = " (by another process)" if outcome.elsewhere else ""
+        metrics, training = outcome.measured.metrics, outcome.trained.timing
+        self.line(
+            f"{count} {planned.job.training.name}: rank {rank(metrics['spectrum'])}, "
+            f"test MSE {metrics['test_mse']:.5f}, FID {metrics['fid'][HEADLINE_SAMPLER]:.2f} "
+            f"({HEADLINE_SAMPLER}, {outcome.measured.extractor['name']}), "
+            f"{training['seconds']:.0f} s training at "
+            f"{training['images_per_second']:,.0f} images/s, "
+            f"{outcome.measured.timing['seconds']:.0f} s measuring{elsewhere}"
+        )
+
+    def _images(self, run_id: str, steps: int) -> int:
+        spec = self._plan[run_id].job.training
+        return round(spec.train_images * steps / spec.steps_per_epoch)
+
+    def _done(self) -> int:
+        return sum(self._images(run_id, steps) for run_id, steps in self._steps.items())
+
+    def _follow(self) -> None:
+        next_line = time.monotonic() + _LINE_SECONDS
+        while not self._stop.wait(_POLL_SECONDS):
+            for run_id, planned in self._plan.items():
+                if self._steps[run_id] < planned.job.training.steps:
+                    self._steps[run_id] = self._store.steps_done(run_id)
+            if self._started is None and self._done() > self._initial:
+                self._started, self._initial = time.monotonic(), self._done()
+            if self._terminal:
+                self._bar.update(self._done() - self._bar.n)
+            elif time.monotonic() > next_line:
+                next_line += _LINE_SECONDS
+                self.line(self._summary())
+
+    def _summary(self) -> str:
+        done, total = self._done(), self._total
+        text = f"{done / total:4.0%} of {total:,} images"
+        if done == self._initial or self._started is None:
+            return text
+        rate = (done - self._initial) / (time.monotonic() - self._started)
+        left = tqdm.format_interval((total - done) / rate)
+        return f"{text}, {rate:,.0f} images/s, {left} left"
+
+
+def _steps_behind(planned: PlannedRun) -> int:
+    """Steps that are done before anything starts: all of a run that is only measured."""
+    return planned.job.training.steps if planned.state is State.TRAINED else planned.steps_done

@@ -1,0 +1,52 @@
+"""What was asked for, as the command line has it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bench.campaign.job import WorkerSettings
+from bench.report.reading import Reading
+
+# Beside running what is missing.
+MODES = ("plan", "collect", "status", "gc", "verify", "export", "force", "retry_failed")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What was asked for; the fields are the command line's options of the same names.
+
+    Attributes:
+        optional: tables and figures to leave out where none of their runs is cached.
+        worker: what workers are handed.
+        reading: how what they measured is read.
+        mode: ``run``, or one of :data:`MODES`.
+    """
+
+    tables: Sequence[str]
+    figures: Sequence[str] = ()
+    optional: Collection[str] = ()
+    only: str | None = None
+    seeds: int | None = None
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+    profile: str = "auto"
+    features: str | None = None
+    precision: str = "fp32"
+    worker: WorkerSettings = field(default_factory=WorkerSettings)
+    reading: Reading = field(default_factory=Reading)
+    jobs: int | None = None
+    backend: str = "loky"
+    scheduler: str | None = None
+    tables_dir: Path = Path("tables")
+    figures_dir: Path = Path("figures")
+    dataset: str | None = None
+    paper_column: bool = False
+    download: bool = False
+    claims: bool = False
+    report: Path | None = None
+    export: Path | None = None
+    verify: str | None = None
+    weights_of: str | None = None
+    mode: str = "run"

@@ -1,0 +1,130 @@
+"""Run a finished run once more and compare: ``--verify``."""
+
+from __future__ import annotations
+
+import difflib
+import fnmatch
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from bench.campaign.job import Job, WorkerSettings
+from bench.errors import BenchError, UsageError
+from bench.store.folders import Store, read_history
+from bench.store.records import Result
+
+
+def run_named(results: Sequence[Result], name: str) -> Result:
+    """The measured run of that name: a folder's, or a pattern that matches one.
+
+    Where a run was measured in several ways, the latest counts.
+
+    Raises:
+        UsageError: none or several match; the message names some.
+    """
+    latest: dict[str, Result] = {}
+    for result in sorted(results, key=lambda result: result.measured.timing["finished"]):
+        latest[result.run_id] = result
+    found = [
+        run_id
+        for run_id, result in latest.items()
+        if name in (run_id, result.spec.name) or fnmatch.fnmatchcase(run_id, name)
+    ]
+    if len(found) == 1:
+        return latest[found[0]]
+    shown = found or difflib.get_close_matches(name, latest, n=3, cutoff=0) or ["none is finished"]
+    kind = "several runs" if found else "no finished run"
+    raise UsageError(f"--verify {name}: {kind} of that name: {', '.join(shown[:3])}")
+
+
+def differences(before: Result, store: Store, settings: WorkerSettings) -> Iterator[str]:
+    """Train and measure a run anew, and name whatever came out otherwise but for times.
+
+    A run that was made on a GPU or in a stack of runs is repeated to rounding only: its numbers
+    may differ by :data:`_ROUNDING`, which is said where they do.
+
+    Args:
+        before: a finished run.
+        store: where its images and its history are, as far as they are kept.
+        settings: where and how to run. The runs folder is only used for what runs share.
+
+    Raises:
+        BenchError: it cannot be run, or failed.
+    """
+    from bench.campaign.worker import execute
+
+    job = Job(before.run_id, before.spec, before.measured.spec)
+    with tempfile.TemporaryDirectory() as folder:
+        again = Store(Path(folder) / "runs")
+        again.root.mkdir()
+        if store.cache.is_dir():
+            # The same extractor, and prepared pictures.
+            again.cache.symlink_to(store.cache.resolve(), target_is_directory=True)
+        (outcome,) = execute([job], replace(settings, runs_dir=again.root))
+        if outcome.trained is None or outcome.measured is None:
+            reason = outcome.failure.reason if outcome.failure else "another process is at it"
+            raise BenchError(f"--verify {before.run_id}: {reason}")
+        after = Result(outcome.trained, outcome.measured)
+        rounded = _rounds(before) or _rounds(after)
+        found = list(_compare(before, store, after, again, _ROUNDING if rounded else 0.0))
+        # What it was made with explains a difference, and is none by itself.
+        if found:
+            found += _circumstances(before, after)
+            if rounded:
+                found.append(
+                    f"(made on a GPU or in a stack: relative differences up to {_ROUNDING:g} are "
+                    "rounding, and not listed)"
+                )
+        yield from found
+
+
+# Relative difference of numbers that sums in another order account for after a whole training.
+_ROUNDING = 0.05
+
+
+def _rounds(result: Result) -> bool:
+    """Whether a run is repeated to rounding only."""
+    made = result.trained.provenance
+    return made["device"] != "cpu" or made["stacked"] > 1
+
+
+def _compare(
+    before: Result, old: Store, after: Result, new: Store, tolerance: float
+) -> Iterator[str]:
+    import numpy as np
+
+    numbers = dict(after.measured.numbers())
+    for name, value in before.measured.numbers():
+        now = numbers.get(name)
+        if now is None or abs(now - value) > tolerance * abs(value):
+            yield f"{name}: {value!r} before, {now!r} now"
+    for name in ("name", "checksum"):
+        extractors = [result.measured.extractor[name] for result in (before, after)]
+        if extractors[0] != extractors[1]:
+            yield "extractor {}: {} before, {} now".format(name, *extractors)
+    old_values, new_values = (np.array(r.metrics["spectrum"]) for r in (before, after))
+    if np.abs(new_values - old_values).max() > tolerance * old_values.max():
+        yield "the spectrum"
+    if tolerance:
+        return
+    if before.trained.weights_sha256 != after.trained.weights_sha256:
+        yield "the weights"
+    # What was committed without images or history is compared by its numbers alone.
+    images = new.images(after.measured)
+    for name, values in old.images(before.measured).items():
+        if not np.array_equal(values, images.get(name, np.empty(0))):
+            yield f"the images {name}"
+    losses = [
+        [(row["step"], row["loss"]) for row in read_history(store.history(before.run_id))]
+        for store in (old, new)
+    ]
+    if losses[0] and losses[0] != losses[1]:
+        yield "losses of history.jsonl"
+
+
+def _circumstances(before: Result, after: Result) -> Iterator[str]:
+    for name in ("torch", "numpy", "scikit-learn", "device", "cpu", "threads", "stacked"):
+        was, now = (result.trained.provenance[name] for result in (before, after))
+        if was != now:
+            yield f"(it was made with {name} {was}, now {now})"

@@ -1,0 +1,70 @@
+"""Pictures that show what a model has learnt: reconstructions, interpolations, walks."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from bench.evaluation.protocol import WALK_DEVIATIONS
+from bench.models.networks import Autoencoder
+
+RECONSTRUCTIONS = 10
+PAIRS = 4
+DIRECTIONS = 4
+# Of an interpolation, both ends included, and of a walk, whose middle is the mean code.
+INTERPOLATION_STEPS = 10
+WALK_STEPS = 9
+
+
+def as_bytes(images: torch.Tensor) -> np.ndarray:
+    """Decoded images, clipped to [0, 1], as uint8 of the same shape."""
+    return images.clamp(0, 1).mul(255).round().to(torch.uint8).cpu().numpy()
+
+
+def pictures(model: Autoencoder, codes: np.ndarray) -> dict[str, np.ndarray]:
+    """Decode codes of test images, and what lies between and around them.
+
+    Args:
+        model: on its device.
+        codes: (n, latent_dim) codes of test images, in the images' order.
+
+    Returns:
+        uint8 images (..., channels, size, size): ``reconstructions`` of the first test images;
+        ``interpolations`` (pairs, steps, ...), linear in the latent space between the first and
+        second, third and fourth, ... image; ``walks`` (directions, steps, ...) along the
+        principal directions of the codes, :data:`WALK_DEVIATIONS` standard deviations to either
+        side of their mean.
+    """
+    device = next(model.parameters()).device
+
+    def decoded(points: np.ndarray) -> np.ndarray:
+        flat = torch.from_numpy(points.reshape(-1, points.shape[-1]).astype(np.float32))
+        images = as_bytes(model.decoder(flat.to(device)))
+        return images.reshape(*points.shape[:-1], *images.shape[1:])
+
+    pairs = codes[: 2 * min(PAIRS, len(codes) // 2)].reshape(-1, 2, 1, codes.shape[1])
+    return {
+        "reconstructions": decoded(codes[:RECONSTRUCTIONS]),
+        "interpolations": decoded(between(pairs[:, 0], pairs[:, 1])),
+        "walks": decoded(principal_walks(codes)),
+    }
+
+
+def between(start: np.ndarray, end: np.ndarray) -> np.ndarray:
+    """Points on the straight lines from start to end, each (n, 1, d): (n, steps, d)."""
+    share = np.linspace(0, 1, INTERPOLATION_STEPS)[:, None]
+    return (1 - share) * start + share * end
+
+
+def principal_walks(codes: np.ndarray) -> np.ndarray:
+    """Points along the first principal directions of codes (n, d): (directions, steps, d)."""
+    codes = codes.astype(np.float64)
+    values, vectors = np.linalg.eigh(np.atleast_2d(np.cov(codes, rowvar=False)))
+    count = min(DIRECTIONS, codes.shape[1])
+    deviations = np.sqrt(np.maximum(values[::-1][:count], 0))
+    directions = vectors.T[::-1][:count]
+    # The sign of an eigenvector is arbitrary: its largest entry is made positive.
+    largest = np.take_along_axis(directions, np.abs(directions).argmax(1)[:, None], axis=1)
+    steps = np.linspace(-WALK_DEVIATIONS, WALK_DEVIATIONS, WALK_STEPS)[:, None]
+    ways = (directions * np.sign(largest) * deviations[:, None])[:, None]
+    return codes.mean(axis=0) + steps * ways

@@ -1,0 +1,1 @@
+"""What is declared, as data: specs, tables, figures, printed numbers, profiles."""

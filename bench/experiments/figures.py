@@ -1,0 +1,47 @@
+"""Every figure of the suite, declared as data."""
+
+from __future__ import annotations
+
+from bench.experiments.spec import FigureSpec
+from bench.experiments.tables import IRMAE_8
+
+FIGURES = {
+    figure.name: figure
+    for figure in (
+        FigureSpec(
+            name="figure1",
+            title="IRMAE vs AE with varying latent dimension",
+            table="table6",
+            kind="sweep",
+        ),
+        FigureSpec(
+            name="figure2",
+            title="t-SNE of test images and of sampled images",
+            table="mnist-baselines",
+            kind="tsne",
+            columns=("AE", "VAE", IRMAE_8),
+        ),
+        *(
+            FigureSpec(f"{kind}-{axis}", title, table, kind)
+            for kind, title in (
+                ("spectra", "Singular values of the codes' covariance"),
+                ("curves", "Training loss"),
+            )
+            for axis, table in (
+                ("variance", "table3"),
+                ("depth", "table4"),
+                ("dimension", "table6"),
+            )
+        ),
+        *(
+            FigureSpec(f"{kind}-{table}", title, table, kind)
+            for kind, title in (
+                ("samples", "Sampled images"),
+                ("reconstructions", "Reconstructions of test images"),
+                ("interpolations", "Linear interpolations in the latent space"),
+                ("walks", "Walks along principal directions of the latent space"),
+            )
+            for table in ("mnist-baselines", "shape", "table5")
+        ),
+    )
+}

@@ -1,0 +1,84 @@
+"""How much work a run does: the same experiments at the paper's size, at a laptop's, at CI's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from bench.data import dataset
+from bench.experiments.spec import MeasurementSpec, TrainingSpec
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Limits laid over the paper's settings.
+
+    Attributes:
+        name: value of ``--profile``.
+        summary: one line for ``--help``, tables and logs.
+        epochs: passes over the training images, or None for the spec's own.
+        train_images: at most this many training images, spread over the split.
+        test_images: at most this many test images, likewise.
+        fid_samples: images drawn from each sampler.
+        features: ``--features`` where it is not given. Inception takes about an hour of two CPU
+            cores for a quick table, so small profiles look through a network of the data's own.
+        datasets: data sets that this profile replaces by another.
+        stand_ins: the same, where the data cannot be found on this machine.
+        networks: settings of the runs whose data are of a network of Table 1.
+    """
+
+    name: str
+    summary: str
+    epochs: int | None = None
+    train_images: int | None = None
+    test_images: int | None = None
+    fid_samples: int = 10_000
+    features: str = "trained"
+    datasets: Mapping[str, str] = field(default_factory=dict)
+    stand_ins: Mapping[str, str] = field(default_factory=dict)
+    networks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def apply(self, run: TrainingSpec) -> tuple[TrainingSpec, MeasurementSpec]:
+        """The run at this profile's size, on the data that it names, and what is measured of it."""
+        data = dataset(run.dataset)
+        shrunk = replace(
+            run,
+            epochs=min(run.epochs, self.epochs or run.epochs),
+            train_images=min(data.train, self.train_images or data.train),
+        )
+        measurement = MeasurementSpec(
+            test_images=min(data.test, self.test_images or data.test),
+            fid_samples=self.fid_samples,
+        )
+        return replace(shrunk, **self.networks.get(data.network, {})), measurement
+
+
+# Largest first: where cached runs of several profiles fill a table equally, the first one wins.
+PROFILES = {
+    profile.name: profile
+    for profile in (
+        Profile("paper", "full data, 50 epochs", features="auto"),
+        Profile(
+            "quick",
+            "8,192 training images, 7 epochs",
+            epochs=7,
+            train_images=8_192,
+            test_images=2_500,
+            fid_samples=2_500,
+            stand_ins={"celeba": "toyfaces"},
+            # The printed network takes ten seconds a step of one core.
+            networks={"celeba": {"width": 1 / 32}},
+        ),
+        Profile(
+            "smoke",
+            "1,024 embedded or generated images, 4 epochs: whether it runs, not what it measures",
+            epochs=4,
+            train_images=1_024,
+            test_images=512,
+            fid_samples=512,
+            datasets={"mnist": "mnist-sample", "celeba": "toyfaces"},
+            networks={"celeba": {"width": 1 / 64}},
+        ),
+    )
+}

@@ -1,0 +1,111 @@
+"""Images that models make, a block for each column of a table."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from bench.evaluation.protocol import WALK_DEVIATIONS
+from bench.experiments.spec import HEADLINE_SAMPLER, FigureSpec
+from bench.report.figures.style import RESOLUTION, caption
+from bench.report.frame import Content
+from bench.report.layout import SAMPLERS, run_notes, title_of
+from bench.store.folders import Store
+
+_COLUMNS = 10
+# Of samples in a block.
+_ROWS = 4
+# Blocks beside each other, and pixels of the file across each.
+_BLOCKS, _WIDTH = 2, 660
+# Inches: between blocks, above a block for its name, above all of them for the title.
+_GAP, _NAME, _TITLE = 0.1, 0.22, 0.3
+
+_WHAT = {
+    "samples": (
+        f"Sampler {HEADLINE_SAMPLER}: {SAMPLERS[HEADLINE_SAMPLER]}, fitted to training codes. The "
+        "first ones drawn, none chosen."
+    ),
+    "reconstructions": "Above, test images; below, their reconstructions.",
+    "interpolations": "A line a pair of test images, whose reconstructions are at its ends.",
+    "walks": (
+        "A line a direction, by falling variance of the test codes: from "
+        f"{WALK_DEVIATIONS:g} standard deviations on one side of the mean code to as many on the "
+        "other."
+    ),
+}
+
+
+def draw(figure: FigureSpec, content: Content, store: Store) -> Figure:
+    """A block of images for each cell, of its lowest seed."""
+    blocks, left_out, seeds = {}, [], set[int]()
+    for cell in content.table.cells:
+        for result in content.results.get(cell, ())[:1]:
+            images = _lines(figure.kind, store.images(result.measured, "originals", figure.kind))
+            if images is None:
+                left_out.append(result.run_id)
+            else:
+                blocks[f"{cell.row} {cell.label}".strip()] = images
+                seeds.add(result.spec.seed)
+    page = _page(blocks)
+    page.suptitle(title_of(figure.title, figure.name, content), fontsize=10)
+    notes = [
+        _WHAT[figure.kind],
+        f"One run a method; seeds {', '.join(map(str, sorted(seeds))) or 'none'}.",
+    ]
+    if left_out:
+        notes.append(f"No images are cached of {', '.join(left_out)}.")
+    caption(page, notes + run_notes(content))
+    return page
+
+
+def _lines(kind: str, arrays: dict[str, np.ndarray]) -> np.ndarray | None:
+    """Images of a run (rows, columns, channels, size, size); None where they are not kept."""
+    if not {kind, "originals"} <= arrays.keys():
+        return None
+    images = arrays[kind]
+    if kind == "reconstructions":
+        shown = min(_COLUMNS, len(images))
+        return np.stack([arrays["originals"][:shown], images[:shown]])
+    if kind == "samples":
+        rows = min(_ROWS, len(images) // _COLUMNS)
+        return images[: rows * _COLUMNS].reshape(rows, _COLUMNS, *images.shape[1:])
+    return images
+
+
+def _page(blocks: dict[str, np.ndarray]) -> Figure:
+    """Blocks from left to right, line by line; their pixels are whole pixels of the file."""
+    tiles = {name: tile(images) for name, images in blocks.items()}
+    widest = max((tiled.shape[1] for tiled in tiles.values()), default=_WIDTH)
+    inch = RESOLUTION / max(1, _WIDTH // widest)
+    lines = [list(tiles.items())[i : i + _BLOCKS] for i in range(0, len(tiles), _BLOCKS)]
+    heights = [max(tiled.shape[0] for _, tiled in line) / inch + _NAME for line in lines]
+    across = _BLOCKS * (widest / inch + _GAP) + _GAP
+    down = _TITLE + sum(heights)
+    page = Figure(figsize=(across, down))
+    top = down - _TITLE
+    for line, height in zip(lines, heights, strict=True):
+        for i, (name, tiled) in enumerate(line):
+            left, bottom = _GAP + i * (widest / inch + _GAP), top - _NAME - tiled.shape[0] / inch
+            size = tiled.shape[1] / inch / across, tiled.shape[0] / inch / down
+            _show(page.add_axes((left / across, bottom / down, *size)), name, tiled)
+        top -= height
+    return page
+
+
+def _show(axes: Axes, name: str, tiled: np.ndarray) -> None:
+    axes.set_axis_off()
+    axes.set_title(name, fontsize=8, loc="left", pad=2)
+    picture = tiled[:, :, 0] if tiled.shape[2] == 1 else tiled
+    axes.imshow(picture, cmap="gray", vmin=0, vmax=255, interpolation="nearest", aspect="auto")
+
+
+def tile(images: np.ndarray) -> np.ndarray:
+    """One picture (height, width, channels) of images (rows, columns, channels, size, size).
+
+    A white line of one pixel lies between them.
+    """
+    room = np.pad(images, ((0, 0),) * 3 + ((0, 1),) * 2, constant_values=255)
+    rows, columns, channels, height, width = room.shape
+    whole = room.transpose(0, 3, 1, 4, 2).reshape(rows * height, columns * width, channels)
+    return whole[:-1, :-1]

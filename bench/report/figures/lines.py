@@ -1,0 +1,123 @@
+"""What each run of a table left behind, a line a run: its spectrum, its training curve."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from bench.experiments.spec import Cell, FigureSpec
+from bench.report.figures.style import caption, plain_numbers
+from bench.report.frame import Content
+from bench.report.layout import run_notes, title_of
+from bench.store.folders import Store, read_history
+from bench.store.records import Result
+
+# Shown; float64 covariances are rounding far below it.
+SMALLEST_SHARE = 1e-9
+_LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
+
+# Draws one run in a panel; False where the run left nothing to draw.
+_DrawRun = Callable[[Axes, Result, dict[str, object]], bool]
+
+
+def draw_spectra(figure: FigureSpec, content: Content, store: Store) -> Figure:
+    """Singular values over the largest, on a logarithmic scale; a dot marks each run's rank."""
+
+    def draw(axes: Axes, result: Result, look: dict[str, object]) -> bool:
+        values = np.array(result.metrics["spectrum"])
+        if values.max() <= 0:
+            return False
+        shares = np.maximum(values / values.max(), np.finfo(float).tiny)
+        rank = content.reading.rank(result)
+        axes.plot(np.arange(1, len(shares) + 1), shares, **look)  # type: ignore[arg-type]
+        axes.plot(rank, shares[rank - 1], marker="o", color=str(look["color"]), markersize=4)
+        return True
+
+    page, panels, notes = _panels(figure, content, draw)
+    for axes in panels:
+        axes.set_xscale("log")
+        axes.set_yscale("log")
+        plain_numbers(axes.xaxis)
+        plain_numbers(axes.yaxis)
+        axes.set_ylim(SMALLEST_SHARE, 2)
+        if axes.has_data():
+            axes.axhline(content.reading.rank_threshold, color="#888888", linewidth=0.8)
+        axes.set_xlabel("index")
+    panels[0].set_ylabel("singular value / largest")
+    notes.insert(
+        1,
+        f"The grey line is the threshold {content.reading.rank_threshold:g}; dots mark the latent "
+        "rank.",
+    )
+    caption(page, notes)
+    return page
+
+
+def draw_curves(figure: FigureSpec, content: Content, store: Store) -> Figure:
+    """The loss over epochs, each point a mean over the steps since the last."""
+
+    def draw(axes: Axes, result: Result, look: dict[str, object]) -> bool:
+        history = read_history(store.history(result.run_id))
+        if not history:
+            return False
+        axes.plot([row["epoch"] for row in history], [row["loss"] for row in history], **look)  # type: ignore[arg-type]
+        return True
+
+    page, panels, notes = _panels(figure, content, draw)
+    for axes in panels:
+        axes.set_yscale("log")
+        plain_numbers(axes.yaxis)
+        axes.set_xlabel("epoch")
+    panels[0].set_ylabel("training loss")
+    caption(page, notes)
+    return page
+
+
+def _panels(
+    figure: FigureSpec, content: Content, draw: _DrawRun
+) -> tuple[Figure, Sequence[Axes], list[str]]:
+    """A panel for each row of the table, in it a colour for each column and a line a run."""
+    rows = list(dict.fromkeys(cell.row for cell in content.table.cells))
+    page = Figure(figsize=(max(5.6, 3.8 * len(rows)), 3.6))
+    panels = page.subplots(1, len(rows), sharey=True, squeeze=False)[0]
+    columns = content.table.columns
+    # From dark to light, so that their order shows in grey too.
+    shades = mpl.colormaps["viridis"](np.linspace(0, 0.85, len(columns)))
+    left_out: list[str] = []
+    seeds: set[int] = set()
+    for axes, row in zip(panels, rows, strict=True):
+        axes.set_title(row, fontsize=9)
+        for cell in content.table.cells:
+            if cell.row != row:
+                continue
+            place = columns.index(cell.label)
+            look: dict[str, object] = {
+                "color": mpl.colors.to_hex(shades[place]),
+                "linestyle": _LINES[place % len(_LINES)],
+            }
+            drawn = _draw_cell(axes, cell, content.results.get(cell, ()), look, draw)
+            seeds |= {r.spec.seed for r in drawn}
+            left_out += [r.run_id for r in content.results.get(cell, ()) if r not in drawn]
+        if axes.get_legend_handles_labels()[0]:
+            axes.legend(title=content.table.axis, fontsize=7, title_fontsize=7)
+    page.suptitle(title_of(figure.title, figure.name, content), fontsize=10)
+    notes = [f"A line a run; seeds: {', '.join(map(str, sorted(seeds))) or 'none'}."]
+    if left_out:
+        notes.append(f"Nothing to draw is cached of {', '.join(left_out)}.")
+    return page, panels, notes + run_notes(content)
+
+
+def _draw_cell(
+    axes: Axes, cell: Cell, results: Sequence[Result], look: dict[str, object], draw: _DrawRun
+) -> list[Result]:
+    """Draw the runs of a cell, the first of them with its label; return those that were drawn."""
+    drawn: list[Result] = []
+    for result in results:
+        label = {} if drawn else {"label": cell.label}
+        if draw(axes, result, look | {"linewidth": 1.2} | label):
+            drawn.append(result)
+    return drawn

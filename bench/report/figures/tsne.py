@@ -1,0 +1,143 @@
+"""Sampled images among test images, in the plane: Figure 2."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from dataclasses import dataclass
+from math import sqrt
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from bench.errors import BenchError
+from bench.evaluation.protocol import FOLDS, NEIGHBOURS
+from bench.experiments.spec import HEADLINE_SAMPLER, FigureSpec
+from bench.report.figures.style import BLUE, ORANGE, caption
+from bench.report.frame import Content
+from bench.report.layout import SAMPLERS, run_notes, title_of
+from bench.store.folders import Store
+from bench.store.records import Result
+
+_PERPLEXITY = 30.0
+_SEED = 0
+_Z = 1.96
+# Raised when anything changes what is cached.
+_VERSION = 2
+
+
+@dataclass(frozen=True)
+class Share:
+    """A share with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        """In percent."""
+        return f"{self.value:.0%} [{self.low:.0%}, {self.high:.0%}]"
+
+
+def wilson(share: float, n: int) -> Share:
+    """A share of ``n`` points with its 95 % score interval (Wilson 1927)."""
+    centre = (share + _Z**2 / (2 * n)) / (1 + _Z**2 / n)
+    half = _Z * sqrt(share * (1 - share) / n + _Z**2 / (4 * n**2)) / (1 + _Z**2 / n)
+    return Share(share, centre - half, centre + half)
+
+
+def draw(figure: FigureSpec, content: Content, store: Store) -> Figure:
+    """A panel for each cell: test images in blue, sampled ones in orange, of its lowest seed."""
+    cells = content.table.cells
+    page = Figure(figsize=(3.2 * len(cells), 3.8))
+    panels = page.subplots(1, len(cells), squeeze=False)[0]
+    count, left_out, seeds = 0, [], set[int]()
+    for axes, cell in zip(panels, cells, strict=True):
+        axes.set(title=cell.label, xticks=[], yticks=[])
+        axes.grid(visible=False)
+        for result in content.results.get(cell, ())[:1]:
+            axes.set_xlabel(_numbers(result), fontsize=8)
+            plane = _embedding(result, store)
+            if plane is None:
+                left_out.append(result.run_id)
+                continue
+            _scatter(axes, plane)
+            count = len(plane) // 2
+            seeds.add(result.spec.seed)
+    # One panel's stand for all; a panel may be empty.
+    handles = max(
+        (axes.get_legend_handles_labels() for axes in panels), key=lambda pair: len(pair[0])
+    )
+    if handles[0]:
+        page.legend(
+            *handles, loc="lower center", ncols=2, bbox_to_anchor=(0.5, -0.05), markerscale=3
+        )
+    page.suptitle(title_of(figure.title, figure.name, content), fontsize=10)
+    listed = ", ".join(map(str, sorted(seeds))) or "none"
+    notes = [
+        f"{count} test images (blue), {count} samples (orange) a panel; seeds {listed}.",
+        f"Sampler {HEADLINE_SAMPLER}: {SAMPLERS[HEADLINE_SAMPLER]}, fitted to training codes.",
+        f"t-SNE of pixels (scikit-learn: perplexity {_PERPLEXITY:g}, PCA start, seed {_SEED}).",
+        (
+            f"Told apart: accuracy of {NEIGHBOURS + 1} nearest neighbours on pixels, {FOLDS}-fold "
+            f"cross-validation. Mixed: share of the {NEIGHBOURS} nearest images that are of the "
+            "other kind. Both are 50% where samples and test images cannot be told apart; 95 % "
+            "intervals (Wilson)."
+        ),
+    ]
+    if left_out:
+        notes.append(f"No images are cached of {', '.join(left_out)}.")
+    # Below the legend.
+    caption(page, ["", *notes, *run_notes(content)])
+    return page
+
+
+def _numbers(result: Result) -> str:
+    overlap = result.metrics["overlap"]
+    # Neighbours of one point are not independent of each other: points are what is counted.
+    told_apart, mixed = (
+        wilson(overlap[name], overlap["points"]) for name in ("accuracy", "mixing")
+    )
+    return f"told apart {told_apart}\nmixed {mixed}"
+
+
+def _scatter(axes: Axes, plane: np.ndarray) -> None:
+    n = len(plane) // 2
+    look = {"s": 4, "alpha": 0.6, "linewidths": 0, "rasterized": True}
+    axes.scatter(*plane[:n].T, color=BLUE, marker="o", label="test images", **look)  # type: ignore[arg-type]
+    axes.scatter(*plane[n:].T, color=ORANGE, marker="^", label="samples", **look)  # type: ignore[arg-type]
+
+
+def _embedding(result: Result, store: Store) -> np.ndarray | None:
+    """Test images and samples in the plane (2 n, 2), computed once and kept with the run.
+
+    The cached one is taken as it is where the images themselves are not at hand; None where
+    there is neither.
+    """
+    images = list(store.images(result.measured, "originals", "samples").values())
+    name = f"tsne-{result.measured.identity}.npz"
+    cached = store.read_arrays(result.run_id, name)
+    if len(images) < 2:
+        return cached.get("plane")
+    count = min(map(len, images))
+    points = np.concatenate([each[:count].reshape(count, -1) for each in images])
+    inputs = hashlib.sha256(f"{_VERSION} {_PERPLEXITY} {_SEED}".encode() + points.tobytes())
+    if cached and str(cached["inputs"]) == inputs.hexdigest():
+        return cached["plane"]
+    plane = embed(points / np.float32(255))
+    # A runs folder that can only be read is no reason not to draw.
+    with contextlib.suppress(BenchError):
+        arrays = {"inputs": np.array(inputs.hexdigest()), "plane": plane}
+        store.write_arrays(result.run_id, name, arrays)
+    return plane
+
+
+def embed(points: np.ndarray) -> np.ndarray:
+    """t-SNE of points (n, d) in the plane (n, 2), the same for the same points."""
+    # A cached embedding is drawn without scikit-learn, which takes a second to import.
+    from sklearn.manifold import TSNE
+
+    perplexity = min(_PERPLEXITY, (len(points) - 1) / 3)
+    tsne = TSNE(perplexity=perplexity, init="pca", learning_rate="auto", random_state=_SEED)
+    return tsne.fit_transform(points)

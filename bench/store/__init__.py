@@ -1,0 +1,1 @@
+"""Runs on disk: identity, records, housekeeping, event files."""

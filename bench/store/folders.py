@@ -1,0 +1,304 @@
+"""The runs folder: one folder a run, whose records count only if they are whole.
+
+runs/<name>-<hash>/  spec.json         what is trained, for whoever looks into the folder
+                     history.jsonl     the training loss, a line every hundred steps
+                     spectra.npz       singular values of the test codes' covariance by epoch
+                     weights.pt        the final weights: kept, and not committed
+                     training.json     the training record; its presence means trained
+                     measured-<hash>.json  what was measured of these weights, once for each way
+                     measured-<hash>.npz   images that were decoded on that occasion
+                     failure.json      instead, why it failed
+                     checkpoint.pt     while training is unfinished
+                     tsne-<hash>.npz   once drawn
+                     events.out.tfevents.*  with --tensorboard
+runs/.cache/         extractors and reference statistics, shared by runs
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+import zlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.errors import BenchError
+from bench.experiments.spec import MeasurementSpec, TrainingSpec
+from bench.files import set_aside, write_bytes
+from bench.hashing import canonical_json, sha256
+from bench.store.records import FailedRun, MeasurementRecord, TrainingRecord
+
+if TYPE_CHECKING:
+    import numpy as np
+
+SCHEMA = 4
+_TRAINED = ("spec.json", "history.jsonl", "spectra.npz", "weights.pt")
+
+
+@dataclass(frozen=True)
+class Damage:
+    """A file that cannot be trusted, or that is of another protocol, and why."""
+
+    path: Path
+    why: str
+
+    def __str__(self) -> str:
+        """One line."""
+        return f"{self.path}: {self.why}"
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """What a run's folder held when it was read.
+
+    Attributes:
+        run_id: its name.
+        trained: the training record; None where there is none that counts.
+        measured: measurements of the weights that the training record names.
+        failure: why it failed, where it did.
+        has_weights: whether the final weights are at hand.
+        has_checkpoint: whether unfinished training can go on.
+        damage: records that cannot be trusted.
+    """
+
+    run_id: str
+    trained: TrainingRecord | None = None
+    measured: tuple[MeasurementRecord, ...] = ()
+    failure: FailedRun | None = None
+    has_weights: bool = False
+    has_checkpoint: bool = False
+    damage: tuple[Damage, ...] = ()
+
+    def failure_of(self, measurement: MeasurementSpec) -> FailedRun | None:
+        """Why training failed, or this measurement of it; None where neither did."""
+        failed = self.failure
+        return failed if failed and failed.measurement in (None, measurement) else None
+
+
+class Store:
+    """Reads and writes the folders of runs below one root."""
+
+    def __init__(self, root: Path) -> None:
+        """Open a runs folder, which need not exist yet."""
+        self.root = root
+
+    @property
+    def cache(self) -> Path:
+        """Folder of what runs share."""
+        return self.root / ".cache"
+
+    def folder(self, run_id: str) -> Path:
+        """A run's folder."""
+        return self.root / run_id
+
+    def read(self) -> dict[str, RunFolder]:
+        """Every run's folder, by the run's identity in order: once a command."""
+        paths = (path for path in self.root.glob("*") if path.is_dir() and path != self.cache)
+        return {path.name: self.read_folder(path.name) for path in sorted(paths)}
+
+    def read_folder(self, run_id: str) -> RunFolder:
+        """One run's folder, as far as its files can be trusted."""
+        damage: list[Damage] = []
+        trained = self._read(run_id, "training.json", TrainingRecord, damage)
+        failure = self._read(run_id, "failure.json", FailedRun, damage)
+        if trained is not None and trained.run_id != run_id:
+            damage.append(
+                Damage(self.folder(run_id) / "training.json", "the record of another run")
+            )
+            trained = None
+        measured = []
+        for path in sorted(self.folder(run_id).glob("measured-*.json")):
+            record = self._read(run_id, path.name, MeasurementRecord, damage)
+            if record is None or trained is None:
+                continue
+            if record.run_id != run_id or path.stem != f"measured-{record.identity}":
+                damage.append(Damage(path, "the measurement of another run or protocol"))
+            elif record.weights_sha256 == trained.weights_sha256:
+                measured.append(record)
+        return RunFolder(
+            run_id=run_id,
+            trained=trained,
+            measured=tuple(measured),
+            failure=failure,
+            has_weights=self.weights(run_id).is_file(),
+            has_checkpoint=self.checkpoint(run_id).is_file(),
+            damage=tuple(damage),
+        )
+
+    def _read(self, run_id: str, name: str, kind: Any, damage: list[Damage]) -> Any:  # noqa: ANN401
+        """A record of that kind; None, with a line on the damage, where it cannot be trusted."""
+        path = self.folder(run_id) / name
+        try:
+            content = _read_checked(path)
+            return None if content is None else kind.from_json(content)
+        except BenchError as error:
+            damage.append(Damage(path, str(error)))
+            return None
+
+    def write_spec(self, run_id: str, spec: TrainingSpec) -> None:
+        """Note what a run is, for whoever looks into its folder."""
+        text = json.dumps(asdict(spec), indent=1)
+        write_bytes(self.folder(run_id) / "spec.json", f"{text}\n".encode())
+
+    def write_trained(self, record: TrainingRecord) -> None:
+        """Write a training record, last of its files, which makes the run trained."""
+        _write_checked(self.folder(record.run_id) / "training.json", asdict(record))
+        (self.folder(record.run_id) / "failure.json").unlink(missing_ok=True)
+
+    def write_measured(self, record: MeasurementRecord) -> None:
+        """Write a measurement, and clear an earlier failure."""
+        path = self.folder(record.run_id) / f"measured-{record.identity}.json"
+        _write_checked(path, asdict(record))
+        (self.folder(record.run_id) / "failure.json").unlink(missing_ok=True)
+
+    def write_failure(self, failed: FailedRun) -> None:
+        """Note that a run failed; it is shown, and repeated only on demand."""
+        _write_checked(self.folder(failed.run_id) / "failure.json", asdict(failed))
+
+    def forget(self, run_id: str) -> None:
+        """Remove what would keep a run from starting over."""
+        names = ("training.json", "failure.json", "checkpoint.pt", "history.jsonl", "weights.pt")
+        for path in (*map(self.folder(run_id).joinpath, names), *self._measured_files(run_id)):
+            path.unlink(missing_ok=True)
+
+    def forgive(self, run_id: str) -> None:
+        """Remove what would keep a failed run from being tried again."""
+        (self.folder(run_id) / "failure.json").unlink(missing_ok=True)
+
+    def _measured_files(self, run_id: str) -> list[Path]:
+        return sorted(self.folder(run_id).glob("measured-*"))
+
+    def files(self, run_id: str) -> dict[str, bytes]:
+        """Everything else that a finished run's folder holds, beside its records."""
+        paths = [self.folder(run_id) / name for name in _TRAINED]
+        paths += [path for path in self._measured_files(run_id) if path.suffix != ".json"]
+        return {path.name: path.read_bytes() for path in paths if path.is_file()}
+
+    def adopt(
+        self,
+        trained: TrainingRecord,
+        measured: MeasurementRecord | None,
+        files: Mapping[str, bytes],
+    ) -> None:
+        """Write a run that was trained or measured by a process with another store."""
+        for name, content in files.items():
+            write_bytes(self.folder(trained.run_id) / name, content)
+        # Last: their presence means that the rest is there.
+        self.write_trained(trained)
+        if measured is not None:
+            self.write_measured(measured)
+
+    def set_damaged_aside(self, folder: RunFolder) -> None:
+        """Take records that cannot be trusted out of the way of those that replace them."""
+        for damage in folder.damage:
+            set_aside(damage.path, damage.why)
+
+    def lock_path(self, run_id: str) -> Path:
+        """The lock that whoever works on a run holds."""
+        return self.cache / "locks" / f"{run_id}.lock"
+
+    def checkpoint(self, run_id: str) -> Path:
+        """Where a run's training state is kept while it is unfinished."""
+        return self.folder(run_id) / "checkpoint.pt"
+
+    def weights(self, run_id: str) -> Path:
+        """Where a trained run's final weights are kept."""
+        return self.folder(run_id) / "weights.pt"
+
+    def history(self, run_id: str) -> Path:
+        """Where a run's training curve is kept: a JSON object a line."""
+        return self.folder(run_id) / "history.jsonl"
+
+    def write_spectra(self, run_id: str, spectra: np.ndarray) -> None:
+        """Keep the spectra of every epoch, (epochs, latent_dim)."""
+        self.write_arrays(run_id, "spectra.npz", {"spectra": spectra})
+
+    def spectra(self, run_id: str) -> np.ndarray | None:
+        """Singular values of the test codes' covariance after every epoch, largest first.
+
+        Returns:
+            float64 (epochs, latent_dim); None where they are not at hand or damaged.
+        """
+        return self.read_arrays(run_id, "spectra.npz").get("spectra")
+
+    def write_arrays(self, run_id: str, name: str, arrays: Mapping[str, np.ndarray]) -> None:
+        """Write a file of arrays into a run's folder."""
+        import numpy as np
+
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
+        write_bytes(self.folder(run_id) / name, buffer.getvalue())
+
+    def read_arrays(self, run_id: str, name: str, *wanted: str) -> dict[str, np.ndarray]:
+        """Arrays of a file in a run's folder: those wanted, since reading all takes a while.
+
+        Returns:
+            Those that are there: none of a file that is missing or damaged.
+        """
+        import numpy as np
+
+        try:
+            with np.load(self.folder(run_id) / name) as arrays:
+                return {key: arrays[key] for key in wanted or arrays if key in arrays}
+        except PermissionError:
+            raise
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error):
+            return {}
+
+    def images(self, record: MeasurementRecord, *wanted: str) -> dict[str, np.ndarray]:
+        """Images that were kept with a measurement, see :func:`bench.evaluation.decoded`."""
+        return self.read_arrays(record.run_id, f"measured-{record.identity}.npz", *wanted)
+
+    def steps_done(self, run_id: str) -> int:
+        """Steps that an unfinished run's history tells of; 0 where it has none."""
+        try:
+            with self.history(run_id).open("rb") as file:
+                file.seek(max(0, self.history(run_id).stat().st_size - 512))
+                lines = file.read().decode().splitlines()
+            # The last line may be half-written, the first one half-read.
+            return int(json.loads(lines[-1])["step"])
+        except (FileNotFoundError, ValueError, IndexError, KeyError, TypeError):
+            return 0
+
+
+def read_history(path: Path) -> list[dict[str, float]]:
+    """Lines of a training curve; one that a stopped run left half-written is left out."""
+    try:
+        lines = path.read_bytes().splitlines()
+    except FileNotFoundError:
+        return []
+    rows = []
+    for line in lines:
+        try:
+            row = json.loads(line)
+        except ValueError:
+            break
+        if not isinstance(row, dict) or "step" not in row:
+            break
+        rows.append(row)
+    return rows
+
+
+def _write_checked(path: Path, value: dict[str, Any]) -> None:
+    content = {"schema": SCHEMA, "checksum": sha256(canonical_json(value)), "content": value}
+    write_bytes(path, f"{json.dumps(content, indent=1, allow_nan=False)}\n".encode())
+
+
+def _read_checked(path: Path) -> Any | None:  # noqa: ANN401 - JSON
+    try:
+        value = json.loads(path.read_bytes())
+        schema, checksum, content = value["schema"], value["checksum"], value["content"]
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError) as error:
+        raise BenchError(f"truncated or not a record ({error})") from error
+    if schema != SCHEMA:
+        raise BenchError(f"written in schema {schema}, this version reads {SCHEMA}")
+    if sha256(canonical_json(content)) != checksum:
+        raise BenchError("altered since it was written")
+    if not isinstance(content, dict):
+        raise BenchError("not a record")
+    return content

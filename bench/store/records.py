@@ -1,0 +1,156 @@
+"""What the runs folder keeps of a run: what was trained, what was measured of it, why it failed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from bench.data import Dataset
+from bench.errors import BenchError
+from bench.experiments.spec import MeasurementSpec, TrainingSpec
+from bench.store.identity import measurement_id, run_id
+
+
+@dataclass(frozen=True)
+class TrainingRecord:
+    """A run that was trained to its end; its final weights lie beside the record, or did once.
+
+    Attributes:
+        run_id: the run's identity and the name of its folder.
+        spec: what was trained.
+        data: the data set as it was declared, without its place on the disk.
+        weights_sha256: digest of the final weights, see :func:`bench.models.tensors.digest`.
+        spectra_images: test images behind the spectra of every epoch.
+        timing: ``seconds`` in training, pauses of the process left out; ``images_per_second``;
+            ``finished``, seconds since 1970.
+        provenance: commit, versions, hardware, data.
+    """
+
+    run_id: str
+    spec: TrainingSpec
+    data: Dataset
+    weights_sha256: str
+    spectra_images: int
+    timing: dict[str, float]
+    provenance: dict[str, Any]
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> TrainingRecord:
+        """Rebuild a record, which must be that of the run that it names.
+
+        Raises:
+            BenchError: it is of another run, another protocol or no record at all.
+        """
+        try:
+            data = Dataset(**value["data"] | {"classes": tuple(value["data"]["classes"])})
+            spec = TrainingSpec.from_json(value["spec"])
+            record = cls(**value | {"spec": spec, "data": data})
+        except (KeyError, TypeError) as error:
+            raise BenchError(f"not a training record ({error})") from error
+        if record.run_id != run_id(spec, data.fingerprint):
+            raise BenchError("the record of another run or protocol")
+        return record
+
+
+@dataclass(frozen=True)
+class MeasurementRecord:
+    """What was measured of a run's weights.
+
+    Attributes:
+        run_id: the run.
+        spec: what was measured.
+        weights_sha256: digest of the weights that were measured; those of a run that was trained
+            again elsewhere may be others.
+        metrics: see :class:`bench.evaluation.evaluate.Evaluation`.
+        extractor: ``name``, ``dimensions`` and weights ``checksum`` behind the FIDs.
+        timing: ``seconds`` of measuring; ``finished``, seconds since 1970.
+        provenance: commit, versions, hardware.
+    """
+
+    run_id: str
+    spec: MeasurementSpec
+    weights_sha256: str
+    metrics: dict[str, Any]
+    extractor: dict[str, Any]
+    timing: dict[str, float]
+    provenance: dict[str, Any]
+
+    @property
+    def identity(self) -> str:
+        """What its files are named after."""
+        return measurement_id(self.run_id, self.spec, self.extractor["checksum"])
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> MeasurementRecord:
+        """Rebuild a record.
+
+        Raises:
+            BenchError: it is no record.
+        """
+        try:
+            return cls(**value | {"spec": MeasurementSpec.from_json(value["spec"])})
+        except (KeyError, TypeError) as error:
+            raise BenchError(f"not a measurement ({error})") from error
+
+    def numbers(self) -> Iterator[tuple[str, float]]:
+        """Every number that was measured by a name of its own, such as ``fid_gmm10``."""
+        for name, value in self.metrics.items():
+            if isinstance(value, dict):
+                yield from ((f"{name}_{part}", number) for part, number in value.items())
+            elif not isinstance(value, list):
+                yield name, value
+
+
+@dataclass(frozen=True)
+class Result:
+    """A trained run and what was measured of it: what a table's cell is made of."""
+
+    trained: TrainingRecord
+    measured: MeasurementRecord
+
+    @property
+    def run_id(self) -> str:
+        """The run's identity."""
+        return self.trained.run_id
+
+    @property
+    def spec(self) -> TrainingSpec:
+        """What was trained."""
+        return self.trained.spec
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """What was measured."""
+        return self.measured.metrics
+
+
+@dataclass(frozen=True)
+class FailedRun:
+    """A run that came to a bad end.
+
+    Attributes:
+        run_id: which run.
+        spec: what was trained, or was to be.
+        reason: one line.
+        traceback: where it happened.
+        measurement: what was to be measured, where it was trained; None where training failed.
+    """
+
+    run_id: str
+    spec: TrainingSpec
+    reason: str
+    traceback: str
+    measurement: MeasurementSpec | None = None
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> FailedRun:
+        """Rebuild it; BenchError where it cannot be."""
+        try:
+            spec = TrainingSpec.from_json(value["spec"])
+            measurement = value["measurement"]
+            if measurement is not None:
+                measurement = MeasurementSpec.from_json(measurement)
+            return cls(**value | {"spec": spec, "measurement": measurement})
+        except (KeyError, TypeError) as error:
+            raise BenchError(f"not a failure ({error})") from error

@@ -1,0 +1,82 @@
+"""Tables and verdicts within documents, made from cached runs: ``python -m docs.embed FILE``.
+
+A document says what belongs where by the arguments that make it:
+
+    <!-- run_all.py --table 4 -->
+    what that prints of tables and claims
+    <!-- end -->
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import itertools
+import re
+import shlex
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench.cli import main as run_all
+from bench.errors import UsageError
+from bench.files import write_bytes
+
+_BLOCK = re.compile(r"(<!-- run_all\.py (.*?) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+_KEPT = ("|", "- Claim: ")
+
+
+def embed(text: str, runs_dir: Path) -> str:
+    """A document with its blocks as the runs of a folder make them.
+
+    Args:
+        text: Markdown.
+        runs_dir: cached runs; nothing is trained.
+
+    Raises:
+        UsageError: arguments that print no table.
+    """
+    return _BLOCK.sub(lambda block: f"{block[1]}{_content(block[2], runs_dir)}{block[4]}", text)
+
+
+def _content(arguments: str, runs_dir: Path) -> str:
+    printed = io.StringIO()
+    with tempfile.TemporaryDirectory() as folder:
+        folders = [f"--runs-dir={runs_dir}", f"--tables-dir={folder}", f"--figures-dir={folder}"]
+        with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(io.StringIO()):
+            # Status 1 is that of a table with empty cells.
+            run_all([*shlex.split(arguments), "--collect", *folders])
+    lines = [line for line in printed.getvalue().splitlines() if line.startswith(_KEPT)]
+    if not lines:
+        raise UsageError(f"run_all.py {arguments}: no table comes of it")
+    # Tables and lists are told apart by an empty line.
+    parts = itertools.groupby(lines, key=lambda line: line[0])
+    return "\n\n".join("\n".join(part) for _, part in parts) + "\n"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Write documents anew, or with ``--check`` say which are not what the runs make of them."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("documents", nargs="+", type=Path)
+    parser.add_argument("--runs-dir", type=Path, default=Path("runs"))
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing; status 1 if one differs"
+    )
+    arguments = parser.parse_args(argv)
+    status = 0
+    for path in arguments.documents:
+        before = path.read_text()
+        after = embed(before, arguments.runs_dir)
+        if after != before and arguments.check:
+            print(f"{path}: not what the runs make of it; run make docs", file=sys.stderr)
+            status = 1
+        elif after != before:
+            write_bytes(path, after.encode())
+            print(f"written: {path}")
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,211 @@
+"""Runs that are stopped in the middle by signals, and runs that are asked for twice at once."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bench.store.folders import Store, read_history
+from tests.support.results import results_in
+
+ROOT = Path(__file__).parent.parent.parent
+# A checkpoint at 500 and a bit.
+STEPS = 768
+ARGUMENTS = [
+    *("--table", "4", "--profile", "smoke", "--only", "*-l2-*", "--device", "cpu"),
+    *("--set", "latent_dim=8", "--set", "batch_size=2", "--set", "train_images=128"),
+    *("--set", f"epochs={STEPS // 64}", "--set", "test_images=32", "--set", "fid_samples=40"),
+    *("--set", "width=0.25"),
+]
+TIMEOUT = 180
+
+
+def _prepare(cores: int) -> None:
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
+    # Shells have their background jobs ignore it, and children inherit that.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def _start(
+    runs_dir: Path,
+    *arguments: str,
+    cores: int = 1,
+    environment: dict[str, str] | None = None,
+) -> subprocess.Popen[str]:
+    tables = runs_dir.parent / f"tables-{time.monotonic_ns()}"
+    folders = ["--runs-dir", str(runs_dir), "--tables-dir", str(tables)]
+    return subprocess.Popen(
+        [sys.executable, "run_all.py", *(arguments or ARGUMENTS), *folders],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        # Threads that outnumber the cores spin, and cost more than they give.
+        preexec_fn=partial(_prepare, cores),  # noqa: PLW1509 - no threads here
+        env=environment,
+    )
+
+
+def _finish(process: subprocess.Popen[str]) -> tuple[str, str]:
+    try:
+        return process.communicate(timeout=TIMEOUT)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        raise
+
+
+def _steps(runs_dir: Path) -> int:
+    return max((Store(runs_dir).steps_done(p.name) for p in runs_dir.glob("mnist*")), default=0)
+
+
+def _reached(runs_dir: Path, step: int) -> bool:
+    return _steps(runs_dir) >= step
+
+
+def _wait_for(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + TIMEOUT
+    while not condition():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def _result(runs_dir: Path) -> tuple[Any, ...]:
+    """Everything that a finished run leaves, apart from times and what machine it was."""
+    (folder,) = runs_dir.glob("mnist*")
+    (result,) = results_in(runs_dir)
+    contents: dict[str, bytes] = {}
+    for path in folder.glob("*.npz"):
+        with np.load(path) as arrays:
+            contents |= {f"{path.name} {name}": arrays[name].tobytes() for name in arrays}
+    history = [(row["step"], row["loss"]) for row in read_history(folder / "history.jsonl")]
+    return result.run_id, result.trained.weights_sha256, result.metrics, contents, history
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, ...]:
+    runs_dir = tmp_path_factory.mktemp("undisturbed") / "runs"
+    process = _start(runs_dir)
+    _, err = _finish(process)
+    assert process.returncode == 0, err
+    return _result(runs_dir)
+
+
+def test_sigkill_at_random_steps_then_resume_gives_the_same_bits(
+    runs_dir: Path, undisturbed: tuple[Any, ...]
+) -> None:
+    choose = random.Random(20201)  # noqa: S311
+    # Before there is a checkpoint, and behind it.
+    for step in (choose.randrange(50, 500), choose.randrange(500, 700)):
+        process = _start(runs_dir)
+        _wait_for(partial(_reached, runs_dir, step), process)
+        process.kill()
+        process.wait()
+        assert not list(runs_dir.glob("*/training.json"))
+    process = _start(runs_dir)
+    _, err = _finish(process)
+    assert process.returncode == 0, err
+    assert _result(runs_dir) == undisturbed
+
+
+def test_ctrl_c_ends_with_130_and_resumes(runs_dir: Path, undisturbed: tuple[Any, ...]) -> None:
+    process = _start(runs_dir)
+    _wait_for(lambda: any(runs_dir.glob("mnist*/checkpoint.pt")), process)
+    os.killpg(process.pid, signal.SIGINT)
+    _, err = _finish(process)
+    assert process.returncode == 130, err
+    assert "Traceback" not in err
+    assert "goes on from the checkpoints" in err
+    process = _start(runs_dir, *ARGUMENTS, "--plan")
+    assert "1 started" in _finish(process)[0]
+    process = _start(runs_dir)
+    _finish(process)
+    assert process.returncode == 0
+    assert _result(runs_dir) == undisturbed
+
+
+PAIR = [*ARGUMENTS[:5], "*-l[24]-*", *ARGUMENTS[6:], "--jobs", "2"]
+
+
+def _workers(process: subprocess.Popen[str]) -> list[int]:
+    """Children that have PyTorch loaded, so those that train."""
+    found = []
+    for status in Path("/proc").glob("[0-9]*/status"):
+        try:
+            if f"\nPPid:\t{process.pid}\n" in status.read_text():
+                pid = int(status.parent.name)
+                if "libtorch" in (status.parent / "maps").read_text():
+                    found.append(pid)
+        except OSError:
+            continue
+    return found
+
+
+def _alive(pid: int) -> bool:
+    try:
+        return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="needs Linux's /proc")
+def test_a_killed_worker_is_replaced(runs_dir: Path) -> None:
+    process = _start(runs_dir, *PAIR, cores=2)
+    _wait_for(lambda: any(runs_dir.glob("mnist*/checkpoint.pt")), process)
+    os.kill(_workers(process)[0], signal.SIGKILL)
+    _, err = _finish(process)
+    assert process.returncode == 0, err
+    assert "a worker was killed; going on with the 2 runs" in err
+    assert len(results_in(runs_dir)) == 2
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="needs Linux's /proc")
+@pytest.mark.parametrize(
+    ("number", "step"), [(signal.SIGKILL, 1), (signal.SIGTERM, 1), (signal.SIGKILL, 0)]
+)
+def test_workers_do_not_outlive_their_runner(
+    runs_dir: Path, number: signal.Signals, step: int
+) -> None:
+    # Without pgrep and its like, as in a slim container.
+    environment = os.environ | {"PATH": str(runs_dir)}
+    process = _start(runs_dir, *PAIR, cores=2, environment=environment)
+    # In training, or before there is anything to do.
+    _wait_for(lambda: _steps(runs_dir) >= step and len(_workers(process)) == 2, process)
+    workers = _workers(process)
+    process.send_signal(number)
+    _finish(process)
+    assert process.returncode in (-number, 128 + number)
+    deadline = time.monotonic() + 30
+    while any(_alive(pid) for pid in workers):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert not results_in(runs_dir)
+
+
+def test_two_processes_train_each_run_once(runs_dir: Path) -> None:
+    arguments = [*PAIR, "--jobs", "1", "--set", "epochs=3"]
+    pair = [_start(runs_dir, *arguments) for _ in range(2)]
+    outputs = [_finish(process) for process in pair]
+    assert [process.returncode for process in pair] == [0, 0], outputs
+    lines = [line for _, err in outputs for line in err.splitlines() if line.startswith("[")]
+    here = [line.split()[1] for line in lines if "by another process" not in line]
+    assert sorted(here) == sorted({line.split()[1] for line in lines})
+    assert len(here) == 2
+    assert outputs[0][0] == outputs[1][0]
+    for folder in runs_dir.glob("mnist*"):
+        steps = [row["step"] for row in read_history(folder / "history.jsonl")]
+        assert steps == sorted(set(steps))
+        json.loads((folder / "training.json").read_text())

@@ -1,0 +1,567 @@
+from __future__ import annotations
+
+import math
+import pickle
+import re
+import warnings
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pytorch_fid import inception as pytorch_fid
+from pytorch_fid.fid_score import calculate_frechet_distance
+from sklearn.decomposition import PCA
+from sklearn.mixture import GaussianMixture
+from torchvision.models import inception_v3
+
+from bench.data import dataset
+from bench.data.images import LoadedData, Split
+from bench.errors import BenchError, UsageError
+from bench.evaluation import classifier, known, shipped, simclr, trained, weights
+from bench.evaluation.decoded import as_bytes, pictures, principal_walks
+from bench.evaluation.evaluate import evaluate
+from bench.evaluation.extractor import Extractor
+from bench.evaluation.frechet import Gaussian, fit, frechet_distance
+from bench.evaluation.inception import inception_extractor
+from bench.evaluation.mixture import fit_on_device
+from bench.evaluation.overlap import overlap
+from bench.evaluation.samplers import fit_sampler
+from bench.evaluation.spectrum import rank, spectrum
+from bench.experiments.spec import SAMPLERS
+from bench.files import file_sha256
+from bench.models.networks import build
+from bench.models.precision import arithmetic
+from tests.support.tiny import TINY, TINY_MEASUREMENT
+
+CPU = torch.device("cpu")
+
+
+def _gaussian(rng: np.random.Generator, samples: int, dimensions: int) -> Gaussian:
+    mixing = rng.normal(size=(dimensions, dimensions))
+    return fit([rng.normal(size=(samples, dimensions)) @ mixing + rng.normal(size=dimensions)])
+
+
+@pytest.mark.parametrize(
+    ("samples", "dimensions"), [(500, 8), (2000, 64), (40, 64), (64, 64), (100, 256), (600, 256)]
+)
+def test_frechet_distance_is_pytorch_fids(samples: int, dimensions: int) -> None:
+    rng = np.random.default_rng(samples)
+    a, b = _gaussian(rng, samples, dimensions), _gaussian(rng, samples, dimensions)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        expected = calculate_frechet_distance(a.mean, a.covariance, b.mean, b.covariance)
+    assert frechet_distance(a, b) == pytest.approx(expected, rel=1e-6)
+
+
+@given(st.integers(1, 12), st.integers(0, 2**32 - 1))
+@settings(max_examples=40)
+def test_frechet_distance_of_commuting_gaussians_in_closed_form(d: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    basis, _ = np.linalg.qr(rng.normal(size=(d, d)))
+    s, t = rng.uniform(0, 3, d), rng.uniform(0, 3, d)
+    a = Gaussian(rng.normal(size=d), basis @ np.diag(s**2) @ basis.T)
+    b = Gaussian(rng.normal(size=d), basis @ np.diag(t**2) @ basis.T)
+    expected = ((a.mean - b.mean) ** 2).sum() + ((s - t) ** 2).sum()
+    assert frechet_distance(a, b) == pytest.approx(expected, rel=1e-9, abs=1e-9)
+    assert frechet_distance(b, a) == pytest.approx(expected, rel=1e-9, abs=1e-9)
+
+
+def test_frechet_distance_of_equal_and_constant_gaussians() -> None:
+    rng = np.random.default_rng(0)
+    deficient = _gaussian(rng, 10, 50)
+    assert frechet_distance(deficient, deficient) == pytest.approx(0, abs=1e-9)
+    constant = Gaussian(deficient.mean + 2, np.zeros((50, 50)))
+    expected = 4 * 50 + np.trace(deficient.covariance)
+    assert frechet_distance(deficient, constant) == pytest.approx(expected)
+
+
+@given(st.lists(st.integers(1, 7), min_size=2, max_size=6), st.integers(0, 1000))
+def test_streamed_statistics_are_numpys(sizes: list[int], seed: int) -> None:
+    rows = np.random.default_rng(seed).normal(1e4, 1, size=(sum(sizes), 3)).astype(np.float32)
+    gaussian = fit(np.split(rows, np.cumsum(sizes)[:-1]))
+    exact = rows.astype(np.float64)
+    np.testing.assert_allclose(gaussian.mean, exact.mean(axis=0), rtol=1e-12)
+    np.testing.assert_allclose(gaussian.covariance, np.cov(exact, rowvar=False), atol=1e-9)
+
+
+def test_statistics_need_two_rows() -> None:
+    with pytest.raises(ValueError, match="not 1"):
+        fit([np.zeros((1, 3))])
+    with pytest.raises(ValueError, match="not 0"):
+        fit([])
+
+
+@pytest.mark.parametrize("true_rank", [1, 4, 7, 20])
+def test_rank_of_codes_with_a_known_answer(true_rank: int) -> None:
+    rng = np.random.default_rng(true_rank)
+    mixing, _ = np.linalg.qr(rng.normal(size=(20, 20)))
+    codes = rng.normal(size=(3000, true_rank)) @ mixing[:true_rank]
+    noisy = codes + 1e-4 * rng.normal(size=(3000, 20))
+    values = spectrum(noisy)
+    assert rank(values) == true_rank
+    assert rank(values, 1e-12) == 20
+    np.testing.assert_allclose(values, np.linalg.svd(np.cov(noisy.T))[1], rtol=1e-6)
+
+
+def test_rank_of_codes_that_tell_nothing_or_repeat() -> None:
+    assert rank(spectrum(np.full((10, 5), 3.0))) == 0
+    column = np.random.default_rng(0).normal(size=(50, 1))
+    assert rank(spectrum(np.repeat(column, 6, axis=1))) == 1
+    assert rank(spectrum(column)) == 1
+
+
+def test_rank_thresholds_are_relative() -> None:
+    values = np.array([2.0, 2.1e-3, 1.9e-3, 0.0])
+    assert (rank(values), rank(values, 1e-4), rank(1e6 * values)) == (2, 3, 2)
+
+
+def _codes(rng: np.random.Generator, n: int = 4000, used: int = 3, d: int = 12) -> np.ndarray:
+    """Two clusters in a subspace of ``used`` of ``d`` dimensions, away from the origin."""
+    centres = rng.normal(size=(2, used)) * 4
+    points = centres[rng.integers(0, 2, n)] + rng.normal(size=(n, used))
+    return (points @ rng.normal(size=(used, d)) + 5).astype(np.float32)
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_samples_have_the_moments_of_rank_deficient_codes(name: str) -> None:
+    codes = _codes(np.random.default_rng(1))
+    samples = fit_sampler(name, codes, seed=0).sample(40_000, seed=1)
+    assert samples.shape == (40_000, 12)
+    scale = codes.std()
+    np.testing.assert_allclose(samples.mean(0), codes.mean(0), atol=0.05 * scale)
+    np.testing.assert_allclose(
+        np.cov(samples.T), np.cov(codes.T), atol=0.05 * np.abs(np.cov(codes.T)).max()
+    )
+    # Nothing leaves the subspace that the codes span.
+    outside = np.linalg.svd(np.cov(samples.T))[1][3:]
+    assert outside.max() < 1e-6 * np.cov(codes.T).max()
+
+
+def test_mixture_has_scikit_learns_likelihood() -> None:
+    """In a basis of full rank the subspace changes nothing but the coordinates."""
+    codes = _codes(np.random.default_rng(2), used=5, d=5).astype(np.float64)
+    ours = fit_sampler("gmm10", codes, seed=3)
+    assert ours.mixture is not None
+    coordinates = (codes - ours.mean) @ np.linalg.inv(ours.basis)
+    theirs = GaussianMixture(10, random_state=3, max_iter=200).fit(coordinates)
+    volume = np.linalg.slogdet(ours.basis)[1]
+    plain = GaussianMixture(10, random_state=3, max_iter=200).fit(codes)
+    assert ours.mixture.score(coordinates) == pytest.approx(theirs.score(coordinates), abs=0.02)
+    assert ours.mixture.score(coordinates) - volume == pytest.approx(plain.score(codes), abs=0.02)
+
+
+def _fitted(points: np.ndarray, device: torch.device) -> tuple[GaussianMixture, GaussianMixture]:
+    ours, theirs = (GaussianMixture(10, reg_covar=1e-6, random_state=7) for _ in range(2))
+    return fit_on_device(ours, points, device), theirs.fit(points)
+
+
+@pytest.mark.parametrize("used", [2, 5, 12])
+def test_mixture_on_a_device_takes_scikit_learns_steps(used: int) -> None:
+    """Of rank-deficient points too, whose covariances are singular but for what is added."""
+    points = _codes(np.random.default_rng(used), used=used).astype(np.float64)
+    points /= points.std()
+    ours, theirs = _fitted(points, torch.device("cpu"))
+    assert (ours.n_iter_, ours.converged_) == (theirs.n_iter_, theirs.converged_)
+    assert ours.score(points) == pytest.approx(theirs.score(points), abs=1e-3)
+    assert ours.lower_bound_ == pytest.approx(theirs.lower_bound_, abs=1e-6)
+    for name in ("weights_", "means_", "covariances_"):
+        np.testing.assert_allclose(getattr(ours, name), getattr(theirs, name), atol=1e-6)
+
+
+@pytest.mark.gpu
+def test_mixture_on_a_gpu_has_scikit_learns_likelihood() -> None:
+    points = _codes(np.random.default_rng(0), n=20_000, used=40, d=128).astype(np.float64)
+    points /= points.std()
+    ours, theirs = _fitted(points, torch.device("cuda"))
+    assert ours.score(points) == pytest.approx(theirs.score(points), abs=1e-3)
+
+
+def test_mixture_sees_clusters_that_one_gaussian_does_not() -> None:
+    rng = np.random.default_rng(4)
+    codes = np.concatenate([rng.normal(-5, 0.1, (500, 2)), rng.normal(5, 0.1, (500, 2))])
+    inside = {
+        name: np.mean(np.abs(fit_sampler(name, codes, 0).sample(2000, 0)[:, 0]) < 4)
+        for name in SAMPLERS
+    }
+    assert inside["gmm10"] == inside["gmm4"] == 0
+    assert inside["mvg"] > 0.3
+
+
+def test_samplers_do_not_depend_on_the_scale_of_codes() -> None:
+    codes = _codes(np.random.default_rng(5))
+    for name in SAMPLERS:
+        small, large = (fit_sampler(name, codes * s, 0).sample(100, 0) for s in (1e-3, 1e3))
+        np.testing.assert_allclose(small * 1e6, large, rtol=1e-2, atol=10)
+
+
+def test_samples_come_in_random_order_from_their_seed() -> None:
+    codes = np.concatenate([np.full((50, 1), -5.0), np.full((50, 1), 5.0)])
+    codes += np.random.default_rng(0).normal(size=codes.shape)
+    sampler = fit_sampler("gmm4", codes, 0)
+    samples = sampler.sample(400, 1)
+    assert np.array_equal(samples, sampler.sample(400, 1))
+    assert not np.array_equal(samples, sampler.sample(400, 2))
+    assert 60 < (samples[:200] > 0).sum() < 140
+
+
+def test_constant_codes_are_sampled_as_they_are() -> None:
+    samples = fit_sampler("gmm10", np.full((30, 4), 2.5), 0).sample(7, 0)
+    assert np.array_equal(samples, np.full((7, 4), 2.5))
+
+
+@pytest.mark.parametrize("name", ["mnist-sample", "shape"])
+def test_the_shipped_classifiers_know_their_data(name: str, sample: LoadedData) -> None:
+    """They are those of their checksums, and none of their features is dead."""
+    from bench.data.shapes import generate
+
+    test = sample.test if name == "mnist-sample" else generate(2_000, seed=9)
+    extractor = shipped.shipped_classifier(dataset(name), CPU)
+    assert extractor.checksum == known.shipped_checksum(dataset(name))
+    network = extractor.network
+    assert isinstance(network, classifier.Classifier)
+    found = re.fullmatch(
+        r"test accuracy (.*)%, (\d+) of 128 features alive", shipped.described(network, test)
+    )
+    assert found is not None
+    assert float(found[1]) > 97
+    assert int(found[2]) >= 126
+
+
+def test_a_shipped_classifier_is_its_file_or_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    altered = tmp_path / "classifier.pt"
+    path = known.shipped_file(dataset("mnist"))
+    assert path is not None
+    altered.write_bytes(path.read_bytes()[:-1] + b"x")
+    monkeypatch.setattr(shipped, "shipped_file", lambda data: altered)
+    with pytest.raises(BenchError, match="not the classifier that was shipped"):
+        shipped.shipped_classifier(dataset("mnist"), CPU)
+    with pytest.raises(UsageError, match="none is shipped for toyfaces; use classifier-local"):
+        known.shipped_checksum(dataset("toyfaces"))
+
+
+def test_a_classifier_that_is_trained_here_is_cached_and_learns(
+    tmp_path: Path, sample: LoadedData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trained, "STEPS", 300)
+    declared, calls = dataset("mnist-sample"), []
+
+    def train() -> Split:
+        calls.append(1)
+        return sample.train
+
+    first, second = (
+        trained.local_extractor("classifier-local", declared, train, tmp_path, CPU)
+        for _ in range(2)
+    )
+    assert len(calls) == 1
+    assert first.checksum == second.checksum
+    assert first.name == "classifier-local"
+    # Without loading it, a plan knows which weights count.
+    assert known.expected_checksum("classifier-local", declared, tmp_path) == first.checksum
+    network = first.network
+    assert isinstance(network, classifier.Classifier)
+    images = sample.test.images.float().expand(-1, 3, -1, -1) / 255
+    # 1,024 digits suffice for far better than chance; the whole of MNIST does better still.
+    assert network.accuracy(images, sample.test.labels) > 0.85
+    assert next(first.features([images[:7]])).shape == (7, 128)
+
+
+def test_damaged_classifier_is_trained_again(
+    tmp_path: Path, sample: LoadedData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trained, "STEPS", 3)
+    declared, calls = dataset("mnist-sample"), []
+
+    def train() -> Split:
+        calls.append(1)
+        return sample.train
+
+    first = trained.local_extractor("classifier-local", declared, train, tmp_path, CPU)
+    path = next(tmp_path.glob("*.pt"))
+    path.write_bytes(path.read_bytes()[:-1])
+    second = trained.local_extractor("classifier-local", declared, train, tmp_path, CPU)
+    assert len(calls) == 2
+    assert first.checksum == second.checksum
+
+
+def test_classifier_of_shapes_has_a_score_for_each_factor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from bench.data.shapes import generate
+
+    monkeypatch.setattr(trained, "STEPS", 60)
+    split = generate(1000, seed=0)
+    declared = dataset("shape")
+    extractor = trained.local_extractor("classifier-local", declared, lambda: split, tmp_path, CPU)
+    network = extractor.network
+    assert isinstance(network, classifier.Classifier)
+    assert network.head.out_features == 2 + 6 + 17 + 17 + 8 + 8 + 8
+    chance = np.mean([1 / c for c in dataset("shape").classes])
+    assert network.accuracy(split.images.float() / 255, split.labels) > 1.5 * chance
+
+
+def test_nt_xent_by_hand() -> None:
+    """Two images, two views each: equation 1 of Chen et al. written out."""
+    rows = torch.tensor([[1.0, 0.0], [0.0, 2.0], [3.0, 3.0], [0.0, -1.0]])
+    unit = [(1.0, 0.0), (0.0, 1.0), (0.5**0.5, 0.5**0.5), (0.0, -1.0)]
+
+    def term(i: int, j: int) -> float:
+        weights = {
+            k: math.exp((unit[i][0] * unit[k][0] + unit[i][1] * unit[k][1]) / 0.5) for k in range(4)
+        }
+        return -math.log(weights[j] / sum(w for k, w in weights.items() if k != i))
+
+    expected = (term(0, 2) + term(1, 3) + term(2, 0) + term(3, 1)) / 4
+    assert simclr.nt_xent(rows, temperature=0.5).item() == pytest.approx(expected, rel=1e-6)
+
+
+def test_views_differ_and_keep_to_the_range_of_images() -> None:
+    images = torch.rand(6, 3, 32, 32)
+    noise = torch.Generator().manual_seed(0)
+    first, second = simclr.view(images, noise), simclr.view(images, noise)
+    assert first.shape == images.shape
+    assert 0 <= first.min() <= first.max() <= 1
+    assert not torch.equal(first, second)
+    assert torch.equal(simclr.view(images, torch.Generator().manual_seed(0)), first)
+
+
+def test_contrast_learns_to_tell_pictures_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two views of a face it never saw are nearer to each other than to other faces."""
+    from bench.data.toyfaces import generate
+
+    monkeypatch.setattr(trained, "STEPS", 150)
+    split, unseen = generate(512, seed=0), generate(100, seed=1)
+    labelled = dataset("toyfaces")
+    declared = replace(labelled, classes=())
+    assert [known.own_extractor(each) for each in (labelled, declared)] == [
+        "classifier-local",
+        "simclr-local",
+    ]
+    nothing = Split(split.images, torch.empty(len(split.images), 0, dtype=torch.int64))
+    extractor = trained.local_extractor("simclr-local", declared, lambda: nothing, tmp_path, CPU)
+    assert (extractor.name, extractor.dimensions) == ("simclr-local", 128)
+    noise = torch.Generator().manual_seed(0)
+    network = extractor.network
+    assert isinstance(network, simclr.Contrastive)
+    with torch.no_grad():
+        views = [simclr.view(unseen.images.float() / 255, noise) for _ in range(2)]
+        a, b = (torch.nn.functional.normalize(network.projection(network(v))) for v in views)
+    nearest = (a @ b.T).argmax(dim=1)
+    # Chance is 1 %.
+    assert (nearest == torch.arange(100)).float().mean() > 0.1
+
+
+@pytest.fixture(scope="module")
+def inception_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Random weights in the form of the published file, which cannot be had offline."""
+    torch.manual_seed(0)
+    network = inception_v3(weights=None, num_classes=1008, aux_logits=False, init_weights=False)
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            torch.nn.init.uniform_(module.weight, 0.5, 1.5)
+            torch.nn.init.normal_(module.bias, std=0.1)
+            # As if it had seen images.
+            module.train()(3 * torch.randn(8, module.num_features, 2, 2) + 1)
+    path = tmp_path_factory.mktemp("weights") / weights.NAME
+    torch.save(network.state_dict(), path)
+    return path
+
+
+def test_inception_is_pytorch_fids_network(inception_file: Path, sample: LoadedData) -> None:
+    prefix = file_sha256(inception_file)[:8]
+    extractor = inception_extractor(inception_file, CPU, prefix)
+    assert extractor.checksum.startswith(prefix)
+    images = sample.test.images[:2].float() / 255
+    state = torch.load(inception_file, weights_only=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pytorch_fid, "load_state_dict_from_url", lambda *_, **__: state)
+        reference = pytorch_fid.InceptionV3().eval()
+    with torch.no_grad():
+        expected = reference(images.expand(-1, 3, -1, -1))[0].flatten(1).numpy()
+    features = next(extractor.features([images]))
+    assert features.shape == (2, 2048)
+    np.testing.assert_allclose(features, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_inception_weights_of_another_hash_are_refused(inception_file: Path) -> None:
+    with pytest.raises(BenchError, match="not pytorch-fid's Inception weights"):
+        inception_extractor(inception_file, CPU)
+
+
+def test_a_pickle_in_place_of_weights_is_not_run(tmp_path: Path) -> None:
+    class Malicious:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return (Path.touch, (tmp_path / "was here",))
+
+    path = tmp_path / "weights.pth"
+    path.write_bytes(pickle.dumps(Malicious()))
+    with pytest.raises(BenchError, match="cannot be read as Inception weights"):
+        inception_extractor(path, CPU, file_sha256(path)[:8])
+    assert not (tmp_path / "was here").exists()
+
+
+def test_weights_are_looked_for_where_pytorch_keeps_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    assert weights.hub_path().parent == Path(torch.hub.get_dir()) / "checkpoints"
+    assert weights.find(None) is None
+    weights.hub_path().parent.mkdir(parents=True)
+    weights.hub_path().touch()
+    assert weights.find(None) == weights.hub_path()
+    with pytest.raises(BenchError, match="no such file"):
+        weights.find(tmp_path / "missing.pth")
+
+
+def test_downloaded_weights_are_verified(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from bench.data import download
+
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setattr(download, "download", lambda url: b"<html>")
+    with pytest.raises(BenchError, match="not pytorch-fid's"):
+        weights.fetch()
+    assert not weights.hub_path().exists()
+
+
+def _identity_extractor() -> Extractor:
+    def pixels(images: torch.Tensor) -> torch.Tensor:
+        return images[:, 0, ::8, ::8].flatten(1)
+
+    return Extractor("classifier", 16, "0" * 64, pixels, CPU, 13)
+
+
+def test_evaluation_against_plain_numpy(tmp_path: Path, sample: LoadedData) -> None:
+    model = build("mnist", latent_dim=8, depth=2, seed=1)
+    data = LoadedData(sample.train.spread(64), sample.test.spread(32), "")
+    extractor = _identity_extractor()
+    result = evaluate(model, TINY, TINY_MEASUREMENT, data, extractor=extractor, cache=tmp_path)
+    again = evaluate(model, TINY, TINY_MEASUREMENT, data, extractor=extractor, cache=tmp_path)
+    assert result.metrics == again.metrics
+
+    with torch.no_grad():
+        images = data.test.images.float() / 255
+        output = model(images)
+        codes = model.codes(images)
+    assert result.metrics["test_mse"] == pytest.approx(((output - images) ** 2).mean().item())
+    values = np.linalg.svd(np.cov(codes.double().numpy().T))[1]
+    np.testing.assert_allclose(result.metrics["spectrum"], values, rtol=1e-4, atol=1e-12)
+    assert rank(result.metrics["spectrum"]) == rank(values)
+    features = [x[:, 0, ::8, ::8].flatten(1).double().numpy() for x in (output.clamp(0, 1), images)]
+    statistics = [stat for f in features for stat in (f.mean(0), np.cov(f.T))]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        expected = calculate_frechet_distance(*statistics)
+    assert result.metrics["fid"]["reconstruction"] == pytest.approx(expected, rel=1e-4)
+    assert set(result.metrics["fid"]) == {"reconstruction", *SAMPLERS}
+    assert result.images["samples"].shape == (500, 1, 32, 32)
+    assert result.images["samples"].dtype == np.uint8
+    originals = result.images["originals"]
+    assert np.array_equal(originals, data.test.images.numpy())
+    shown = np.round(output.clamp(0, 1).numpy() * 255)
+    # In another batch, and so rounded otherwise at times.
+    assert np.abs(result.images["reconstructions"] - shown[:10]).max() <= 1
+    clouds = [images.reshape(32, -1) for images in (originals, result.images["samples"][:32])]
+    assert result.metrics["overlap"] == overlap(*clouds)
+
+
+def test_evaluation_is_in_fp32_whatever_pytorch_would_do(
+    tmp_path: Path, sample: LoadedData
+) -> None:
+    backends = torch.backends.cuda.matmul, torch.backends.cudnn
+    identity = _identity_extractor()
+    seen: set[bool] = set()
+
+    def network(images: torch.Tensor) -> torch.Tensor:
+        seen.update(backend.allow_tf32 for backend in backends)
+        return identity.network(images)
+
+    model = build("mnist", latent_dim=8, depth=2, seed=1)
+    data = LoadedData(sample.train.spread(64), sample.test.spread(32), "")
+    with arithmetic("tf32", torch.device("cuda")):
+        seeing = replace(identity, network=network)
+        evaluate(model, TINY, TINY_MEASUREMENT, data, extractor=seeing, cache=tmp_path)
+        assert all(backend.allow_tf32 for backend in backends)
+    assert seen == {False}
+
+
+def test_kept_images_are_spread_over_the_test_images(tmp_path: Path, sample: LoadedData) -> None:
+    """Data of the user's own may be sorted by class."""
+    model = build("mnist", latent_dim=8, depth=2, seed=1)
+    data = LoadedData(sample.train.spread(64), sample.test.spread(512), "")
+    kept = evaluate(
+        model, TINY, TINY_MEASUREMENT, data, extractor=_identity_extractor(), cache=tmp_path
+    ).images["originals"]
+    assert len(kept) == 500
+    assert np.array_equal(kept[-1], data.test.images[-1].numpy())
+
+
+def test_interpolations_are_straight_and_end_at_the_images() -> None:
+    model = build("mnist", latent_dim=8, depth=2, seed=1).eval()
+    codes = np.random.default_rng(0).normal(size=(30, 8)).astype(np.float32)
+    with torch.no_grad():
+        made = pictures(model, codes)
+        middle = model.decoder(torch.from_numpy(codes[2:3] * 4 / 9 + codes[3:4] * 5 / 9))
+    ways = made["interpolations"]
+    assert ways.shape == (4, 10, 1, 32, 32)
+    ends = [ways[:, 0], ways[:, -1]]
+    pairs = made["reconstructions"][:8].reshape(4, 2, 1, 32, 32)
+    for end, images in zip(ends, (pairs[:, 0], pairs[:, 1]), strict=True):
+        assert np.abs(end.astype(int) - images).max() <= 1
+    assert np.abs(ways[1, 5] - as_bytes(middle)[0].astype(int)).max() <= 1
+
+
+def test_walks_follow_scikit_learns_principal_components() -> None:
+    rng = np.random.default_rng(0)
+    codes = rng.normal(size=(200, 6)) @ rng.normal(size=(6, 6)) + 3
+    walks = principal_walks(codes)
+    assert walks.shape == (4, 9, 6)
+    reference = PCA(4).fit(codes)
+    np.testing.assert_allclose(walks[:, 4], np.tile(reference.mean_, (4, 1)))
+    steps = walks[:, -1] - walks[:, 4]
+    deviations = np.linalg.norm(steps, axis=1)
+    np.testing.assert_allclose(deviations, 3 * np.sqrt(reference.explained_variance_))
+    cosines = (steps / deviations[:, None] * reference.components_).sum(axis=1)
+    np.testing.assert_allclose(np.abs(cosines), 1)
+
+
+def test_pictures_of_two_codes_in_one_dimension() -> None:
+    model = build("mnist", latent_dim=1, seed=1).eval()
+    with torch.no_grad():
+        made = pictures(model, np.zeros((2, 1), np.float32))
+    assert {name: len(images) for name, images in made.items()} == {
+        "reconstructions": 2,
+        "interpolations": 1,
+        "walks": 1,
+    }
+
+
+def test_reference_statistics_are_those_of_their_data(tmp_path: Path, sample: LoadedData) -> None:
+    model = build("mnist", latent_dim=8, depth=2, seed=1)
+    data = LoadedData(sample.train.spread(64), sample.test.spread(32), "")
+    other = LoadedData(sample.train.spread(64), Split(255 - data.test.images, data.test.labels), "")
+    extractor = _identity_extractor()
+    fid = [
+        evaluate(model, TINY, TINY_MEASUREMENT, d, extractor=extractor, cache=tmp_path).metrics[
+            "fid"
+        ]
+        for d in (data, other)
+    ]
+    assert fid[0]["mvg"] != fid[1]["mvg"]
+    assert len(list(tmp_path.glob("reference-*"))) == 2
+    for path in tmp_path.glob("reference-*"):
+        path.write_bytes(b"damaged")
+    assert (
+        evaluate(model, TINY, TINY_MEASUREMENT, data, extractor=extractor, cache=tmp_path).metrics[
+            "fid"
+        ]
+        == fid[0]
+    )

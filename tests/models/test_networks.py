@@ -1,0 +1,240 @@
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from bench.errors import UsageError
+from bench.models.methods import method
+from bench.models.networks import Autoencoder, build
+from tests.support.tiny import TINY
+
+# The supplement's Table 1 as it is read in docs/decisions.md: the shape behind each layer that
+# has weights.
+TABLE_1 = {
+    "shape": (
+        (3, 32),
+        32,
+        [(32, 16, 16), (64, 8, 8), (128, 4, 4), (256, 2, 2), (32, 1, 1)],
+        [(256, 2, 2), (128, 4, 4), (64, 8, 8), (32, 16, 16), (3, 32, 32)],
+    ),
+    "mnist": (
+        (1, 32),
+        128,
+        [(32, 16, 16), (64, 8, 8), (128, 4, 4), (256, 2, 2), (128,)],
+        [(8192,), (64, 16, 16), (32, 32, 32), (1, 32, 32)],
+    ),
+    "celeba": (
+        (3, 64),
+        512,
+        [(128, 32, 32), (256, 16, 16), (512, 8, 8), (1024, 4, 4), (512,)],
+        [(65536,), (512, 16, 16), (256, 32, 32), (128, 64, 64), (3, 64, 64)],
+    ),
+}
+# Layers behind which there is no ReLU: linear outputs, and the last ones.
+WITHOUT_RELU = {
+    "shape": [(3, 32, 32)],
+    "mnist": [(128,), (1, 32, 32)],
+    "celeba": [(512,), (65536,), (3, 64, 64)],
+}
+
+
+def _shapes(
+    module: nn.Module, inputs: torch.Tensor
+) -> tuple[list[tuple[int, ...]], list[tuple[int, ...]]]:
+    """Shapes behind the layers with weights, and those of them that no ReLU follows."""
+    shapes, bare = [], []
+    layers = list(module)  # type: ignore[call-overload]
+    for layer, following in zip(layers, [*layers[1:], None], strict=True):
+        inputs = layer(inputs)
+        if any(True for _ in layer.parameters()):
+            shapes.append(tuple(inputs.shape[1:]))
+            if not isinstance(following, nn.ReLU):
+                bare.append(shapes[-1])
+    return shapes, bare
+
+
+@pytest.mark.parametrize("network", TABLE_1)
+def test_layers_are_those_of_table_1(network: str) -> None:
+    (channels, size), latent_dim, encoder, decoder = TABLE_1[network]
+    model = build(network, latent_dim=latent_dim, depth=4)
+    with torch.no_grad():
+        images = torch.rand(1, channels, size, size)
+        encoded, bare_encoder = _shapes(model.encoder, images)
+        decoded, bare_decoder = _shapes(model.decoder, torch.rand(1, latent_dim))
+        assert model(images).shape == images.shape
+        assert model.codes(images).shape == (1, latent_dim)
+    assert (encoded, decoded) == (encoder, decoder)
+    assert bare_encoder + bare_decoder == WITHOUT_RELU[network]
+    assert isinstance(list(model.decoder)[-1], nn.Tanh)  # type: ignore[call-overload]
+
+
+@pytest.mark.parametrize("network", TABLE_1)
+def test_convolutions_are_4x4_with_stride_2(network: str) -> None:
+    model = build(network, latent_dim=TABLE_1[network][1])
+    kernels = [
+        (m.kernel_size[0], m.stride[0], m.padding[0])
+        for m in model.modules()
+        if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)
+    ]
+    # Shape's are 2x2 on 2x2 maps at the code; MNIST's and CelebA's last keeps its size.
+    exceptions = {"shape": [(2, 2, 0), (2, 2, 0)]}.get(network, [(1, 1, 0)])
+    assert sorted(kernel for kernel in kernels if kernel != (4, 2, 1)) == exceptions
+
+
+def test_linear_layers_are_square_bias_free_and_scaled() -> None:
+    plain = build("mnist", latent_dim=128, depth=8)
+    scaled = build("mnist", latent_dim=128, depth=8, init_scale=4.0)
+    assert len(list(plain.linear.parameters())) == 8
+    for one, four in zip(plain.linear.parameters(), scaled.linear.parameters(), strict=True):
+        assert one.shape == (128, 128)
+        assert torch.equal(4 * one, four)
+        # PyTorch's default: uniform in +-1/sqrt(n), whose standard deviation is 1/sqrt(3 n).
+        assert one.abs().max() <= 1 / math.sqrt(128)
+        assert one.std().item() == pytest.approx(1 / math.sqrt(3 * 128), rel=0.02)
+
+
+def test_codes_are_those_behind_the_linear_layers() -> None:
+    model = build("mnist", latent_dim=16, depth=3)
+    images = torch.rand(2, 1, 32, 32)
+    product = torch.eye(16)
+    for weight in model.linear.parameters():
+        product = weight @ product
+    torch.testing.assert_close(model.codes(images), model.encoder(images) @ product.T)
+
+
+def test_weights_come_from_the_seed_alone() -> None:
+    torch.manual_seed(1)
+    state = torch.get_rng_state()
+    a = build("mnist", latent_dim=8, depth=2, seed=3)
+    assert torch.equal(torch.get_rng_state(), state)
+    torch.manual_seed(2)
+    b = build("mnist", latent_dim=8, depth=4, seed=3)
+    c = build("mnist", latent_dim=8, depth=2, seed=4)
+    for x, y, z in zip(
+        a.decoder.parameters(), b.decoder.parameters(), c.decoder.parameters(), strict=True
+    ):
+        assert torch.equal(x, y)
+        assert not torch.equal(x, z)
+
+
+def test_vae_doubles_the_encoder_and_ends_in_a_sigmoid() -> None:
+    for network, ((channels, size), latent_dim, _, _) in TABLE_1.items():
+        if network == "celeba":
+            continue
+        vae = method("vae")
+        model = build(network, latent_dim=latent_dim, doubled=vae.doubled, output=vae.output)
+        images = torch.rand(4, channels, size, size)
+        encoded = model.encoder(images)
+        assert encoded.shape == (4, 2 * latent_dim)
+        # No ReLU may keep the mean or the log-variance from being negative.
+        assert encoded.min() < 0
+        assert torch.equal(model.codes(images), encoded[:, :latent_dim])
+        assert isinstance(list(model.decoder)[-1], nn.Sigmoid)  # type: ignore[call-overload]
+
+
+class _Fixed(Autoencoder):
+    """An autoencoder whose encoder puts out given numbers and whose decoder is the identity."""
+
+    def __init__(self, encoded: torch.Tensor, doubled: bool) -> None:
+        class Encoder(nn.Module):
+            def forward(self, images: torch.Tensor) -> torch.Tensor:
+                return encoded
+
+        super().__init__(
+            Encoder(), nn.Identity(), nn.Sigmoid() if doubled else nn.Identity(), doubled
+        )
+
+
+def test_ae_and_irmae_minimise_the_mean_squared_error() -> None:
+    images = torch.tensor([[0.0, 1.0], [0.5, 0.5]])
+    model = _Fixed(torch.tensor([[0.5, 1.0], [0.5, 0.0]]), doubled=False)
+    for name in ("ae", "irmae"):
+        loss = method(name).loss(model, images, torch.Generator(), TINY)
+        assert loss.item() == pytest.approx((0.25 + 0.25) / 4)
+
+
+def test_vae_loss_by_hand() -> None:
+    spec = replace(TINY, method="vae", depth=0, parameters=(("beta", 0.1),))
+    images = torch.tensor([[0.2, 0.9], [0.0, 1.0]])
+    mean = torch.tensor([[0.3, -0.7], [1.0, 0.0]])
+    log_variance = torch.tensor([[-1.0, 0.5], [0.0, -2.0]])
+    model = _Fixed(torch.cat([mean, log_variance], dim=1), doubled=True)
+    loss = method("vae").loss(model, images, torch.Generator().manual_seed(5), spec)
+
+    epsilon = torch.randn(2, 2, generator=torch.Generator().manual_seed(5))
+    output = torch.sigmoid(mean + epsilon * log_variance.exp().sqrt())
+    cross_entropy = -(images * output.log() + (1 - images) * (1 - output).log()).mean()
+    # KL of diagonal Gaussians by torch.distributions: half the negative sum in the loss.
+    normal = torch.distributions.Normal
+    divergence = torch.distributions.kl_divergence(
+        normal(mean, (0.5 * log_variance).exp()), normal(0.0, 1.0)
+    )
+    assert loss.item() == pytest.approx((cross_entropy + 0.1 * 2 * divergence.mean()).item())
+
+
+def test_unknown_names_are_refused() -> None:
+    with pytest.raises(UsageError, match="did you mean mnist"):
+        build("mnits", latent_dim=8)
+    with pytest.raises(UsageError, match="unknown method"):
+        method("gan")
+
+
+def test_the_original_architecture_is_that_of_wae_and_rae() -> None:
+    model = build("celeba", latent_dim=64, architecture="original")
+    convolutions = [m for m in model.modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)]
+    assert {m.kernel_size for m in convolutions} == {(5, 5)}
+    assert [m.stride[0] for m in convolutions] == [2, 2, 2, 2, 2, 2, 2, 1]
+    assert [m.out_channels for m in convolutions] == [128, 256, 512, 1024, 512, 256, 128, 3]
+    # Every hidden layer of maps is normalised: four of the encoder, four of the decoder.
+    layers = [*model.encoder, *model.decoder]  # type: ignore[misc]
+    normalised = [a for a, b in itertools.pairwise(layers) if isinstance(b, nn.ReLU)]
+    assert len(normalised) == 8
+    assert all(isinstance(layer, nn.BatchNorm2d) for layer in normalised)
+    images = torch.rand(2, 3, 64, 64)
+    assert model.codes(images).shape == (2, 64)
+    assert model(images).shape == images.shape
+    with pytest.raises(UsageError, match="original architecture 'mnist': known: celeba"):
+        build("mnist", latent_dim=8, architecture="original")
+
+
+@pytest.mark.parametrize("network", TABLE_1)
+def test_width_narrows_every_map_and_leaves_the_code(network: str) -> None:
+    (channels, size), latent_dim, *rest = TABLE_1[network]
+    encoder: Any = rest[0]
+    model = build(network, latent_dim=latent_dim, width=1 / 8)
+    images = torch.rand(1, channels, size, size)
+    with torch.no_grad():
+        narrow, _ = _shapes(model.encoder, images)
+        assert model(images).shape == images.shape
+    for (maps, *_), (printed, *_) in zip(narrow[:4], encoder[:4], strict=True):
+        assert maps == printed // 8
+    assert narrow[-1] == encoder[-1]
+
+
+@pytest.mark.parametrize("name", ["wae-mmd", "rae", "rae-l2", "rae-gp", "rae-sn"])
+def test_methods_train_in_their_original_architecture(name: str) -> None:
+    from bench.training.trainee import Trainee
+    from tests.support.tiny import PARAMETERS
+
+    spec = replace(
+        TINY,
+        dataset="toyfaces",
+        method=name,
+        depth=0,
+        architecture="original",
+        width=1 / 64,
+        parameters=PARAMETERS[name],
+        learning_rate=1e-3,
+    )
+    trainee = Trainee(spec, torch.device("cpu"))
+    before = [weight.clone() for weight in trainee.model.parameters()]
+    trainee.advance(torch.randint(0, 256, (64, 3, 64, 64), dtype=torch.uint8))
+    assert math.isfinite(trainee.mean_loss())
+    moved = [not torch.equal(a, b) for a, b in zip(before, trainee.model.parameters(), strict=True)]
+    assert sum(moved) > len(moved) / 2

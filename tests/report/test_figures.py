@@ -1,0 +1,195 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from PIL import Image
+
+from bench.cli import main
+from bench.experiments.figures import FIGURES
+from bench.models import methods
+from bench.report.figures import lines as run_lines
+from bench.report.figures import sweep
+from bench.report.figures.style import style
+from bench.report.figures.write import write_figure
+from bench.report.frame import Content
+from bench.report.reading import Reading
+from bench.store.folders import Store
+from tests.support.results import cells_of, result
+
+FIGURE = FIGURES["figure1"]
+NO_STORE = Store(Path("no-such-folder"))
+
+
+def _content(features: str, seeds: Sequence[int]) -> Content:
+    """Table 6 with FIDs of 100 + seed for IRMAE's columns, 200 + seed for the AE's."""
+    table = cells_of("table6", features)
+    results = {
+        cell: [
+            result(
+                replace(cell.training, seed=seed),
+                cell.measurement,
+                fid=(100 if cell.training.depth else 200) + seed,
+                checksum="abcdef1234",
+            )
+            for seed in seeds
+        ]
+        for cell in table.cells
+    }
+    return Content(table, results, [], Reading(), "paper")
+
+
+def _draw(content: Content) -> Figure:
+    return sweep.draw(FIGURE, content, NO_STORE)
+
+
+def _curves(axes: Axes) -> dict[str, list[float]]:
+    return {str(line.get_label()): list(line.get_ydata()) for line in axes.get_lines()}  # type: ignore[arg-type]
+
+
+def test_figure_1_has_the_measured_and_the_printed_curves() -> None:
+    (axes,) = _draw(_content("inception", [0, 2])).axes
+    curves = _curves(axes)
+    assert curves["IRMAE (l = 4), measured"] == [101] * 5
+    assert curves["AE, measured"] == [201] * 5
+    assert curves["IRMAE (l = 4), paper"] == [81.6, 64.6, 47.6, 42.7, 42.0]
+    assert curves["AE, paper"] == [78.2, 60.1, 46.0, 45.4, 53.9]
+    dashed = {line.get_label(): line.get_linestyle() for line in axes.get_lines()}
+    assert dashed["AE, paper"] == "--"
+    ticks = [label.get_text() for label in axes.get_xticklabels()]
+    assert ticks == ["32", "64", "128", "256", "512"]
+    # Two seeds, 1 apart from their mean: t(0.975, 1) * sqrt(2) / sqrt(2) = 12.706.
+    shade = axes.collections[0].get_paths()[0].vertices
+    assert np.asarray(shade)[:, 1].max() == pytest.approx(101 + 12.706, abs=1e-3)
+    assert np.asarray(shade)[:, 1].min() == pytest.approx(101 - 12.706, abs=1e-3)
+
+
+def test_numbers_of_another_scale_have_an_axis_of_their_own() -> None:
+    measured, printed = _draw(_content("classifier-local", [0])).axes
+    assert set(_curves(measured)) == {"IRMAE (l = 4), measured", "AE, measured"}
+    assert set(_curves(printed)) == {"IRMAE (l = 4), paper", "AE, paper"}
+    assert "another scale" in printed.get_ylabel()
+
+
+def test_the_caption_says_what_the_numbers_are() -> None:
+    text = "\n".join(t.get_text() for t in _draw(_content("classifier-local", [0])).texts)
+    text = " ".join(text.split())
+    for words in ("Seeds a point: 1", "not Inception", "gmm10", "19,962 test", "Profile paper"):
+        assert words in text
+
+
+def test_nothing_measured_is_an_empty_figure_with_the_papers_curve(tmp_path: Path) -> None:
+    (axes,) = _draw(_content("inception", [])).axes
+    assert set(_curves(axes)) == {"IRMAE (l = 4), paper", "AE, paper"}
+
+
+def test_files_are_the_same_twice_and_not_blank(tmp_path: Path) -> None:
+    content = _content("inception", [0, 1])
+    first, second = (write_figure(FIGURE, content, NO_STORE, tmp_path / name) for name in "ab")
+    assert first is not None
+    assert second is not None
+    assert [path.name for path in first.paths] == ["figure1.pdf", "figure1.png"]
+    for a, b in zip(first.paths, second.paths, strict=True):
+        assert a.read_bytes() == b.read_bytes()
+    assert first.paths[0].read_bytes().startswith(b"%PDF")
+    with Image.open(first.paths[1]) as image:
+        assert len(np.unique(np.asarray(image.convert("RGB")))) > 50
+
+
+def test_methods_are_told_apart_in_grey_too() -> None:
+    styles = [style(name) for name in methods._MODULES]
+    assert len({(s.marker, s.line) for s in styles}) == len(styles)
+    red, green, blue = 0.299, 0.587, 0.114
+    pair = [style("irmae"), style("ae")]
+    greys = [np.dot(to_rgb(s.color), (red, green, blue)) for s in pair]
+    assert abs(greys[0] - greys[1]) > 0.2
+    assert style("a-plugins-own").color == "#000000"
+
+
+SPECTRA, CURVES = FIGURES["spectra-dimension"], FIGURES["curves-dimension"]
+
+
+@pytest.fixture
+def filled(tmp_path: Path) -> tuple[Content, Store]:
+    """Table 6 with spectra that fall tenfold, and histories of every run but one."""
+    store = Store(tmp_path / "runs")
+    content = _content("inception", [0, 1])
+    for each in content.all_results:
+        each.metrics["spectrum"][:] = [8.0 * 10.0**-i for i in range(each.spec.latent_dim)]
+        if each.spec.name == "celeba-ae-d32-s1":
+            continue
+        store.folder(each.run_id).mkdir(parents=True)
+        lines = [json.dumps({"epoch": e, "loss": 1 / (1 + e), "step": e}) for e in range(4)]
+        store.history(each.run_id).write_text("\n".join(lines) + "\n" + '{"half')
+    return content, store
+
+
+def test_spectra_are_shares_of_the_largest_with_the_rank_marked(
+    filled: tuple[Content, Store],
+) -> None:
+    page = run_lines.draw_spectra(SPECTRA, *filled)
+    irmae, ae = page.axes
+    assert (irmae.get_title(), ae.get_title()) == ("IRMAE (l = 4)", "AE")
+    lines = [line for line in irmae.get_lines() if line.get_linewidth() == 1.2]
+    assert len(lines) == 5 * 2
+    for line, size in zip(lines, np.repeat([32, 64, 128, 256, 512], 2), strict=True):
+        x, y = line.get_xydata().T  # type: ignore[union-attr]
+        assert list(x) == list(range(1, size + 1))
+        np.testing.assert_allclose(y[:200], 10.0 ** -np.arange(min(size, 200)))
+    # The fourth value is a thousandth of the first, and so not above the threshold.
+    dots = [line.get_xydata() for line in irmae.get_lines() if line.get_marker() == "o"]
+    assert np.allclose(np.concatenate(dots), [3, 1e-2])
+    legend = irmae.get_legend()
+    assert legend is not None
+    assert [t.get_text() for t in legend.get_texts()] == ["32", "64", "128", "256", "512"]
+    text = " ".join(" ".join(t.get_text() for t in page.texts).split())
+    assert "seeds: 0, 1" in text
+    assert "Profile paper" in text
+
+
+def test_curves_are_the_histories(filled: tuple[Content, Store]) -> None:
+    page = run_lines.draw_curves(CURVES, *filled)
+    irmae, ae = page.axes
+    assert len(irmae.get_lines()) == 10
+    assert len(ae.get_lines()) == 9
+    text = " ".join(" ".join(t.get_text() for t in page.texts).split())
+    assert "Nothing to draw is cached of celeba-ae-d32-s1-" in text
+    for line in ae.get_lines():
+        assert list(line.get_xdata()) == [0, 1, 2, 3]  # type: ignore[arg-type]
+        assert list(line.get_ydata()) == [1, 1 / 2, 1 / 3, 1 / 4]  # type: ignore[arg-type]
+    # Shades from dark to light: the order of the columns shows without colour.
+    shades = {line.get_color(): None for line in irmae.get_lines()}
+    lightness = [np.dot(to_rgb(str(c)), (0.299, 0.587, 0.114)) for c in shades]
+    assert lightness == sorted(lightness)
+
+
+def test_numbers_of_logarithmic_axes_are_no_formulae(filled: tuple[Content, Store]) -> None:
+    """Mathematics is off in figures: a formula would show as it is typed."""
+    for page in (run_lines.draw_spectra(SPECTRA, *filled), run_lines.draw_curves(CURVES, *filled)):
+        page.canvas.draw()
+        labels = [
+            label.get_text()
+            for axes in page.axes
+            for label in (*axes.get_xticklabels(), *axes.get_yticklabels(which="both"))
+        ]
+        assert "1" in labels
+        assert not [label for label in labels if "$" in label]
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_every_figure_is_drawn_from_nothing_and_named_after_its_data(
+    name: str, tmp_path: Path
+) -> None:
+    folders = [a for n in ("runs", "figures") for a in (f"--{n}-dir", str(tmp_path / n))]
+    command = ["--collect", "--figure", name, "--profile", "smoke", *folders]
+    assert main(command) == 1
+    suffix = "-toyfaces" if FIGURES[name].table in ("table5", "table6") else ""
+    written = sorted(path.name for path in (tmp_path / "figures").iterdir())
+    assert written == [f"{name}{suffix}.pdf", f"{name}{suffix}.png"]

@@ -1,0 +1,88 @@
+"""Figures of images that models make."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from torch import from_numpy
+from torchvision.utils import make_grid
+
+from bench.experiments.figures import FIGURES
+from bench.experiments.spec import FigureSpec
+from bench.experiments.tables import TABLES
+from bench.report.figures import gallery
+from bench.report.frame import Content
+from bench.report.reading import Reading
+from bench.store.folders import Store
+from bench.store.records import Result
+from tests.support.results import result
+
+KINDS = ("samples", "reconstructions", "interpolations", "walks")
+
+
+@pytest.fixture
+def filled(tmp_path: Path) -> tuple[Content, Store]:
+    """AE, VAE and IRMAE on shapes; the last one left no images."""
+    store = Store(tmp_path / "runs")
+    table = TABLES["shape"]
+    rng = np.random.default_rng(0)
+    results = {}
+    for cell in table.cells:
+        made = result(cell.training, cell.measurement)
+        results[cell] = [made, result(replace(cell.training, seed=1), cell.measurement)]
+        if cell.label != "IRMAE (l = 4)":
+            counts = [[500], [500], [10], [4, 10], [4, 9]]
+            arrays = {
+                name: rng.integers(0, 256, (*count, 3, 8, 8), np.uint8)
+                for name, count in zip(("originals", *KINDS), counts, strict=True)
+            }
+            store.write_arrays(made.run_id, f"measured-{made.measured.identity}.npz", arrays)
+    return Content(table, results, [], Reading(), "paper"), store
+
+
+def _result(content: Content, column: int) -> Result:
+    return content.results[content.table.cells[column]][0]
+
+
+def _figure(kind: str) -> FigureSpec:
+    return FIGURES[f"{kind}-shape"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_method_has_a_block_of_its_images(kind: str, filled: tuple[Content, Store]) -> None:
+    content, store = filled
+    page = gallery.draw(_figure(kind), content, store)
+    shown = {axes.get_title(loc="left"): axes.images for axes in page.axes if axes.images}
+    assert list(shown) == ["AE", "VAE"]
+    arrays = store.images(_result(content, 1).measured)
+    first = {"reconstructions": arrays["originals"], "samples": arrays["samples"]}.get(kind)
+    first = arrays[kind][0] if first is None else first
+    # The second image of the first line, its colours last.
+    (image,) = shown["VAE"]
+    picture = np.asarray(image.get_array())
+    assert np.array_equal(picture[:8, 9:17], first[1].transpose(1, 2, 0))
+    text = " ".join(" ".join(t.get_text() for t in page.texts).split())
+    assert f"No images are cached of {_result(content, 2).run_id}." in text
+    assert "seeds 0." in text
+    assert "Profile paper" in text
+
+
+def test_reconstructions_stand_below_their_images(filled: tuple[Content, Store]) -> None:
+    content, store = filled
+    axes = gallery.draw(_figure("reconstructions"), content, store).axes[0]
+    arrays = store.images(_result(content, 0).measured)
+    picture = np.asarray(axes.images[0].get_array())
+    assert picture.shape == (2 * 9 - 1, 10 * 9 - 1, 3)
+    assert np.array_equal(picture[9:17, :8], arrays["reconstructions"][0].transpose(1, 2, 0))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_tiles_are_torchvisions_grid(channels: int) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (3, 5, channels, 8, 8), np.uint8)
+    ours = gallery.tile(images)
+    theirs = make_grid(from_numpy(images).flatten(0, 1), nrow=5, padding=1, pad_value=255)
+    reference = theirs.numpy().transpose(1, 2, 0)[1:-1, 1:-1]
+    assert np.array_equal(np.broadcast_to(ours, reference.shape), reference)

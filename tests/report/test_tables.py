@@ -1,0 +1,211 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import re
+import shutil
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from bench.cli import main
+from bench.experiments.spec import TableSpec
+from bench.report.frame import Content, frame, interval
+from bench.report.latex import escape_latex, latex
+from bench.report.layout import notes
+from bench.report.markdown import markdown
+from bench.report.table_files import write_table
+from tests.support.results import content as content_of
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+@given(st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=9))
+def test_interval_is_scipys(values: list[float]) -> None:
+    mean, half_width = interval(values)
+    assert mean == pytest.approx(np.mean(values), abs=1e-6)
+    if stats.sem(values) > 1e-9:
+        low, high = stats.t.interval(0.95, len(values) - 1, np.mean(values), stats.sem(values))
+        assert half_width == pytest.approx((high - low) / 2, rel=1e-6)
+
+
+def test_interval_of_too_few() -> None:
+    assert all(math.isnan(x) for x in interval([]))
+    mean, half_width = interval([3.0])
+    assert mean == 3
+    assert math.isnan(half_width)
+
+
+def _cells(content: Content) -> dict[tuple[str, str], dict[str, Any]]:
+    """The rows of a frame by metric and column."""
+    rows: list[dict[str, Any]] = frame(content).to_dict("records")  # type: ignore[assignment]
+    return {(row["metric"], row["column"]): row for row in rows}
+
+
+def test_frame_has_each_number_beside_the_papers() -> None:
+    cells = _cells(content_of("table4", [[70, 72], [40, 41], [8], []]))
+    row = cells["rank", "2"]
+    assert (row["mean"], row["n"], row["paper"], row["difference"]) == (71, 2, 70, 1)
+    assert row["seeds"] == "0 1"
+    assert row["high"] - row["mean"] == pytest.approx(stats.t.ppf(0.975, 1) * math.sqrt(2 / 2))
+    assert math.isnan(cells["rank", "8"]["low"])
+    assert cells["rank", "12"]["n"] == 0
+    assert math.isnan(cells["fid", "12"]["mean"])
+    fid = cells["fid", "4"]
+    assert fid["comparable"]
+    assert fid["difference"] == pytest.approx(40.5 - 30.1)
+    assert "Table 4" in fid["paper_source"]
+
+
+def test_fids_of_another_extractor_are_never_set_against_the_papers() -> None:
+    content = content_of("table4", [[70], [40], [8], [4]], features="classifier-local")
+    data = frame(content)
+    fids = data[data.metric == "fid"]
+    assert not fids.comparable.any()
+    assert fids.difference.isna().all()
+    assert data[data.metric == "rank"].difference.notna().all()
+    assert r"\textcolor{gray}{44.0}" in latex(content, data)
+    assert "paper, not comparable" in markdown(content, data)
+    assert any(
+        "not Inception but a classifier of mnist that was trained on this machine" in note
+        for note in notes(content, data)
+    )
+
+
+def test_a_table_never_mixes_two_extractors() -> None:
+    content = content_of("table4", [[70], [40], [8], [4]])
+    results = dict(content.results)
+    last = content.table.cells[-1]
+    (stray,) = content_of("table4", [[], [], [], [4]], checksum="00").results[last]
+    results[last] = [stray]
+    content = replace(content, results=results)
+    cells = _cells(content)
+    assert math.isnan(cells["fid", "12"]["mean"])
+    assert cells["rank", "12"]["mean"] == 4
+    assert any(stray.run_id in note for note in notes(content, frame(content)))
+
+
+def test_the_best_cell_is_marked_where_there_is_a_direction() -> None:
+    content = content_of("table4", [[70], [40], [8], [4]])
+    text = markdown(content, frame(content))
+    assert text.count("**") == 2 * (1 + 3)  # the title; FID of the paper and measured; MSE
+    assert re.search(r"\| FID +\| measured, gmm10 \|.* \*\*4\*\* \|\n", text)
+    assert not re.search(r"Latent rank.*\*\*", text)
+    alone = content_of("table4", [[70], [], [], []])
+    assert markdown(alone, frame(alone)).count("**") == 2 * 2  # the title; FID of the paper
+
+
+def test_every_number_is_labelled() -> None:
+    content = content_of("table4", [[70, 71], [40], [8], [4]], missing=["Depth l 4: seed 1 failed"])
+    data = frame(content)
+    for text in (markdown(content, data), latex(content, data).replace("\\", "")):
+        for words in (
+            "Student t",
+            "0.001 of the largest",
+            "Inception (128 features, weights abcdef12)",
+            "gmm10",
+            "10,000 samples against 10,000 test images",
+            "MNIST resized to 32x32",
+            "Profile paper: 60,000 training images, 50 epochs, batch 32, Adam at 0.0001, fp32",
+            "seed 1 failed",
+            "shuffled",
+        ):
+            assert words in text
+    assert re.search(r"Seeds +\| n +\| +2 \| +1 \| +1 \| +1 \|\n", markdown(content, data))
+
+
+def test_csv_has_full_precision(tmp_path: Path) -> None:
+    content = content_of("table4", [[1 / 3], [2 / 3], [0.1], [1e-17]])
+    write_table(content, tmp_path)
+    with (tmp_path / "table4.csv").open() as file:
+        rows = [row for row in csv.DictReader(file) if row["metric"] == "fid"]
+    assert [float(row["mean"]) for row in rows] == [1 / 3, 2 / 3, 0.1, 1e-17]
+
+
+def test_known_answers_stand_where_nothing_is_published() -> None:
+    content = content_of("shape", [[20], [9], [7]])
+    text = markdown(content, frame(content))
+    assert "known answer" in text
+    assert "paper" not in text.split("\n- ")[0]
+
+
+def test_numbers_of_rows_agree_between_formats() -> None:
+    content = content_of("table4", [[70, 71], [40, 44], [8, 9], []])
+    data = frame(content)
+    body = latex(content, data).split(r"\midrule")[1].split(r"\bottomrule")[0]
+    tex = [
+        [cell.strip() for cell in line.split("&")[2:]]
+        for line in body.replace(r"\addlinespace", "").replace(r"\\", "").splitlines()
+        if "&" in line
+    ]
+    rows = [line.split("|")[3:-1] for line in markdown(content, data).splitlines() if "|" in line]
+    marks = str.maketrans({"\N{PLUS-MINUS SIGN}": r"$\pm$", "\N{MINUS SIGN}": "$-$"})
+    plain = [
+        [cell.strip().translate(marks).replace("--", "-{}-") for cell in row] for row in rows[2:]
+    ]
+    bold = [[f"\\textbf{{{c[2:-2]}}}" if c.startswith("**") else c for c in row] for row in plain]
+    assert tex == bold
+
+
+def test_text_is_escaped_in_latex() -> None:
+    assert escape_latex(r"50 % of \x_1 & {a} ~ $^# --x") == (
+        r"50 \% of \textbackslash{}x\_1 \& \{a\} \textasciitilde{} \$\textasciicircum{}\# -{}-x"
+    )
+
+
+needs_latex = pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is missing")
+
+
+def _compile(folder: Path, name: str) -> str:
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", name]
+    result = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout
+    return result.stdout
+
+
+@needs_latex
+def test_latex_compiles_by_itself_and_inside_a_document(tmp_path: Path) -> None:
+    base = content_of(
+        "table4", [[70, 71], [40], [8], []], missing=["l 12: <100 % of $x_1$ & \\y ~ failed"]
+    )
+    strange = TableSpec("strange", "50 % & _more_ {x} \\", "l", base.table.cells, ("rank", "fid"))
+    for content in (base, replace(base, table=strange)):
+        write_table(content, tmp_path)
+        assert "1 page" in _compile(tmp_path, f"{content.table.name}.tex")
+    outer = r"\documentclass{article}\usepackage{booktabs}\begin{document}\input{table4}"
+    (tmp_path / "outer.tex").write_text(outer + r"\input{strange.tex} after \end{document}")
+    assert "Overfull" not in _compile(tmp_path, "outer.tex")
+
+
+@pytest.mark.parametrize("table", ["3", "4"])
+def test_golden_tables(table: str, tmp_path: Path) -> None:
+    """Committed records of real smoke runs, two seeds each, give the approved tables."""
+    folders = ["--runs-dir", str(GOLDEN / "runs"), "--tables-dir", str(tmp_path)]
+    assert main(["--collect", "--table", table, *folders]) == 0
+    for ending in ("md", "tex", "csv"):
+        name = f"table{table}.{ending}"
+        assert (tmp_path / name).read_text() == (GOLDEN / "tables" / name).read_text()
+
+
+def test_golden_numbers_by_hand() -> None:
+    """One approved number is computed here from the records' text alone."""
+    spectra = [
+        json.loads(path.read_text())["content"]["metrics"]["spectrum"]
+        for path in sorted((GOLDEN / "runs").glob("*-l2-s*/measured-*.json"))
+    ]
+    ranks = [sum(value > spectrum[0] / 1000 for value in spectrum) for spectrum in spectra]
+    assert len(ranks) == 2
+    rows = list(csv.DictReader(io.StringIO((GOLDEN / "tables" / "table4.csv").read_text())))
+    row = next(r for r in rows if (r["metric"], r["column"]) == ("rank", "2"))
+    assert float(row["mean"]) == sum(ranks) / 2
+    half_width = stats.t.ppf(0.975, 1) * abs(ranks[0] - ranks[1]) / 2
+    assert float(row["high"]) == pytest.approx(float(row["mean"]) + half_width)

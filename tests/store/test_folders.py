@@ -1,0 +1,197 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bench.campaign.job import Job
+from bench.campaign.plan import LACKS_WEIGHTS, PlannedRun, State, plan_runs
+from bench.data import dataset
+from bench.experiments.spec import MeasurementSpec, TrainingSpec
+from bench.files import write_bytes
+from bench.store import identity
+from bench.store.folders import Store, read_history
+from bench.store.identity import run_id
+from bench.store.records import FailedRun
+from tests.support.results import result, write
+from tests.support.tiny import TINY, TINY_MEASUREMENT
+
+FINGERPRINT = dataset(TINY.dataset).fingerprint
+RUN_ID = run_id(TINY, FINGERPRINT)
+RESULT = result()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "runs")
+
+
+def test_records_come_back_as_they_were(store: Store) -> None:
+    assert store.read() == {}
+    write(store, RESULT)
+    (folder,) = store.read().values()
+    assert (folder.run_id, folder.trained, folder.measured) == (
+        RUN_ID,
+        RESULT.trained,
+        (RESULT.measured,),
+    )
+    assert not folder.has_weights
+    assert folder.damage == ()
+
+
+def _truncate(text: str) -> str:
+    return text[:-40]
+
+
+@pytest.mark.parametrize("name", ["training.json", f"measured-{RESULT.measured.identity}.json"])
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (_truncate, "truncated or not a record"),
+        (lambda text: text.replace('"weights_sha256": "11"', '"weights_sha256": "22"'), "altered"),
+        (lambda text: text.replace('"schema": 4', '"schema": 5'), "schema 5"),
+        (lambda text: "[]", "not a record"),
+    ],
+)
+def test_a_damaged_record_is_named_and_never_used(
+    store: Store, name: str, damage: Callable[[str], str], message: str
+) -> None:
+    write(store, RESULT)
+    path = store.folder(RUN_ID) / name
+    path.write_text(damage(path.read_text()))
+    folder = store.read_folder(RUN_ID)
+    (found,) = folder.damage
+    assert found.path == path
+    assert message in found.why
+    assert folder.measured == ()
+    assert (folder.trained is None) == (name == "training.json")
+    store.set_damaged_aside(folder)
+    assert path.with_name(f"{name}.corrupt").exists()
+    assert store.read_folder(RUN_ID).damage == ()
+
+
+def test_the_record_of_another_run_is_never_used(store: Store) -> None:
+    write(store, RESULT)
+    other = run_id(replace(TINY, seed=1), FINGERPRINT)
+    store.folder(RUN_ID).rename(store.folder(other))
+    folder = store.read_folder(other)
+    assert folder.trained is None
+    assert "another run" in str(folder.damage[0])
+
+
+def test_records_under_an_older_protocol_are_never_used(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(store, RESULT)
+    monkeypatch.setattr(identity, "MEASURING_PROTOCOL", 999)
+    folder = store.read_folder(RUN_ID)
+    assert folder.trained == RESULT.trained
+    assert folder.measured == ()
+    assert "protocol" in folder.damage[0].why
+    monkeypatch.setitem(identity.TRAINING_PROTOCOL, "fp32", 999)
+    assert store.read_folder(RUN_ID).trained is None
+
+
+def test_measurements_of_other_weights_are_never_used(store: Store) -> None:
+    """Trained again on another machine, a run of the same identity has other last digits."""
+    write(store, RESULT)
+    store.write_trained(replace(RESULT.trained, weights_sha256="22"))
+    folder = store.read_folder(RUN_ID)
+    assert folder.trained is not None
+    assert (folder.measured, folder.damage) == ((), ())
+
+
+def _plan(store: Store, *jobs: Job, expected: str = "") -> list[PlannedRun]:
+    return plan_runs(jobs, store.read(), store, "cpu", lambda name, features: expected)
+
+
+def _job(spec: TrainingSpec = TINY, measurement: MeasurementSpec = TINY_MEASUREMENT) -> Job:
+    return Job(run_id(spec, FINGERPRINT), spec, measurement)
+
+
+def test_a_failure_is_shown_until_a_record_replaces_it(store: Store) -> None:
+    store.write_failure(FailedRun(RUN_ID, TINY, "loss became nan", "Traceback ..."))
+    (planned,) = _plan(store, _job())
+    assert (planned.state, planned.reason) == (State.FAILED, "loss became nan")
+    write(store, RESULT)
+    (planned,) = _plan(store, _job())
+    assert planned.state is State.DONE
+    assert store.read_folder(RUN_ID).failure is None
+
+
+def test_a_failure_of_measuring_is_of_that_measurement_alone(store: Store) -> None:
+    store.write_trained(RESULT.trained)
+    write_bytes(store.weights(RUN_ID), b"")
+    store.write_failure(FailedRun(RUN_ID, TINY, "no memory", "", TINY_MEASUREMENT))
+    other = _job(measurement=replace(TINY_MEASUREMENT, fid_samples=50))
+    assert [_plan(store, job)[0].state for job in (_job(), other)] == [State.FAILED, State.TRAINED]
+
+
+def test_plan_knows_each_state_and_each_run_once(store: Store) -> None:
+    failed, started, fresh, trained = (replace(TINY, seed=seed) for seed in (1, 2, 3, 4))
+    write(store, RESULT)
+    store.write_failure(FailedRun(_job(failed).run_id, failed, "why", ""))
+    write_bytes(store.checkpoint(_job(started).run_id), b"")
+    write_bytes(store.history(_job(started).run_id), b'{"step": 7}\n')
+    store.write_trained(result(trained).trained)
+    write_bytes(store.weights(_job(trained).run_id), b"")
+    jobs = [_job(spec) for spec in (TINY, failed, started, fresh, trained, TINY)]
+    plan = _plan(store, *jobs)
+    assert [p.state for p in plan] == ["done", "failed", "started", "to train", State.TRAINED]
+    assert (plan[1].reason, plan[2].steps_done) == ("why", 7)
+    assert plan[0].seconds == 0 < plan[2].seconds < plan[3].seconds
+    # 12 steps of 16 images at the 640 images/s of the finished runs, which were measured in 0.5 s.
+    assert plan[3].training_seconds == pytest.approx(12 * 16 / 640)
+    assert [p.measuring_seconds for p in plan] == [0, 0, 0.5, 0.5, 0.5]
+    assert plan[4].training_seconds == 0
+
+
+def test_estimates_are_of_runs_of_the_same_precision(store: Store) -> None:
+    fast = result(replace(TINY, precision="bf16", seed=5))
+    timing = fast.trained.timing | {"images_per_second": 1e6}
+    write(store, RESULT, replace(fast, trained=replace(fast.trained, timing=timing)))
+    both = _plan(store, _job(replace(TINY, seed=9)), _job(replace(TINY, precision="bf16", seed=9)))
+    assert [p.training_seconds for p in both] == pytest.approx([192 / 640, 192 / 1e6])
+
+
+def test_a_run_without_its_weights_is_measured_anew_by_training_it_again(store: Store) -> None:
+    write(store, RESULT)
+    other = _job(measurement=replace(TINY_MEASUREMENT, fid_samples=50))
+    (planned,) = _plan(store, other)
+    assert (planned.state, planned.reason) == (State.TO_TRAIN, LACKS_WEIGHTS)
+    assert planned.lacks_weights
+    write_bytes(store.weights(RUN_ID), b"")
+    (planned,) = _plan(store, other)
+    assert planned.state is State.TRAINED
+
+
+def test_a_measurement_by_other_weights_is_none_of_these(store: Store) -> None:
+    write(store, RESULT)
+    (same,), (other,) = (_plan(store, _job(), expected=digits) for digits in ("00", "ab"))
+    assert (same.state, other.state) == (State.DONE, State.TO_TRAIN)
+
+
+def test_records_of_data_that_are_unknown_by_now_do_not_disturb_a_plan(store: Store) -> None:
+    spec = replace(TINY, dataset="holiday-pictures")
+    strange = replace(RESULT.trained, run_id=run_id(spec, FINGERPRINT), spec=spec)
+    store.write_trained(strange)
+    assert [p.state for p in _plan(store, _job())] == [State.TO_TRAIN]
+
+
+def test_history_ends_where_it_was_torn(tmp_path: Path) -> None:
+    path = tmp_path / "history.jsonl"
+    assert read_history(path) == []
+    path.write_text('{"step": 1}\n{"step": 2}\n{"st')
+    assert [row["step"] for row in read_history(path)] == [1, 2]
+
+
+def test_records_are_json_that_people_can_read(store: Store) -> None:
+    write(store, RESULT)
+    store.write_spec(RUN_ID, TINY)
+    content = json.loads((store.folder(RUN_ID) / "training.json").read_text())
+    assert content["content"]["spec"] == json.loads(
+        (store.folder(RUN_ID) / "spec.json").read_text()
+    )

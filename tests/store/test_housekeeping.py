@@ -1,0 +1,154 @@
+"""--status, --gc and --verify."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bench.cli import main
+from bench.files import atomic, lock, write_bytes
+from bench.store.folders import Store
+from bench.store.records import FailedRun
+from tests.support.results import result, results_in, write
+from tests.support.tiny import TINY, TINY_ARGUMENTS
+
+RESULT = result()
+RUN_ID = RESULT.run_id
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    """A run that is done, one that failed, one that was stopped, one whose record is damaged."""
+    store = Store(tmp_path / "runs")
+    write(store, RESULT)
+    store.write_failure(FailedRun("failed-00", TINY, "out of memory", ""))
+    for run_id in (RUN_ID, "failed-00", "stopped-00"):
+        write_bytes(store.checkpoint(run_id), bytes(2_000_000))
+    write_bytes(store.history("stopped-00"), b'{"step": 1700}\n')
+    write_bytes(store.folder("damaged-00") / "training.json", b"{")
+    write_bytes(store.cache / "classifier.pt", bytes(500_000))
+    return store
+
+
+def _lines(store: Store, *arguments: str, capsys: pytest.CaptureFixture[str]) -> list[str]:
+    outputs = store.root.parent
+    folders = [a for n in ("tables", "figures") for a in (f"--{n}-dir", str(outputs / n))]
+    assert main([*arguments, "--runs-dir", str(store.root), *folders]) == 0
+    return capsys.readouterr().out.splitlines()
+
+
+def test_status_tells_states_and_sizes(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    damaged, failed, done, stopped, total = _lines(store, "--status", capsys=capsys)
+    assert re.fullmatch(rf"{RUN_ID} +measured +2\.0 MB +without its weights", done)
+    assert re.fullmatch(r"failed-00 +failed +2\.0 MB +out of memory", failed)
+    assert re.fullmatch(r"stopped-00 +started +2\.0 MB +1,700 steps", stopped)
+    assert re.match(r"damaged-00 +damaged +0\.0 MB +.*truncated", damaged)
+    assert total.startswith("4 runs in ")
+    assert "1 damaged, 1 failed, 1 measured, 1 started; 6.0 MB, of which weights 0.0 MB" in total
+    assert total.endswith("shared cache 0.5 MB")
+    with lock(store.lock_path("stopped-00")):
+        assert "running" in _lines(store, "--status", capsys=capsys)[3]
+
+
+def test_status_of_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (line,) = _lines(Store(tmp_path / "none"), "--status", capsys=capsys)
+    assert line.startswith("0 runs in ")
+    assert not any(tmp_path.iterdir())
+
+
+def test_gc_removes_what_nothing_needs_and_lists_it_first(
+    store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tables = store.root.parent / "tables"
+    tables.mkdir()
+    left = [folder / ".left.x.tmp" for folder in (store.folder(RUN_ID), store.cache, tables)]
+    for path in left:
+        path.write_bytes(b"half")
+    kept = {path for path in store.root.parent.rglob("*") if path.is_file()}
+    kept -= {*left, store.checkpoint(RUN_ID), store.checkpoint("failed-00")}
+    with atomic(tables / "in-work.md") as file, lock(store.lock_path("running-00")):
+        write_bytes(store.checkpoint("running-00"), b"")
+        store.write_failure(FailedRun("running-00", TINY, "", ""))
+        lines = _lines(store, "--gc", capsys=capsys)
+        file.write(b"whole")
+    assert (tables / "in-work.md").read_bytes() == b"whole"
+    assert store.checkpoint("running-00").exists()
+    assert all(path.exists() for path in kept)
+    assert not any(path.exists() for path in left)
+    assert {line.split("  ")[-1].strip() for line in lines[:-1]} == {
+        f"{store.checkpoint(RUN_ID)} (its run is trained)",
+        f"{store.checkpoint('failed-00')} (its run is failed)",
+        *(f"{path} (left by a process that is gone)" for path in left),
+    }
+    assert lines[-1].startswith("removed 5 files, 4.0 MB; kept 2 checkpoints of unfinished runs")
+    # What was running has failed since.
+    assert _lines(store, "--gc", capsys=capsys)[-1].startswith("removed 1 files")
+    assert _lines(store, "--gc", capsys=capsys)[-1].startswith("removed 0 files")
+
+
+def test_weights_are_listed_and_go_only_when_they_are_named(
+    store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for run_id in (RUN_ID, "failed-00"):
+        write_bytes(store.weights(run_id), bytes(3_000_000))
+    lines = _lines(store, "--gc", capsys=capsys)
+    for run_id in (RUN_ID, "failed-00"):
+        assert f"   3.0 MB  {store.weights(run_id)} (kept)" in lines
+    lines = _lines(store, "--gc", "--weights-of", "mnist-*", capsys=capsys)
+    assert f"   3.0 MB  {store.weights(RUN_ID)} (asked for by --weights-of)" in lines
+    assert not store.weights(RUN_ID).exists()
+    assert store.weights("failed-00").exists()
+    (left,) = results_in(store.root)
+    assert left == RESULT
+
+
+def test_a_run_is_verified(
+    runs_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folders = ["--runs-dir", str(runs_dir), "--tables-dir", str(tmp_path / "tables")]
+    command = ["--table", "4", *TINY_ARGUMENTS, *folders, "--only", "*-l[24]-*", "--jobs", "1"]
+    assert main(command) == 0
+    store = Store(runs_dir)
+    two, four = sorted(results_in(runs_dir), key=lambda each: each.spec.depth)
+    before = {path: path.stat().st_mtime_ns for path in runs_dir.glob("mnist*/*")}
+    capsys.readouterr()
+    assert main(["--verify", two.run_id, *folders]) == 0
+    assert capsys.readouterr().out == f"{two.run_id}: the same to the last bit, times apart\n"
+
+    # A measurement and a history that no longer say what happened.
+    error = four.metrics["test_mse"]
+    four.metrics["test_mse"] = 2 * error
+    store.write_measured(four.measured)
+    history = store.history(four.run_id)
+    history.write_text(history.read_text().replace('"loss": 0.', '"loss": 1.'))
+    before |= {path: path.stat().st_mtime_ns for path in store.folder(four.run_id).iterdir()}
+    capsys.readouterr()
+    assert main(["--verify", "*-l4-*", *folders]) == 1
+    assert capsys.readouterr().out.splitlines() == [
+        f"{four.run_id}: test_mse: {2 * error!r} before, {error!r} now",
+        f"{four.run_id}: losses of history.jsonl",
+    ]
+    # Of a stack of runs, sums are taken in another order: what rounding allows is no difference.
+    stacked = replace(four.trained, provenance=four.trained.provenance | {"stacked": 4})
+    store.write_trained(stacked)
+    four.metrics["test_mse"] = 1.001 * error
+    store.write_measured(four.measured)
+    assert main(["--verify", "*-l4-*", *folders]) == 0
+    four.metrics["test_mse"] = 2 * error
+    store.write_measured(four.measured)
+    capsys.readouterr()
+    assert main(["--verify", "*-l4-*", *folders]) == 1
+    assert "in a stack: relative differences up to" in capsys.readouterr().out
+    assert all(path.stat().st_mtime_ns == before[path] for path in runs_dir.glob("*-l2-*/*"))
+
+
+def test_what_cannot_be_verified_is_one_line(
+    store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name, message = "mnist-sampel-irmae", "no finished run of that name: mnist-sample-irmae-d8-l2"
+    assert main(["--verify", name, "--runs-dir", str(store.root)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert message in line

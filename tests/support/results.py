@@ -1,0 +1,123 @@
+"""Results of runs that never ran, and how they come into a runs folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from bench.campaign.runs import Runs
+from bench.data import dataset
+from bench.experiments.profiles import PROFILES
+from bench.experiments.spec import Cell, MeasurementSpec, TableSpec, TrainingSpec
+from bench.experiments.tables import TABLES
+from bench.report.frame import Content
+from bench.report.reading import Reading
+from bench.store.folders import Store
+from bench.store.identity import run_id
+from bench.store.records import MeasurementRecord, Result, TrainingRecord
+from tests.support.tiny import TINY, TINY_MEASUREMENT
+
+SMALL = 1e-9
+
+
+def result(
+    spec: TrainingSpec = TINY,
+    measurement: MeasurementSpec = TINY_MEASUREMENT,
+    *,
+    rank: int = 3,
+    fid: float = 1 / 3,
+    test_mse: float = 0.01,
+    accuracy: float = 0.6,
+    checksum: str = "00",
+) -> Result:
+    """A run of that rank, FID by every sampler, error and accuracy of neighbours."""
+    data = replace(dataset(spec.dataset), folder="")
+    name = run_id(spec, data.fingerprint)
+    provenance = {
+        "commit": "unknown", "device": "cpu", "threads": 1, "stacked": 1, "images_sha256": "00",
+    }  # fmt: skip
+    trained = TrainingRecord(
+        run_id=name,
+        spec=spec,
+        data=data,
+        weights_sha256="11",
+        spectra_images=32,
+        timing={"seconds": 1.5, "images_per_second": 640.0, "finished": 1},
+        provenance=provenance,
+    )
+    measured = MeasurementRecord(
+        run_id=name,
+        spec=measurement,
+        weights_sha256="11",
+        metrics={
+            "train_mse": test_mse,
+            "test_mse": test_mse,
+            "spectrum": [1.0] * rank + [SMALL] * (spec.latent_dim - rank),
+            "fid": dict.fromkeys(("reconstruction", "gmm10", "gmm4", "mvg"), fid),
+            "overlap": {"accuracy": accuracy, "mixing": 0.4, "points": 120},
+        },
+        extractor={"name": measurement.features, "dimensions": 128, "checksum": checksum},
+        timing={"seconds": 0.5, "finished": 2},
+        provenance=provenance,
+    )
+    return Result(trained, measured)
+
+
+def write(store: Store, *results: Result) -> None:
+    """Write results into a runs folder, without weights."""
+    for each in results:
+        store.write_trained(each.trained)
+        store.write_measured(each.measured)
+
+
+def runs_of(runs_dir: Path) -> Runs:
+    """A runs folder as it is read, whatever weights its extractors have."""
+    return Runs(Store(runs_dir).read(), lambda name, features: "")
+
+
+def results_in(runs_dir: Path) -> list[Result]:
+    """Every result in a runs folder."""
+    return runs_of(runs_dir).results()
+
+
+def cells_of(table: str, features: str = "inception") -> TableSpec:
+    """A declared table at the paper's size, measured through an extractor."""
+
+    def sized(cell: Cell) -> Cell:
+        training, measurement = PROFILES["paper"].apply(cell.training)
+        return replace(cell, training=training, measurement=replace(measurement, features=features))
+
+    return TABLES[table].with_cells(sized)
+
+
+def content(
+    table: str,
+    values: Sequence[Sequence[float]],
+    *,
+    features: str = "inception",
+    checksum: str = "abcdef1234",
+    **change: object,
+) -> Content:
+    """A table whose cell i has results with the given values, a seed each.
+
+    A value is a run's FID, test error and accuracy; its rank is the value's whole part.
+    """
+    declared = cells_of(table, features)
+    results: dict[Cell, list[Result]] = {
+        cell: [
+            result(
+                replace(cell.training, seed=seed),
+                cell.measurement,
+                rank=int(value),
+                fid=value,
+                test_mse=value,
+                accuracy=value,
+                checksum=checksum,
+            )
+            for seed, value in enumerate(numbers)
+        ]
+        for cell, numbers in zip(declared.cells, values, strict=True)
+    }
+    made = Content(declared, results, [], Reading(), "paper")
+    return replace(made, **change)  # type: ignore[arg-type]

@@ -1,0 +1,31 @@
+"""A run of the real network that takes a moment; tests change what they need."""
+
+from __future__ import annotations
+
+from bench.experiments.spec import MeasurementSpec, TrainingSpec
+
+TINY = TrainingSpec(
+    dataset="mnist-sample",
+    method="irmae",
+    latent_dim=8,
+    depth=2,
+    epochs=3,
+    batch_size=16,
+    train_images=64,
+)
+TINY_MEASUREMENT = MeasurementSpec(features="classifier", test_images=32, fid_samples=40)
+# The same by the command line.
+TINY_ARGUMENTS = [
+    *("--profile", "smoke", "--device", "cpu", "--set", "latent_dim=8", "--set", "batch_size=16"),
+    *("--set", "train_images=64", "--set", "test_images=32", "--set", "fid_samples=40"),
+]
+
+# Of the methods that take some, at the strengths of their papers.
+PARAMETERS = {
+    "vae": (("beta", 0.1),),
+    "wae-mmd": (("penalty", 100.0),),
+    "rae": (("beta", 1e-4),),
+    "rae-l2": (("beta", 1e-4), ("decay", 1e-7)),
+    "rae-gp": (("beta", 1e-4), ("gradient", 1e-7)),
+    "rae-sn": (("beta", 2.4e-3),),
+}
