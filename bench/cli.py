@@ -25,7 +25,6 @@ from bench.experiments.plugins import load_plugins
 from bench.experiments.profiles import PROFILES
 from bench.experiments.spec import (
     EXTRACTORS,
-    HEADLINE_SAMPLER,
     PRECISIONS,
     SAMPLERS,
     parse_overrides,
@@ -120,9 +119,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     what.add_argument(
         "--sampler",
+        action="append",
+        dest="samplers",
         choices=SAMPLERS,
-        default=HEADLINE_SAMPLER,
-        help="sampler whose FID the tables print (default: %(default)s; measurements have all)",
+        help="sampler that tables and verdicts are of, repeatable (default: every one has a row)",
     )
 
     what.add_argument(
@@ -293,6 +293,7 @@ def _request(arguments: argparse.Namespace) -> Request:
     if of_cache or "all" in (arguments.figure or []):
         optional += figures
     worker = WorkerSettings(**_options(WorkerSettings, arguments))
+    arguments.samplers = tuple(arguments.samplers or SAMPLERS)
     reading = Reading(**_options(Reading, arguments))
     chosen = {
         "tables": tables,

@@ -28,6 +28,7 @@ from bench.experiments.spec import TrainingSpec
 from bench.files import lock
 from bench.machine import keep_memory
 from bench.models.tensors import load_state
+from bench.store import identity
 from bench.store.events import Events
 from bench.store.folders import Store, read_history
 from bench.store.provenance import provenance
@@ -201,16 +202,11 @@ class _Group:
         model = initial_model(job.training)
         model.load_state_dict(state)
         start = time.perf_counter()
-        subset = LoadedData(
-            data.train.spread(job.training.train_images),
-            data.test.spread(spec.test_images),
-            data.source,
-        )
         evaluation = evaluate(
             model.to(self._device).eval(),
             job.training,
             spec,
-            subset,
+            data,
             extractor=extractor,
             cache=store.cache,
         )
@@ -228,7 +224,8 @@ class _Group:
                 "seconds": round(time.perf_counter() - start, 3),
                 "finished": round(time.time()),
             },
-            provenance=self._provenance() | {"images_sha256": subset.test.checksum},
+            provenance=self._provenance() | {"images_sha256": data.test.checksum},
+            protocol=identity.MEASURING_PROTOCOL,
         )
         store.write_arrays(job.run_id, f"measured-{record.identity}.npz", evaluation.images)
         store.write_measured(record)

@@ -10,25 +10,29 @@ from typing import Any
 import numpy as np
 import torch
 
-from bench.data.images import LoadedData, spread, to_float
+from bench.data.images import LoadedData, Split, spread, to_float
 from bench.evaluation.decoded import as_bytes, pictures
 from bench.evaluation.extractor import Extractor
-from bench.evaluation.frechet import Gaussian, frechet_distance
-from bench.evaluation.overlap import overlap
-from bench.evaluation.samplers import fit_sampler
+from bench.evaluation.frechet import fit, frechet_distance
+from bench.evaluation.reference import compare, reference
+from bench.evaluation.samplers import Prior, Sampler, fit_sampler
 from bench.evaluation.spectrum import spectrum
-from bench.experiments.spec import HEADLINE_SAMPLER, SAMPLERS, MeasurementSpec, TrainingSpec
+from bench.experiments.spec import (
+    FITTED,
+    HEADLINE_SAMPLER,
+    PRIOR,
+    MeasurementSpec,
+    TrainingSpec,
+)
 from bench.hashing import derive_seed
+from bench.models.methods import method
 from bench.models.networks import Autoencoder
 from bench.models.precision import arithmetic
-from bench.models.tensors import load_tensors, save_tensors
 
 _BATCH = 250
 # Samples of the headline sampler and test images that are kept with the record, for t-SNE and for
-# the eye; their overlap is measured.
+# the eye.
 KEPT_IMAGES = 500
-# However few are asked for; another number would be another draw.
-_LEAST_DRAWN = 1_000
 
 
 @dataclass(frozen=True)
@@ -64,9 +68,9 @@ def evaluate(
         model: trained, on the device where it is to be measured.
         training: how it was trained; names the training images and the seed.
         spec: what is measured.
-        data: the images that the specs name: ``train_images`` and ``test_images`` of them.
+        data: both splits whole; the specs say how many of their images are taken.
         extractor: looks at the images for every Fréchet distance.
-        cache: folder for the test images' statistics.
+        cache: folder for what is known of the test images.
     """
     device = next(model.parameters()).device
     with torch.no_grad(), arithmetic("fp32", device):
@@ -83,56 +87,82 @@ def _measured(
     cache: Path,
 ) -> Evaluation:
     device = next(model.parameters()).device
-
-    def batches(images: torch.Tensor) -> Iterator[torch.Tensor]:
-        for part in images.split(_BATCH):
-            yield to_float(part.to(device))
+    trained_on, test = data.train.spread(training.train_images), data.test.spread(spec.test_images)
+    real = data.train.spread(min(spec.fid_samples, len(data.train.images)))
+    known = reference(training.dataset, test, real, extractor, cache)
 
     def decoded(codes: np.ndarray) -> Iterator[torch.Tensor]:
         for part in torch.from_numpy(codes).split(_BATCH):
             yield model.decoder(part.to(device))
 
-    train_codes, train_mse = _reconstruct(model, batches(data.train.images))
-    test_codes, test_mse = _reconstruct(model, batches(data.test.images))
-    values = spectrum(test_codes)
+    def seen(codes: np.ndarray) -> np.ndarray:
+        return np.concatenate(list(extractor.features(decoded(codes))))
 
-    reference = _reference(training.dataset, data, extractor, cache)
-    compared = {"reconstruction": test_codes}
-    drawn = max(spec.fid_samples, _LEAST_DRAWN)
-    for name in SAMPLERS:
-        seed = derive_seed(name, training.seed) % 2**32
-        sampler = fit_sampler(name, train_codes, seed, device)
-        codes = sampler.sample(drawn, derive_seed("samples", training.seed) % 2**32)
-        compared[name] = codes[: spec.fid_samples]
-        if name == HEADLINE_SAMPLER:
-            samples = as_bytes(torch.cat(list(decoded(codes[:KEPT_IMAGES]))))
-    fid = {
-        name: frechet_distance(extractor.gaussian(decoded(codes)), reference)
-        for name, codes in compared.items()
+    train_codes, train_mse = _reconstruct(model, trained_on, device)
+    test_codes, test_mse = _reconstruct(model, test, device)
+    samplers = _samplers(training, train_codes, device)
+    drawn = {
+        name: sampler.sample(
+            max(spec.fid_samples, KEPT_IMAGES), derive_seed("samples", training.seed) % 2**32
+        )
+        for name, sampler in samplers.items()
     }
-    kept = spread(len(test_codes), min(KEPT_IMAGES, len(test_codes)))
-    originals = data.test.images[kept].numpy()
-    clouds = (images[: len(kept)].reshape(len(kept), -1) for images in (originals, samples))
-    return Evaluation(
-        metrics={
-            "train_mse": train_mse,
-            "test_mse": test_mse,
-            "spectrum": values.tolist(),
-            "fid": fid,
-            "overlap": overlap(*clouds),
+    fid = {"real": known.floor}
+    neighbours = {"real": known.neighbours}
+    for name, codes in {"reconstruction": test_codes, **drawn}.items():
+        features = seen(codes if name == "reconstruction" else codes[: spec.fid_samples])
+        fid[name] = frechet_distance(fit([features]), known.gaussian)
+        if name in samplers:
+            neighbours[name] = compare(known.features, torch.from_numpy(features), device)
+    metrics = {
+        "train_mse": train_mse,
+        "test_mse": test_mse,
+        "mean_image_mse": _mean_image_error(trained_on, test),
+        "spectrum": spectrum(test_codes).tolist(),
+        "fid": fid,
+        "neighbours": neighbours,
+        "log_likelihood": {
+            name: {"train": sampler.score(train_codes), "held_out": sampler.score(test_codes)}
+            for name, sampler in samplers.items()
         },
+    }
+    if model.doubled:
+        metrics["spectrum_sampled"] = _sampled_spectrum(model, test, training, device)
+    kept = spread(len(test_codes), min(KEPT_IMAGES, len(test_codes)))
+    return Evaluation(
+        metrics=metrics,
         images={
-            "originals": originals,
-            "samples": samples,
+            "originals": test.images[kept].numpy(),
+            "samples": as_bytes(torch.cat(list(decoded(drawn[HEADLINE_SAMPLER][:KEPT_IMAGES])))),
             **pictures(model, test_codes[kept.numpy()]),
         },
     )
 
 
-def _reconstruct(model: Autoencoder, batches: Iterator[torch.Tensor]) -> tuple[np.ndarray, float]:
+def _samplers(
+    training: TrainingSpec, codes: np.ndarray, device: torch.device
+) -> dict[str, Sampler | Prior]:
+    """Those that are fitted to training codes, and the method's own prior where it has one."""
+    samplers: dict[str, Sampler | Prior] = {
+        name: fit_sampler(name, codes, derive_seed(name, training.seed) % 2**32, device)
+        for name in FITTED
+    }
+    if method(training.method).has_prior:
+        samplers[PRIOR] = Prior(training.latent_dim)
+    return samplers
+
+
+def _batches(split: Split, device: torch.device) -> Iterator[torch.Tensor]:
+    for part in split.images.split(_BATCH):
+        yield to_float(part.to(device))
+
+
+def _reconstruct(
+    model: Autoencoder, split: Split, device: torch.device
+) -> tuple[np.ndarray, float]:
     """Codes (n, latent_dim) of images, and the mean squared error of their reconstructions."""
     codes, errors, values = [], 0.0, 0
-    for images in batches:
+    for images in _batches(split, device):
         code = model.codes(images)
         errors += (model.decoder(code) - images).double().square().sum().item()
         values += images.numel()
@@ -140,20 +170,22 @@ def _reconstruct(model: Autoencoder, batches: Iterator[torch.Tensor]) -> tuple[n
     return np.concatenate(codes), errors / values
 
 
-def _reference(name: str, data: LoadedData, extractor: Extractor, cache: Path) -> Gaussian:
-    """Statistics of the test images' features, cached by content and extractor."""
-    key = f"{extractor.name}-{extractor.checksum[:16]}-{data.test.checksum[:16]}"
-    path = cache / f"reference-{name}-{key}.pt"
-    saved = load_tensors(path)
-    if saved is not None:
-        return Gaussian(saved["mean"].numpy(), saved["covariance"].numpy())
-    images = (to_float(part) for part in data.test.images.split(_BATCH))
-    gaussian = extractor.gaussian(images)
-    save_tensors(
-        path,
-        {
-            "mean": torch.from_numpy(gaussian.mean),
-            "covariance": torch.from_numpy(gaussian.covariance),
-        },
-    )
-    return gaussian
+def _mean_image_error(train: Split, test: Split) -> float:
+    """Mean squared error of the mean training image: what a model that learns nothing reaches."""
+    total = sum(part.double().sum(dim=0) for part in train.images.split(_BATCH))
+    mean = torch.as_tensor(total) / len(train.images)
+    errors = sum((part.double() - mean).square().sum().item() for part in test.images.split(_BATCH))
+    return errors / test.images.numel() / 255**2
+
+
+def _sampled_spectrum(
+    model: Autoencoder, test: Split, training: TrainingSpec, device: torch.device
+) -> list[float]:
+    """Spectrum of codes that are drawn from the encoder's Gaussians, as IRMAE's authors take it."""
+    noise = torch.Generator(device).manual_seed(derive_seed("codes", training.seed))
+    codes = []
+    for images in _batches(test, device):
+        mean, log_variance = model.encoder(images).chunk(2, dim=1)
+        epsilon = torch.randn(mean.shape, generator=noise, device=device)
+        codes.append((mean + epsilon * torch.exp(0.5 * log_variance)).float().cpu().numpy())
+    return spectrum(np.concatenate(codes)).tolist()

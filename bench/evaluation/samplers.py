@@ -12,7 +12,7 @@ from sklearn.mixture import GaussianMixture
 
 from bench.errors import unknown
 from bench.evaluation.mixture import fit_on_device
-from bench.experiments.spec import SAMPLERS
+from bench.experiments.spec import FITTED
 
 _COMPONENTS = {"gmm10": 10, "gmm4": 4, "mvg": 1}
 
@@ -47,6 +47,38 @@ class Sampler:
         np.random.default_rng(seed).shuffle(coordinates)
         return (self.mean + coordinates @ self.basis).astype(np.float32)
 
+    def score(self, codes: np.ndarray) -> float:
+        """Mean log-likelihood of codes (n, latent_dim), in nats a code.
+
+        Of their coordinates in the subspace, so that samplers of one run can be compared and
+        those of different runs cannot. 0 where the codes were constant.
+        """
+        if self.mixture is None:
+            return 0.0
+        scale = np.square(self.basis).sum(axis=1)
+        return float(self.mixture.score((codes - self.mean) @ self.basis.T / scale))
+
+
+@dataclass(frozen=True)
+class Prior:
+    """The standard normal prior of methods that have one.
+
+    Attributes:
+        latent_dim: size of a code.
+    """
+
+    latent_dim: int
+
+    def sample(self, count: int, seed: int) -> np.ndarray:
+        """Draw codes (count, latent_dim), float32."""
+        shape = (count, self.latent_dim)
+        return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
+
+    def score(self, codes: np.ndarray) -> float:
+        """Mean log-likelihood of codes (n, latent_dim), in nats a code, in all dimensions."""
+        squares = np.square(codes.astype(np.float64)).sum(axis=1)
+        return float(-0.5 * (squares + self.latent_dim * np.log(2 * np.pi)).mean())
+
 
 def fit_sampler(
     name: str, codes: np.ndarray, seed: int, device: torch.device | None = None
@@ -61,7 +93,7 @@ def fit_sampler(
         device: a GPU to fit on; otherwise scikit-learn does it.
     """
     if name not in _COMPONENTS:
-        raise unknown("sampler", name, SAMPLERS)
+        raise unknown("sampler", name, FITTED)
     codes = codes.astype(np.float64)
     mean = codes.mean(axis=0)
     values, vectors = np.linalg.eigh(np.atleast_2d(np.cov(codes, rowvar=False)))

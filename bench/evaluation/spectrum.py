@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import exp, log
 from typing import TYPE_CHECKING
 
 from bench.evaluation.protocol import RANK_THRESHOLD
@@ -30,3 +31,14 @@ def rank(values: Sequence[float] | np.ndarray, threshold: float = RANK_THRESHOLD
     """Number of singular values above ``threshold`` times the largest; 0 for constant codes."""
     largest = max(values, default=0.0)
     return sum(value > threshold * largest for value in values)
+
+
+def effective_rank(values: Sequence[float] | np.ndarray) -> float:
+    """Exponential of the entropy of the normalised singular values (Roy and Vetterli 2007).
+
+    Between 1 and the number of values: how many directions equal shares would be spread over. 0
+    for constant codes.
+    """
+    total = sum(values)
+    shares = [value / total for value in values if value > 0] if total > 0 else []
+    return exp(-sum(share * log(share) for share in shares)) if shares else 0.0

@@ -12,9 +12,12 @@ PRECISIONS = ("fp32", "tf32", "bf16")
 # By the name in spec and outputs. ``classifier`` and ``inception`` are pinned by their checksums;
 # the others are trained on the machine at hand.
 EXTRACTORS = ("inception", "classifier", "classifier-local", "simclr-local")
-ARCHITECTURES = ("table1", "original")
-SAMPLERS = ("gmm10", "gmm4", "mvg")
-# The one whose FIDs tables and logs print where no other is asked for.
+ARCHITECTURES = ("table1", "rae", "wae")
+# Samplers that are fitted to training codes, and the standard normal prior of methods with one.
+FITTED = ("gmm10", "gmm4", "mvg")
+PRIOR = "prior"
+SAMPLERS = (*FITTED, PRIOR)
+# Whose samples are kept as images and named in logs; tables have a row for each.
 HEADLINE_SAMPLER = "gmm10"
 
 OVERRIDE_ALIASES = {"lr": "learning_rate"}
@@ -48,8 +51,8 @@ class TrainingSpec:
         train_images: images trained on, spread over the training split.
         precision: ``fp32``, ``tf32`` (GPU only) or ``bf16`` (autocast) arithmetic in training.
         seed: seeds the initial weights, the order of the images and noise.
-        architecture: ``table1``, the supplement's, or ``original``, that of the papers of WAE and
-            RAE, see :mod:`bench.models.networks`.
+        architecture: ``table1``, the supplement's, or that of the papers of the ``rae`` or the
+            ``wae``, see :mod:`bench.models.networks`.
         width: factor on the networks' numbers of channels, for machines that the printed ones are
             too large for.
 
@@ -90,7 +93,7 @@ class TrainingSpec:
     @property
     def name(self) -> str:
         """Readable name, shared by specs that differ in training settings only."""
-        method = self.method + ("-original" if self.architecture == "original" else "")
+        method = self.method + ("" if self.architecture == "table1" else "-original")
         depth = f"-l{self.depth}" if self.depth else ""
         scale = f"-x{self.init_scale:.4g}" if self.init_scale != 1 else ""
         return f"{self.dataset}-{method}-d{self.latent_dim}{depth}{scale}-s{self.seed}"

@@ -5,6 +5,7 @@ Slips in the printed table are read as docs/decisions.md lists.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -103,8 +104,11 @@ def _celeba(sizes: _Sizes) -> tuple[_Layers, _Layers]:
     return encoder, decoder
 
 
-def _celeba_original(sizes: _Sizes) -> tuple[_Layers, _Layers]:
-    """5x5 kernels and batch norm, as WAE and RAE have them (Ghosh et al. 2020, appendix)."""
+def _celeba_rae(sizes: _Sizes, behind_linear: Sequence[nn.Module] = ()) -> tuple[_Layers, _Layers]:
+    """5x5 kernels and batch norm (Ghosh et al. 2020, appendix and code).
+
+    Nothing follows the decoder's fully connected layer.
+    """
     a, b, c, d = sizes.channels(128, 256, 512, 1024)
     encoder: _Layers = []
     for inputs, outputs in ((3, a), (a, b), (b, c), (c, d)):
@@ -112,7 +116,7 @@ def _celeba_original(sizes: _Sizes) -> tuple[_Layers, _Layers]:
         encoder += [nn.BatchNorm2d(outputs), nn.ReLU()]
     encoder += [nn.Flatten(), nn.Linear(16 * d, sizes.outputs)]
     decoder: _Layers = [nn.Linear(sizes.latent_dim, 64 * d), nn.Unflatten(1, (d, 8, 8))]
-    decoder += [nn.BatchNorm2d(d), nn.ReLU()]
+    decoder += behind_linear
     for inputs, outputs in ((d, c), (c, b), (b, a)):
         decoder += [nn.ConvTranspose2d(inputs, outputs, 5, stride=2, padding=2, output_padding=1)]
         decoder += [nn.BatchNorm2d(outputs), nn.ReLU()]
@@ -120,11 +124,17 @@ def _celeba_original(sizes: _Sizes) -> tuple[_Layers, _Layers]:
     return encoder, decoder
 
 
-_NETWORKS = {
+def _celeba_wae(sizes: _Sizes) -> tuple[_Layers, _Layers]:
+    """The same with a ReLU behind the decoder's fully connected layer (Tolstikhin et al. 2018)."""
+    return _celeba_rae(sizes, [nn.ReLU()])
+
+
+_NETWORKS: dict[tuple[str, str], Callable[[_Sizes], tuple[_Layers, _Layers]]] = {
     ("shape", "table1"): _shape,
     ("mnist", "table1"): _mnist,
     ("celeba", "table1"): _celeba,
-    ("celeba", "original"): _celeba_original,
+    ("celeba", "rae"): _celeba_rae,
+    ("celeba", "wae"): _celeba_wae,
 }
 _OUTPUTS = {"tanh": nn.Tanh, "sigmoid": nn.Sigmoid}
 
@@ -150,7 +160,7 @@ def build(
         init_scale: factor on the initial weights of those layers (section 2.1).
         doubled: double the encoder's output, for a VAE's mean and log-variance.
         output: last activation of the decoder, ``tanh`` or ``sigmoid``.
-        architecture: ``table1``, or ``original``: 5x5 kernels and batch norm, for ``celeba``.
+        architecture: ``table1``, or for ``celeba`` ``rae`` or ``wae``: 5x5 kernels and batch norm.
         width: factor on the numbers of channels.
         seed: seed of the initial weights. PyTorch's global generator is left as it was.
 

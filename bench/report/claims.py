@@ -5,16 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from math import ceil, isclose
-
-import numpy as np
+from math import exp, log
 
 from bench.experiments.spec import ClaimSpec, Place
-from bench.report.frame import CONFIDENCE, METRICS, Content
+from bench.report.frame import Content
+from bench.report.metrics import METRICS, REAL
+from bench.report.statistics import (
+    CONFIDENCE,
+    deviation,
+    holm,
+    interval,
+    p_below,
+    seeds_to_settle,
+)
 
-# Of fewer differences a bootstrap cannot tell how they scatter.
+# Of fewer differences nothing can be said of how they scatter.
 LEAST_SEEDS = 3
-_RESAMPLES = 10_000
 
 
 class Standing(StrEnum):
@@ -23,6 +29,7 @@ class Standing(StrEnum):
     HOLDS = "holds"
     FAILS = "does not hold"
     UNDECIDED = "undecided"
+    DEPENDS = "depends on the sampler"
     NOT_RUN = "not run"
 
 
@@ -33,55 +40,121 @@ class Comparison:
     Attributes:
         lower: the cell that should have the smaller number.
         higher: the cell that should have the larger one.
-        n: seeds that both have.
         margin: by how much the lower may still be larger.
-        mean: of the differences, higher minus lower; NaN where there are none.
-        low: lower end of its 95 % bootstrap interval; NaN below :data:`LEAST_SEEDS`.
-        high: upper end.
-        deviation: sample standard deviation of the differences.
+        differences: higher minus lower by seed, of logarithms where ``logarithmic``.
+        logarithmic: whether the comparison is of ratios.
     """
 
     lower: Place
     higher: Place
     margin: float
-    n: int
-    mean: float
-    low: float
-    high: float
-    deviation: float
+    differences: Sequence[float]
+    logarithmic: bool
 
     @property
-    def outcome(self) -> Standing:
-        """Holds above 0 less the margin, fails at or below it."""
-        if self.n == 0:
-            return Standing.NOT_RUN
-        if self.n < LEAST_SEEDS:
-            return Standing.UNDECIDED
-        if self.low > -self.margin:
-            return Standing.HOLDS
-        return Standing.FAILS if self.high <= -self.margin else Standing.UNDECIDED
+    def n(self) -> int:
+        """Seeds that both cells have."""
+        return len(self.differences)
 
     @property
-    def distance(self) -> float:
-        """How far the mean difference is from where the order would turn."""
-        return self.mean + self.margin
+    def mean(self) -> float:
+        """Mean difference; NaN of none."""
+        return interval(self.differences).mean
+
+    @property
+    def holds(self) -> bool:
+        """Whether the whole interval (95 %, Student t) lies on the claimed side."""
+        return self.n >= LEAST_SEEDS and interval(self.differences).low > -self.margin
+
+    @property
+    def p_against(self) -> float:
+        """One-sided p-value of the claimed order: small where it is the other way round."""
+        return p_below(self.differences, -self.margin)
 
     @property
     def evidence(self) -> str:
-        """The difference with its interval, and what would settle it where it is open."""
-        name = f"{_name(self.higher)} minus {_name(self.lower)}"
-        name += f", {-self.margin:g} allowed" if self.margin else ""
+        """The difference or ratio with its interval."""
+        name = _name(self.higher), _name(self.lower)
+        found = interval(self.differences)
         if self.n == 0:
-            return f"{name}: no seed has both"
-        text = f"{name}: {self.mean:.4g} [{self.low:.4g}, {self.high:.4g}], {self.n} seeds"
-        return f"{text}; {self._settling()}" if self.outcome is Standing.UNDECIDED else text
+            return f"{name[0]} and {name[1]}: no seed has both"
+        ends = (found.mean, found.low, found.high)
+        if self.logarithmic:
+            ratio = "{:.3g} [{:.3g}, {:.3g}]".format(*map(exp, ends))
+            return f"{name[0]} is {ratio} times {name[1]}, {self.n} seeds"
+        allowed = f", {-self.margin:g} allowed" if self.margin else ""
+        text = "{:.4g} [{:.4g}, {:.4g}]".format(*ends)
+        return f"{name[0]} minus {name[1]}{allowed}: {text}, {self.n} seeds"
 
-    def _settling(self) -> str:
-        if isclose(self.distance, 0, abs_tol=1e-12):
+    @property
+    def settling(self) -> str:
+        """How many seeds would settle it, and which way, if the difference stays."""
+        distance = self.mean + self.margin
+        if abs(distance) < 1e-12:
             return "no difference to be seen"
-        # As many that the interval's half-width, 1.96 s / sqrt(n), falls below the distance.
-        seeds = max(self.n + 1, ceil((1.96 * self.deviation / self.distance) ** 2))
-        return f"about {seeds} seeds would settle it if the difference stays"
+        seeds = seeds_to_settle(distance, deviation(self.differences), self.n + 1)
+        way = "as claimed" if distance > 0 else "against it"
+        count = "more than a thousand" if seeds is None else f"about {seeds}"
+        return f"{count} seeds would settle it {way} with 80 % power"
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What becomes of a claim under one sampler.
+
+    Attributes:
+        sampler: whose samples; empty for metrics that are not of samples.
+        comparisons: of all its orders.
+    """
+
+    sampler: str
+    comparisons: Sequence[Comparison]
+
+    @property
+    def standing(self) -> Standing:
+        """It takes all orders to hold a claim up, and one that is refuted refutes it.
+
+        Refuted is an order whose one-sided test rejects it at 2.5 % after Holm's correction for
+        the number of orders, so that a claim is refuted by chance no more often than it is held up.
+        """
+        if any(comparison.n == 0 for comparison in self.comparisons):
+            return Standing.NOT_RUN
+        if self.seeds < LEAST_SEEDS:
+            return Standing.UNDECIDED
+        if all(comparison.holds for comparison in self.comparisons):
+            return Standing.HOLDS
+        return Standing.FAILS if any(self._refuted) else Standing.UNDECIDED
+
+    @property
+    def seeds(self) -> int:
+        """Seeds of the comparison that has fewest."""
+        return min(comparison.n for comparison in self.comparisons)
+
+    @property
+    def _refuted(self) -> list[bool]:
+        p_values = [comparison.p_against for comparison in self.comparisons]
+        return holm(p_values, (1 - CONFIDENCE) / 2)
+
+    @property
+    def evidence(self) -> str:
+        """The comparisons behind it: those that decide it, or the closest one."""
+        if all(comparison.n == 0 for comparison in self.comparisons):
+            return "no two runs to compare"
+        if self.standing is Standing.NOT_RUN:
+            return "; ".join(c.evidence for c in self.comparisons if c.n == 0)
+        if self.seeds < LEAST_SEEDS:
+            ordered = sum(
+                all(c.differences[i] > -c.margin for c in self.comparisons)
+                for i in range(self.seeds)
+            )
+            return f"as claimed in {ordered} of {self.seeds} seeds"
+        if self.standing is Standing.FAILS:
+            deciding = zip(self.comparisons, self._refuted, strict=True)
+            return "; ".join(comparison.evidence for comparison, out in deciding if out)
+        if self.standing is Standing.UNDECIDED:
+            open_ = [c for c in self.comparisons if not c.holds]
+            return "; ".join(f"{c.evidence}; {c.settling}" for c in open_)
+        return min(self.comparisons, key=lambda c: interval(c.differences).low + c.margin).evidence
 
 
 @dataclass(frozen=True)
@@ -91,99 +164,85 @@ class Verdict:
     Attributes:
         claim: the claim.
         data: name of the data set that it was judged on.
-        comparisons: of all its orders.
+        judgements: under every sampler that all its cells have; one where it is not of samples.
     """
 
     claim: ClaimSpec
     data: str
-    comparisons: Sequence[Comparison]
+    judgements: Sequence[Judgement]
 
     @property
-    def outcome(self) -> Standing:
-        """One order that fails refutes the claim; it takes all to hold it up."""
-        seen = {comparison.outcome for comparison in self.comparisons}
-        for outcome in (Standing.FAILS, Standing.NOT_RUN, Standing.UNDECIDED):
-            if outcome in seen:
-                return outcome
-        return Standing.HOLDS
+    def standing(self) -> Standing:
+        """That under every sampler, where it is the same."""
+        seen = {judgement.standing for judgement in self.judgements}
+        return seen.pop() if len(seen) == 1 else Standing.DEPENDS
+
+    @property
+    def text(self) -> str:
+        """The verdict in words."""
+        if self.standing is Standing.DEPENDS:
+            parts = []
+            for standing in (Standing.HOLDS, Standing.FAILS, Standing.UNDECIDED):
+                names = [j.sampler for j in self.judgements if j.standing is standing]
+                if names:
+                    parts.append(f"{standing} with {', '.join(names)}")
+            return f"{Standing.DEPENDS}: {'; '.join(parts)}"
+        decided = self.standing in (Standing.HOLDS, Standing.FAILS)
+        everywhere = " under every sampler" if decided and len(self.judgements) > 1 else ""
+        return f"{self.standing}{everywhere}"
 
     @property
     def evidence(self) -> str:
-        """The comparisons behind the outcome: those that decide it, or the closest one."""
-        deciding = [c for c in self.comparisons if c.outcome is self.outcome]
-        seeds = min(comparison.n for comparison in deciding)
-        if self.outcome is Standing.UNDECIDED and seeds < LEAST_SEEDS:
-            ordered = sum(comparison.distance > 0 for comparison in self.comparisons)
-            return (
-                f"{seeds} of the {LEAST_SEEDS} seeds that it takes; so far {ordered} of "
-                f"{len(self.comparisons)} comparisons are as claimed"
-            )
-        if all(comparison.n == 0 for comparison in self.comparisons):
-            return "no two runs to compare"
-        if self.outcome is Standing.HOLDS:
-            deciding = [min(deciding, key=lambda c: (c.low + c.margin) / c.distance)]
-        return "; ".join(comparison.evidence for comparison in deciding)
+        """What is behind it, under each sampler."""
+        if len(self.judgements) == 1 or self.standing is Standing.NOT_RUN:
+            return self.judgements[0].evidence
+        return "; ".join(f"{j.sampler}: {j.evidence}" for j in self.judgements)
 
 
 def judge(content: Content) -> list[Verdict]:
     """Judge the claims of a table by its results.
 
-    Numbers are compared seed by seed: runs of one seed share the order of the images. A mean
-    difference is judged by its percentile bootstrap interval (Efron and Tibshirani 1993, chapter
-    13), and not adjusted for the number of comparisons.
+    Numbers are compared seed by seed, since runs of one seed share the order of the images; those
+    that differ by factors by their logarithms. Intervals are Student's t of the differences.
     """
     table = content.table
-    values = {
-        metric: _values(content, metric) for metric in {claim.metric for claim in table.claims}
-    }
-    return [
-        Verdict(
-            claim,
-            table.cells[0].training.dataset,
-            [_compare(values[claim.metric], *order, claim.margin) for order in claim.orders],
-        )
-        for claim in table.claims
-    ]
-
-
-def _values(content: Content, metric: str) -> dict[Place, dict[int, float]]:
-    """A metric by place and seed; FIDs of one extractor only."""
-    foreign = content.foreign if metric == "fid" else []
-    return {
-        (cell.row, cell.label): {
-            result.spec.seed: METRICS[metric].value(result, content.reading)
-            for result in content.results.get(cell, ())
-            if result not in foreign
+    verdicts = []
+    for claim in table.claims:
+        declared = [name for name in content.samplers(claim.metric) if name != REAL]
+        values = {
+            sampler: {
+                (cell.row, cell.label): content.values(claim.metric, sampler, cell)
+                for cell in table.cells
+            }
+            for sampler in declared or [""]
         }
-        for cell in content.table.cells
-    }
+        named = {place for order in claim.orders for place in order}
+        everywhere = [
+            sampler
+            for sampler, numbers in values.items()
+            if all(numbers.get(place) for place in named)
+        ]
+        judgements = [
+            Judgement(
+                sampler, [_compare(values[sampler], *order, claim=claim) for order in claim.orders]
+            )
+            for sampler in everywhere or list(values)[:1]
+        ]
+        verdicts.append(Verdict(claim, table.cells[0].training.dataset, judgements))
+    return verdicts
 
 
 def _compare(
-    values: Mapping[Place, Mapping[int, float]], lower: Place, higher: Place, margin: float
+    values: Mapping[Place, Mapping[int, float]], lower: Place, higher: Place, *, claim: ClaimSpec
 ) -> Comparison:
     # A figure may show a part of the table alone.
     below, above = values.get(lower, {}), values.get(higher, {})
-    differences = np.array([above[seed] - below[seed] for seed in sorted(below.keys() & above)])
-    n, nan = len(differences), float("nan")
-    if n == 0:
-        return Comparison(lower, higher, margin, 0, nan, nan, nan, nan)
-    low, high = bootstrap(differences) if n >= LEAST_SEEDS else (nan, nan)
-    deviation = float(differences.std(ddof=1)) if n > 1 else nan
-    return Comparison(lower, higher, margin, n, float(differences.mean()), low, high, deviation)
-
-
-def bootstrap(differences: np.ndarray) -> tuple[float, float]:
-    """Percentile bootstrap interval (95 %) of the mean; the same for the same numbers.
-
-    Args:
-        differences: (n,) float.
-    """
-    n = len(differences)
-    chosen = np.random.default_rng(0).integers(n, size=(_RESAMPLES, n))
-    tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(differences[chosen].mean(axis=1), [tail, 1 - tail])
-    return float(low), float(high)
+    logarithmic = METRICS[claim.metric].logarithmic
+    differences = [
+        log(above[seed] / below[seed]) if logarithmic else above[seed] - below[seed]
+        for seed in sorted(below.keys() & above)
+    ]
+    return Comparison(lower, higher, claim.margin, differences, logarithmic)
 
 
 def _name(place: Place) -> str:
@@ -193,13 +252,16 @@ def _name(place: Place) -> str:
 def claims_markdown(verdicts: Sequence[Verdict]) -> str:
     """The verdicts as a table in Markdown."""
     lines = [
-        "**Claims of the paper, judged by differences over paired seeds (95 % bootstrap)**",
+        (
+            "**Claims of the paper, judged by differences over paired seeds (95 % intervals, "
+            "Student t)**"
+        ),
         "",
         "| claim | data | verdict | because |",
         "| --- | --- | --- | --- |",
     ]
     lines += [
-        f"| {v.claim.statement} ({v.claim.source}) | {v.data} | {v.outcome} | {v.evidence} |"
+        f"| {v.claim.statement} ({v.claim.source}) | {v.data} | {v.text} | {v.evidence} |"
         for v in verdicts
     ]
     return "\n".join(lines) + "\n"
@@ -208,7 +270,7 @@ def claims_markdown(verdicts: Sequence[Verdict]) -> str:
 def claim_notes(verdicts: Sequence[Verdict]) -> list[str]:
     """The verdicts as footnotes of their table, which lists itself what was not run."""
     return [
-        f"Claim: {v.claim.statement}: {v.outcome} ({v.evidence})."
+        f"Claim: {v.claim.statement}: {v.text} ({v.evidence})."
         for v in verdicts
-        if v.outcome is not Standing.NOT_RUN
+        if v.standing is not Standing.NOT_RUN
     ]

@@ -24,8 +24,10 @@ def tidy(results: Iterable[Result], reading: Reading) -> pd.DataFrame:
     Returns:
         ``run_id``; ``metric`` and ``value``; the fields of the run's spec, its own ``parameters``
         as JSON; extractor, data, device, commit and training time. Metrics are ``train_mse``,
-        ``test_mse``, ``rank`` as it is read, ``fid_reconstruction`` or ``fid_`` and a sampler,
-        ``overlap_accuracy``, ``overlap_mixing`` and ``overlap_points``.
+        ``test_mse``, ``mean_image_mse``, ``rank`` as it is read, ``fid_`` with
+        ``reconstruction``, ``real`` or a sampler, ``neighbours_`` with ``real`` or a sampler and
+        the side (``_real``, ``_samples``), ``log_likelihood_`` with a sampler and ``_train`` or
+        ``_held_out``.
     """
     rows = []
     for result in results:
@@ -45,7 +47,8 @@ def tidy(results: Iterable[Result], reading: Reading) -> pd.DataFrame:
                 "images_per_second": trained.timing["images_per_second"],
             }
         )
-        for metric, value in [*measured.numbers(), ("rank", reading.rank(result))]:
+        read = [("rank", reading.rank(result))]
+        for metric, value in [*measured.numbers(), *read]:
             rows.append({"run_id": result.run_id, "metric": metric, "value": value} | known)
     return pd.DataFrame(rows)
 

@@ -1,48 +1,19 @@
-"""Turn results into one row per metric and cell: mean, interval, n, paper, difference."""
+"""Turn results into one row per metric, sampler and cell: mean, interval, n, paper, difference."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from math import sqrt
 
 import pandas as pd
-from scipy.special import stdtrit
 
 from bench.experiments.published import PUBLISHED
 from bench.experiments.spec import Cell, TableSpec
+from bench.report.metrics import METRICS, REAL
 from bench.report.reading import Reading
+from bench.report.statistics import interval
 from bench.store.records import FailedRun, Result
-
-CONFIDENCE = 0.95
-
-
-@dataclass(frozen=True)
-class Metric:
-    """A quantity that tables print.
-
-    Attributes:
-        label: its name in tables.
-        value: its value in a result, as the table reads it.
-        lower_is_better: whether it has a direction; False means that it has none.
-        decimals: digits after the point, or None for as many as its values ask for.
-    """
-
-    label: str
-    value: Callable[[Result, Reading], float]
-    lower_is_better: bool
-    decimals: int | None = None
-
-
-METRICS = {
-    "rank": Metric("Latent rank", lambda result, reading: reading.rank(result), False),
-    "fid": Metric("FID", lambda result, reading: result.metrics["fid"][reading.sampler], True),
-    "test_mse": Metric("Test MSE", lambda result, _: result.metrics["test_mse"], True, 5),
-    "told_apart": Metric(
-        "Told apart", lambda result, _: result.metrics["overlap"]["accuracy"], True, 3
-    ),
-}
 
 
 @dataclass(frozen=True)
@@ -89,78 +60,82 @@ class Content:
             if extractor and result.measured.extractor["checksum"] != extractor["checksum"]
         ]
 
+    def samplers(self, metric: str) -> list[str]:
+        """The samplers that a metric has rows of, in order: of one that is not of samples, ``""``.
+
+        A prior is only that of some methods, and every table has a row of real images.
+        """
+        if not METRICS[metric].by_sampler:
+            return [""]
+        present = {name for each in self.all_results for name in each.metrics["fid"]}
+        return [name for name in (*self.reading.samplers, REAL) if name in present]
+
+    def values(self, metric: str, sampler: str, cell: Cell) -> dict[int, float]:
+        """A metric of a cell's runs, by seed: of samples, by one extractor only."""
+        declared, foreign = METRICS[metric], self.foreign
+        found = {
+            result.spec.seed: declared.value(result, self.reading, sampler)
+            for result in self.results.get(cell, ())
+            if not declared.by_sampler or result not in foreign
+        }
+        return {seed: value for seed, value in found.items() if value is not None}
+
 
 def frame(content: Content) -> pd.DataFrame:
     """Aggregate a table.
 
     Returns:
-        One row per metric and cell, in the table's order. ``mean``, ``low`` and ``high`` (95 %
-        interval of the mean, Student t) are over the ``n`` runs with ``seeds``; an interval needs
-        two. ``difference`` is mean minus ``paper``, left out where the two are not
-        ``comparable`` (other data, or FIDs of different extractors). Missing numbers are NaN.
+        One row per metric, sampler and cell, in the table's order; ``sampler`` is ``real`` for
+        real training images in place of samples. ``mean``, ``low`` and ``high`` (95 % interval of
+        the mean, Student t) are over the ``n`` runs with ``seeds``, of logarithms where
+        ``logarithmic``; an interval needs two. ``difference`` is mean minus ``paper``, left out
+        where the two are not ``comparable`` (other data, another extractor, a caveat) or the
+        profile is not the paper's. Missing numbers are NaN.
     """
-    table, foreign = content.table, content.foreign
-    rows = []
-    for name in table.metrics:
-        metric = METRICS[name]
-        for cell in table.cells:
-            results = [
-                result
-                for result in content.results.get(cell, ())
-                if name != "fid" or result not in foreign
-            ]
-            values = [metric.value(result, content.reading) for result in results]
-            mean, half_width = interval(values)
-            published = PUBLISHED.get((table.published, name, cell.row, cell.label))
-            reference = published.value if published else table.known.get(name)
-            extractor = cell.measurement.features if name == "fid" else None
-            comparable = published is None or (
-                published.extractor == extractor and table.published == table.name
-            )
-            rows.append(
-                {
-                    "table": table.name,
-                    "metric": name,
-                    "row": cell.row,
-                    "column": cell.label,
-                    "n": len(values),
-                    "mean": mean,
-                    "low": mean - half_width,
-                    "high": mean + half_width,
-                    "paper": reference if published else None,
-                    "known": None if published else reference,
-                    "difference": mean - reference
-                    if reference is not None and comparable
-                    else None,
-                    "comparable": comparable,
-                    "seeds": " ".join(str(result.spec.seed) for result in results),
-                    "rank_threshold": content.reading.rank_threshold if name == "rank" else None,
-                    "sampler": content.reading.sampler if name == "fid" else "",
-                    "extractor": extractor or "",
-                    "extractor_sha256": content.extractor["checksum"]
-                    if content.extractor and name == "fid"
-                    else "",
-                    "profile": content.profile,
-                    "dataset": cell.training.dataset,
-                    "precision": cell.training.precision,
-                    "paper_source": published.source if published else "",
-                    "paper_caveat": published.caveat if published else "",
-                }
-            )
+    rows = [
+        _row(content, name, sampler, cell)
+        for name in content.table.metrics
+        for sampler in content.samplers(name) or [""]
+        for cell in content.table.cells
+    ]
     numbers = ["mean", "low", "high", "paper", "known", "difference", "rank_threshold"]
     return pd.DataFrame(rows).astype(dict.fromkeys(numbers, float))
 
 
-def interval(values: Sequence[float]) -> tuple[float, float]:
-    """Mean and half-width of its 95 % interval (Student t, sample standard deviation).
-
-    NaN stands for what cannot be told: the mean of nothing, the interval of one value.
-    """
-    n = len(values)
-    if n == 0:
-        return float("nan"), float("nan")
-    mean = sum(values) / n
-    if n == 1:
-        return mean, float("nan")
-    deviation = sqrt(sum((value - mean) ** 2 for value in values) / (n - 1))
-    return mean, float(stdtrit(n - 1, (1 + CONFIDENCE) / 2)) * deviation / sqrt(n)
+def _row(content: Content, name: str, sampler: str, cell: Cell) -> dict[str, object]:
+    table, metric = content.table, METRICS[name]
+    values = content.values(name, sampler, cell)
+    mean = interval(list(values.values()), logarithmic=metric.logarithmic)
+    published = PUBLISHED.get((table.published, name, cell.row, cell.label))
+    reference = published.value if published else table.known.get(name)
+    extractor = cell.measurement.features if metric.by_sampler else None
+    comparable = published is None or (
+        published.extractor == extractor and table.published == table.name and not published.caveat
+    )
+    settled = comparable and (published is None or content.profile == "paper") and sampler != REAL
+    known = content.extractor
+    return {
+        "table": table.name,
+        "metric": name,
+        "row": cell.row,
+        "column": cell.label,
+        "sampler": sampler,
+        "n": mean.n,
+        "mean": mean.mean,
+        "low": mean.low,
+        "high": mean.high,
+        "paper": reference if published else None,
+        "known": None if published else reference,
+        "difference": mean.mean - reference if reference is not None and settled else None,
+        "comparable": comparable,
+        "seeds": " ".join(map(str, values)),
+        "logarithmic": metric.logarithmic,
+        "rank_threshold": content.reading.rank_threshold if name.startswith("rank") else None,
+        "extractor": extractor or "",
+        "extractor_sha256": known["checksum"] if known and metric.by_sampler else "",
+        "profile": content.profile,
+        "dataset": cell.training.dataset,
+        "precision": cell.training.precision,
+        "paper_source": published.source if published else "",
+        "paper_caveat": published.caveat if published else "",
+    }

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
 from bench.data import dataset
-from bench.evaluation.protocol import FOLDS, NEIGHBOURS
-from bench.experiments.spec import TableSpec
-from bench.report.claims import claim_notes, judge
-from bench.report.frame import METRICS, Content
+from bench.experiments.spec import Cell, TableSpec
+from bench.report.claims import LEAST_SEEDS, claim_notes, judge
+from bench.report.frame import Content
+from bench.report.metrics import METRICS, REAL
+from bench.report.statistics import interval
 
 MISSING = "--"
 _MINUS = "\N{MINUS SIGN}"
-SAMPLERS = {
-    "gmm10": "Gaussian mixture of 10 components with full covariance",
-    "gmm4": "Gaussian mixture of 4 components with full covariance",
-    "mvg": "one Gaussian with full covariance",
+SAMPLER_TEXTS = {
+    "gmm10": "Gaussian mixture of 10 components with full covariance, fitted to all training codes",
+    "gmm4": "the same of 4",
+    "mvg": "one Gaussian",
+    "prior": "N(0, I), of methods that have this prior",
 }
 
 
@@ -62,53 +65,111 @@ def rows(content: Content, data: pd.DataFrame) -> list[Row]:
     lines = list(dict.fromkeys(cell.row for cell in content.table.cells))
     for name, line in itertools.product(content.table.metrics, lines):
         metric = METRICS[name]
-        part = _line(content, data, name, line)
-        decimals = _decimals(part, metric.decimals)
-        grey = not part.comparable.all()
+        of_metric = data[(data.metric == name) & (data.row == line)]
+        first = _line(content, of_metric, of_metric.sampler.iloc[0])
         for column, kind in (("paper", "paper"), ("known", "known answer")):
-            if part[column].notna().any():
-                best = _best(part[column], metric.lower_is_better)
-                printed = zip(_as_printed(part[column]), part[column], best, strict=True)
-                cells = [Text(text, value, bold, grey) for text, value, bold in printed]
-                remark = ", not comparable" if grey else ""
+            if first[column].notna().any():
+                columns = (_as_printed(first[column]), first[column], first.comparable)
+                cells = [
+                    Text(text, value, grey=not like)
+                    for text, value, like in zip(*columns, strict=True)
+                ]
+                remark = "" if first.comparable.any() else ", not comparable"
                 result.append(Row(metric.label, line, kind + remark, cells))
-        best = _best(part["mean"], metric.lower_is_better)
-        cells = [
-            Text(_measured(mean, high - mean, decimals), mean, bold)
-            for mean, high, bold in zip(part["mean"], part.high, best, strict=True)
-        ]
-        kind = f"measured, {content.reading.sampler}" if name == "fid" else "measured"
-        result.append(Row(metric.label, line, kind, cells))
-        if part.difference.notna().any():
-            cells = [Text(_signed(value, decimals), value) for value in part.difference]
-            result.append(Row(metric.label, line, "difference", cells))
+        for sampler in dict.fromkeys(of_metric.sampler):
+            part = _line(content, of_metric, sampler)
+            decimals = _decimals(part, metric.decimals)
+            best = _best(content, name, sampler, line)
+            cells = [
+                Text(_measured(number, decimals), number["mean"], bold)
+                for number, bold in zip(part.to_dict("records"), best, strict=True)
+            ]
+            result.append(Row(metric.label, line, _KINDS.get(sampler, sampler), cells))
+            if part.difference.notna().any():
+                cells = [Text(_signed(value, decimals), value) for value in part.difference]
+                kind = f"difference, {sampler}" if sampler else "difference"
+                result.append(Row(metric.label, line, kind, cells))
     for line in lines:
-        first = _line(content, data, content.table.metrics[0], line)
-        cells = [Text(f"{n:.0f}", n) for n in first.n.fillna(0)]
+        counts = [
+            len(content.results.get(cell, ())) if cell else 0 for cell in _cells(content, line)
+        ]
+        cells = [Text(f"{n}", n) for n in counts]
         result.append(Row("Seeds", line, "n", cells))
     return result
 
 
-def _line(content: Content, data: pd.DataFrame, metric: str, line: str) -> pd.DataFrame:
+# What a row is called that is of no sampler.
+_KINDS = {"": "measured", REAL: "real images"}
+
+
+def _cells(content: Content, line: str) -> list[Cell | None]:
+    """The cells of one of a table's lines, one for each column."""
+    found = {cell.label: cell for cell in content.table.cells if cell.row == line}
+    return [found.get(column) for column in content.table.columns]
+
+
+def _line(content: Content, data: pd.DataFrame, sampler: str) -> pd.DataFrame:
     """The numbers of one line of a metric, a row for each column of the table."""
-    part = data[(data.metric == metric) & (data.row == line)].set_index("column")
-    return part.reindex(content.table.columns)
+    return data[data.sampler == sampler].set_index("column").reindex(content.table.columns)
+
+
+def _best(content: Content, name: str, sampler: str, line: str) -> list[bool]:
+    """Which cells of a row cannot be told from the best one: by the paired t test, 5 % two-sided.
+
+    None where fewer than :data:`bench.report.claims.LEAST_SEEDS` seeds leave nothing to test by.
+    """
+    metric, cells = METRICS[name], _cells(content, line)
+    values = [content.values(name, sampler, cell) if cell else {} for cell in cells]
+    means = [
+        interval(list(each.values()), logarithmic=metric.logarithmic).mean
+        if len(each) >= LEAST_SEEDS
+        else math.nan
+        for each in values
+    ]
+    known = [mean for mean in means if not math.isnan(mean)]
+    if not metric.lower_is_better or sampler == REAL or len(known) < 2:
+        return [False] * len(cells)
+    smallest = values[means.index(min(known))]
+    return [
+        not math.isnan(mean) and _inseparable(smallest, each, metric.logarithmic)
+        for mean, each in zip(means, values, strict=True)
+    ]
+
+
+def _inseparable(best: Mapping[int, float], other: Mapping[int, float], logarithmic: bool) -> bool:
+    shared = sorted(best.keys() & other)
+    if len(shared) < LEAST_SEEDS:
+        return other is best
+    differences = [
+        math.log(other[seed] / best[seed]) if logarithmic else other[seed] - best[seed]
+        for seed in shared
+    ]
+    return not interval(differences).low > 0
 
 
 def notes(content: Content, data: pd.DataFrame) -> list[str]:
-    """What must be said of the numbers: seeds, extractor, sampler, profile, data, departures."""
-    result = [_seeds_note(data)]
+    """What must be said of the numbers: seeds, extractor, samplers, profile, data, departures."""
+    metrics = [METRICS[name] for name in content.table.metrics]
+    result = [_seeds_note(content, data)]
     if "rank" in content.table.metrics:
         result.append(
             "Latent rank: singular values of the test codes' covariance above "
             f"{content.reading.rank_threshold:g} of the largest."
         )
+    if "effective_rank" in content.table.metrics:
+        result.append(
+            "Effective rank: exponential of the entropy of the normalised singular values (Roy "
+            "and Vetterli 2007)."
+        )
     if "told_apart" in content.table.metrics:
         result.append(
-            f"Told apart: accuracy of {NEIGHBOURS + 1} nearest neighbours that tell samples from "
-            f"test images by their pixels, {FOLDS}-fold cross-validation; 0.5 where they cannot."
+            "Real called real, samples called samples: leave-one-out accuracy of one nearest "
+            "neighbour in the extractor's features, 0.5 where nothing tells the two apart. Told "
+            "from real: mean distance of the two from what real training images reach; 0 is best."
         )
-    result += fid_notes(content) + run_notes(content)
+    if any(metric.by_sampler for metric in metrics):
+        result += fid_notes(content)
+    result += run_notes(content)
     caveats = dict.fromkeys(text for text in data.paper_caveat if text)
     result += [*(f"{text}." for text in caveats), *content.table.notes]
     return [
@@ -118,24 +179,34 @@ def notes(content: Content, data: pd.DataFrame) -> list[str]:
     ]
 
 
-def _seeds_note(data: pd.DataFrame) -> str:
+def _seeds_note(content: Content, data: pd.DataFrame) -> str:
     most = int(data.n.max())
-    if most > 1:
-        return "Measured: mean over n seeds with its 95 % interval (Student t)."
-    return "Measured: one seed, so no interval." if most == 1 else "Measured: nothing yet."
+    if most == 0:
+        return "Measured: nothing yet."
+    if most == 1:
+        return "Measured: one seed, so no interval and nothing in bold."
+    text = "Measured: mean over n seeds with its 95 % interval (Student t)"
+    if data.logarithmic.any():
+        text += ", of FIDs and errors the geometric mean, its interval in brackets"
+    if most < LEAST_SEEDS:
+        return f"{text}; two seeds are too few to test by, so nothing is in bold."
+    bold = ". Bold: cannot be told from the smallest of its row (paired t test, 5 %)."
+    directed = any(METRICS[name].lower_is_better for name in content.table.metrics)
+    return text + (bold if directed else ".")
 
 
 def fid_notes(content: Content) -> list[str]:
     """What must be said of FIDs, in a table or a figure."""
-    spec, sampler = content.table.cells[0].measurement, content.reading.sampler
+    spec = content.table.cells[0].measurement
     result = []
     extractor = content.extractor
     if extractor is not None:
         result.append(_extractor_note(content, extractor))
+    shown = [name for name in content.samplers("fid") if name in SAMPLER_TEXTS]
+    named = "; ".join(f"{name}: {SAMPLER_TEXTS[name]}" for name in shown)
     result.append(
-        f"FID of {spec.fid_samples:,} samples against {spec.test_images:,} test images; sampler "
-        f"{sampler}: {SAMPLERS[sampler]}, fitted to all training codes in the subspace that "
-        "carries variance."
+        f"FID of {spec.fid_samples:,} samples against {spec.test_images:,} test images"
+        + (f". {named}. real images: as many of the training set, the floor." if shown else ".")
     )
     return result
 
@@ -199,13 +270,6 @@ def _extractor_note(content: Content, extractor: Mapping[str, str | int]) -> str
     return note
 
 
-def _best(values: pd.Series, lower_is_better: bool) -> list[bool]:
-    known = values.notna().sum()
-    if not lower_is_better or known < 2:
-        return [False] * len(values)
-    return [bool(value == values.min()) for value in values]
-
-
 def _decimals(part: pd.DataFrame, given: int | None) -> int:
     if given is not None:
         return given
@@ -221,13 +285,15 @@ def _as_printed(values: pd.Series) -> list[str]:
     return [MISSING if math.isnan(value) else f"{value:.{decimals}f}" for value in values]
 
 
-def _measured(mean: float, half_width: float, decimals: int) -> str:
+def _measured(number: Mapping[Hashable, Any], decimals: int) -> str:
+    mean, low, high = (number[name] for name in ("mean", "low", "high"))
     if math.isnan(mean):
         return MISSING
-    text = f"{mean:.{decimals}f}"
-    if math.isnan(half_width):
-        return text
-    return f"{text} \N{PLUS-MINUS SIGN} {half_width:.{decimals}f}"
+    if math.isnan(low):
+        return f"{mean:.{decimals}f}"
+    if number["logarithmic"]:
+        return f"{mean:.{decimals}f} [{low:.{decimals}f}, {high:.{decimals}f}]"
+    return f"{mean:.{decimals}f} \N{PLUS-MINUS SIGN} {high - mean:.{decimals}f}"
 
 
 def _signed(value: float, decimals: int) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bench.evaluation.protocol import RANK_THRESHOLD
 from bench.evaluation.spectrum import rank
-from bench.experiments.spec import HEADLINE_SAMPLER
+from bench.experiments.spec import SAMPLERS
 from bench.store.records import Result
 
 
@@ -15,12 +16,12 @@ class Reading:
     """What changes a printed number and no measured one.
 
     Attributes:
-        sampler: whose FIDs are printed.
+        samplers: those whose numbers are printed, a row each.
         rank_threshold: a direction of the latent space counts towards the rank if its variance is
             above this share of the largest, in (0, 1).
     """
 
-    sampler: str = HEADLINE_SAMPLER
+    samplers: Sequence[str] = SAMPLERS
     rank_threshold: float = RANK_THRESHOLD
 
     def rank(self, result: Result) -> int:

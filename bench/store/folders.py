@@ -29,6 +29,7 @@ from bench.errors import BenchError
 from bench.experiments.spec import MeasurementSpec, TrainingSpec
 from bench.files import set_aside, write_bytes
 from bench.hashing import canonical_json, sha256
+from bench.store import identity
 from bench.store.records import FailedRun, MeasurementRecord, TrainingRecord
 
 if TYPE_CHECKING:
@@ -115,8 +116,11 @@ class Store:
             if record is None or trained is None:
                 continue
             if record.run_id != run_id or path.stem != f"measured-{record.identity}":
-                damage.append(Damage(path, "the measurement of another run or protocol"))
-            elif record.weights_sha256 == trained.weights_sha256:
+                damage.append(Damage(path, "the measurement of another run"))
+            elif (
+                record.protocol == identity.MEASURING_PROTOCOL
+                and record.weights_sha256 == trained.weights_sha256
+            ):
                 measured.append(record)
         return RunFolder(
             run_id=run_id,

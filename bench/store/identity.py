@@ -10,7 +10,7 @@ from bench.hashing import canonical_json, sha256
 # By precision; raised whenever code changes the weights that a spec leads to.
 TRAINING_PROTOCOL = {"fp32": 1, "tf32": 1, "bf16": 1}
 # Raised whenever code changes what is measured of given weights.
-MEASURING_PROTOCOL = 1
+MEASURING_PROTOCOL = 2
 
 
 def run_id(spec: TrainingSpec, data_fingerprint: str) -> str:
@@ -25,16 +25,17 @@ def run_id(spec: TrainingSpec, data_fingerprint: str) -> str:
     return f"{spec.name}-{sha256(canonical_json(identity))[:8]}"
 
 
-def measurement_id(run: str, spec: MeasurementSpec, extractor_checksum: str) -> str:
+def measurement_id(run: str, spec: MeasurementSpec, extractor_checksum: str, protocol: int) -> str:
     """Eight hex digits of what changes the numbers that are measured of a run's weights.
 
     Args:
         run: identity of the trained run.
         spec: what is measured.
         extractor_checksum: SHA-256 of the extractor's weights, in hex.
+        protocol: version of the measuring protocol.
     """
     identity = {
-        "protocol": MEASURING_PROTOCOL,
+        "protocol": protocol,
         "run": run,
         "spec": asdict(spec),
         "extractor": extractor_checksum,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,6 +66,7 @@ class MeasurementRecord:
         extractor: ``name``, ``dimensions`` and weights ``checksum`` behind the FIDs.
         timing: ``seconds`` of measuring; ``finished``, seconds since 1970.
         provenance: commit, versions, hardware.
+        protocol: version of the measuring protocol; those of others are kept and do not count.
     """
 
     run_id: str
@@ -75,11 +76,13 @@ class MeasurementRecord:
     extractor: dict[str, Any]
     timing: dict[str, float]
     provenance: dict[str, Any]
+    protocol: int = 1
 
     @property
     def identity(self) -> str:
         """What its files are named after."""
-        return measurement_id(self.run_id, self.spec, self.extractor["checksum"])
+        checksum = self.extractor["checksum"]
+        return measurement_id(self.run_id, self.spec, checksum, self.protocol)
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> MeasurementRecord:
@@ -95,11 +98,15 @@ class MeasurementRecord:
 
     def numbers(self) -> Iterator[tuple[str, float]]:
         """Every number that was measured by a name of its own, such as ``fid_gmm10``."""
-        for name, value in self.metrics.items():
-            if isinstance(value, dict):
-                yield from ((f"{name}_{part}", number) for part, number in value.items())
-            elif not isinstance(value, list):
-                yield name, value
+        yield from _flat(self.metrics)
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{name}_")
+        elif not isinstance(value, list):
+            yield prefix + name, value
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pytorch_fid import inception as pytorch_fid
 from pytorch_fid.fid_score import calculate_frechet_distance
+from scipy import stats
 from sklearn.decomposition import PCA
 from sklearn.mixture import GaussianMixture
 from torchvision.models import inception_v3
@@ -29,14 +30,14 @@ from bench.evaluation.extractor import Extractor
 from bench.evaluation.frechet import Gaussian, fit, frechet_distance
 from bench.evaluation.inception import inception_extractor
 from bench.evaluation.mixture import fit_on_device
-from bench.evaluation.overlap import overlap
-from bench.evaluation.samplers import fit_sampler
+from bench.evaluation.samplers import Prior, fit_sampler
 from bench.evaluation.spectrum import rank, spectrum
-from bench.experiments.spec import SAMPLERS
+from bench.experiments.spec import FITTED
 from bench.files import file_sha256
 from bench.models.networks import build
 from bench.models.precision import arithmetic
-from tests.support.tiny import TINY, TINY_MEASUREMENT
+from bench.training.trainee import initial_model
+from tests.support.tiny import PARAMETERS, TINY, TINY_MEASUREMENT
 
 CPU = torch.device("cpu")
 
@@ -127,7 +128,7 @@ def _codes(rng: np.random.Generator, n: int = 4000, used: int = 3, d: int = 12) 
     return (points @ rng.normal(size=(used, d)) + 5).astype(np.float32)
 
 
-@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize("name", FITTED)
 def test_samples_have_the_moments_of_rank_deficient_codes(name: str) -> None:
     codes = _codes(np.random.default_rng(1))
     samples = fit_sampler(name, codes, seed=0).sample(40_000, seed=1)
@@ -186,7 +187,7 @@ def test_mixture_sees_clusters_that_one_gaussian_does_not() -> None:
     codes = np.concatenate([rng.normal(-5, 0.1, (500, 2)), rng.normal(5, 0.1, (500, 2))])
     inside = {
         name: np.mean(np.abs(fit_sampler(name, codes, 0).sample(2000, 0)[:, 0]) < 4)
-        for name in SAMPLERS
+        for name in FITTED
     }
     assert inside["gmm10"] == inside["gmm4"] == 0
     assert inside["mvg"] > 0.3
@@ -194,7 +195,7 @@ def test_mixture_sees_clusters_that_one_gaussian_does_not() -> None:
 
 def test_samplers_do_not_depend_on_the_scale_of_codes() -> None:
     codes = _codes(np.random.default_rng(5))
-    for name in SAMPLERS:
+    for name in FITTED:
         small, large = (fit_sampler(name, codes * s, 0).sample(100, 0) for s in (1e-3, 1e3))
         np.testing.assert_allclose(small * 1e6, large, rtol=1e-2, atol=10)
 
@@ -461,7 +462,7 @@ def test_evaluation_against_plain_numpy(tmp_path: Path, sample: LoadedData) -> N
         warnings.simplefilter("ignore")
         expected = calculate_frechet_distance(*statistics)
     assert result.metrics["fid"]["reconstruction"] == pytest.approx(expected, rel=1e-4)
-    assert set(result.metrics["fid"]) == {"reconstruction", *SAMPLERS}
+    assert set(result.metrics["fid"]) == {"reconstruction", "real", *FITTED}
     assert result.images["samples"].shape == (500, 1, 32, 32)
     assert result.images["samples"].dtype == np.uint8
     originals = result.images["originals"]
@@ -469,8 +470,76 @@ def test_evaluation_against_plain_numpy(tmp_path: Path, sample: LoadedData) -> N
     shown = np.round(output.clamp(0, 1).numpy() * 255)
     # In another batch, and so rounded otherwise at times.
     assert np.abs(result.images["reconstructions"] - shown[:10]).max() <= 1
-    clouds = [images.reshape(32, -1) for images in (originals, result.images["samples"][:32])]
-    assert result.metrics["overlap"] == overlap(*clouds)
+    assert set(result.metrics["neighbours"]) == {"real", *FITTED}
+    mean = data.train.images.double().mean(dim=0)
+    error = ((data.test.images.double() - mean) ** 2).mean().item() / 255**2
+    assert result.metrics["mean_image_mse"] == pytest.approx(error)
+    for scores in result.metrics["log_likelihood"].values():
+        assert set(scores) == {"train", "held_out"}
+
+
+def test_the_floor_is_the_distance_of_real_training_images(
+    tmp_path: Path, sample: LoadedData
+) -> None:
+    """Against pytorch-fid, of as many training images as samples, spread over the split."""
+    data = LoadedData(sample.train, sample.test.spread(32), "")
+    model = build("mnist", latent_dim=8, depth=2, seed=1)
+    extractor = _identity_extractor()
+    found = evaluate(model, TINY, TINY_MEASUREMENT, data, extractor=extractor, cache=tmp_path)
+    chosen = np.linspace(0, 1023, 40).astype(int)
+    features = [
+        images[:, 0, ::8, ::8].flatten(1).double().numpy() / 255
+        for images in (sample.train.images[chosen], data.test.images)
+    ]
+    statistics = [stat for f in features for stat in (f.mean(0), np.cov(f.T))]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        expected = calculate_frechet_distance(*statistics)
+    assert found.metrics["fid"]["real"] == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize(("name", "has_prior"), [("vae", True), ("wae-mmd", True), ("rae", False)])
+def test_methods_with_a_prior_are_sampled_from_it(
+    tmp_path: Path, sample: LoadedData, name: str, has_prior: bool
+) -> None:
+    spec = replace(TINY, method=name, depth=0, parameters=PARAMETERS[name])
+    data = LoadedData(sample.train.spread(64), sample.test.spread(32), "")
+    extractor = _identity_extractor()
+    model = initial_model(spec).eval()
+    metrics = evaluate(
+        model, spec, TINY_MEASUREMENT, data, extractor=extractor, cache=tmp_path
+    ).metrics
+    for kind in ("fid", "neighbours", "log_likelihood"):
+        assert ("prior" in metrics[kind]) == has_prior
+    # A VAE's codes are means, or are drawn: both spectra are kept.
+    assert ("spectrum_sampled" in metrics) == (name == "vae")
+    if name == "vae":
+        assert sum(metrics["spectrum_sampled"]) > sum(metrics["spectrum"])
+
+
+def test_the_prior_is_standard_normal() -> None:
+    prior = Prior(6)
+    codes = prior.sample(20_000, 1)
+    assert np.array_equal(codes, prior.sample(20_000, 1))
+    np.testing.assert_allclose(np.cov(codes.T), np.eye(6), atol=0.05)
+    expected = stats.multivariate_normal(np.zeros(6)).logpdf(codes).mean()
+    assert prior.score(codes) == pytest.approx(expected, rel=1e-6)
+
+
+def test_likelihoods_are_of_held_out_codes_and_fall_where_a_mixture_overfits() -> None:
+    rng = np.random.default_rng(0)
+    train, held_out = rng.normal(size=(2, 400, 12)) @ rng.normal(size=(12, 12))
+    fitted = {name: fit_sampler(name, train, 0) for name in ("gmm10", "mvg")}
+    gaps = {name: s.score(train) - s.score(held_out) for name, s in fitted.items()}
+    assert gaps["gmm10"] > 3 * abs(gaps["mvg"])
+    # One Gaussian, against SciPy, in the coordinates that it is fitted in.
+    sampler = fitted["mvg"]
+    scale = np.square(sampler.basis).sum(axis=1)
+    coordinates = (held_out - sampler.mean) @ sampler.basis.T / scale
+    mixture = sampler.mixture
+    assert mixture is not None
+    expected = stats.multivariate_normal(mixture.means_[0], mixture.covariances_[0])
+    assert sampler.score(held_out) == pytest.approx(expected.logpdf(coordinates).mean(), rel=1e-6)
 
 
 def test_evaluation_is_in_fp32_whatever_pytorch_would_do(
@@ -497,8 +566,9 @@ def test_kept_images_are_spread_over_the_test_images(tmp_path: Path, sample: Loa
     """Data of the user's own may be sorted by class."""
     model = build("mnist", latent_dim=8, depth=2, seed=1)
     data = LoadedData(sample.train.spread(64), sample.test.spread(512), "")
+    whole = replace(TINY_MEASUREMENT, test_images=512)
     kept = evaluate(
-        model, TINY, TINY_MEASUREMENT, data, extractor=_identity_extractor(), cache=tmp_path
+        model, TINY, whole, data, extractor=_identity_extractor(), cache=tmp_path
     ).images["originals"]
     assert len(kept) == 500
     assert np.array_equal(kept[-1], data.test.images[-1].numpy())

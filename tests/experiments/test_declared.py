@@ -12,7 +12,7 @@ from bench.experiments.published import PUBLISHED
 from bench.experiments.spec import TrainingSpec
 from bench.experiments.tables import PAPER_TABLES, TABLES
 from bench.models.methods import method
-from bench.report.frame import METRICS
+from bench.report.metrics import METRICS
 
 
 def _runs(name: str) -> list[TrainingSpec]:
@@ -44,7 +44,8 @@ def test_table_5_changes_the_method_alone() -> None:
     original = _runs("table5-original")
     assert original[-1] == runs[-1]
     for run in original[:-1]:
-        assert (run.architecture, run.latent_dim) == ("original", 64)
+        expected = "wae" if run.method == "wae-mmd" else "rae"
+        assert (run.architecture, run.latent_dim) == (expected, 64)
         assert (run.learning_rate, run.batch_size, run.epochs) == (1e-3, 100, 70)
 
 
@@ -66,7 +67,7 @@ def test_settings_are_those_of_table_2() -> None:
     for name, table in TABLES.items():
         for cell in table.cells:
             run = cell.training
-            if run.architecture == "original":
+            if run.architecture != "table1":
                 continue
             assert (run.learning_rate, run.batch_size, run.epochs) == (1e-4, 32, 50), name
             latent_dim, train, test = expected[run.dataset]
@@ -138,3 +139,20 @@ def test_profiles_only_shrink(table: str) -> None:
     assert smoke.width <= quick.width <= run.width
     assert (quick.learning_rate, quick.batch_size) == (run.learning_rate, run.batch_size)
     assert (quick.latent_dim, smoke.latent_dim) == (run.latent_dim, run.latent_dim)
+
+
+def test_baselines_have_the_coefficients_of_their_authors_for_their_data() -> None:
+    def parameters(table: str) -> dict[str, dict[str, float]]:
+        return {c.label: dict(c.training.parameters) for c in TABLES[table].cells}
+
+    faces, digits = parameters("table5"), parameters("mnist-baselines")
+    assert (faces["WAE"]["penalty"], digits["WAE"]["penalty"]) == (100, 10)
+    assert (faces["RAE"]["beta"], digits["RAE"]["beta"]) == (1e-4, 5e-4)
+    assert (faces["RAE-SN"]["beta"], digits["RAE-SN"]["beta"]) == (2.4e-3, 9e-3)
+    assert (faces["RAE-GP"]["gradient"], digits["RAE-GP"]["gradient"]) == (1e-7, 5e-8)
+    assert faces["RAE-L2"]["decay"] == digits["RAE-L2"]["decay"] == 1e-7
+
+
+def test_published_fids_name_the_sampler_that_they_are_of_where_it_is_known() -> None:
+    named = {key[3]: value.sampler for key, value in PUBLISHED.items() if value.sampler}
+    assert named == {"WAE": "prior", "RAE": "gmm10"}

@@ -71,7 +71,7 @@ def test_the_guides_method_is_trained_and_tabulated(
     assert "mnist-sample-dae-d8-s0" in capsys.readouterr().out
     assert main(command) == 0
     table = (tmp_path / "tables" / "mnist-baselines.csv").read_text()
-    assert ",DAE,1," in table
+    assert ",DAE,,1," in table
     (record,) = runs_dir.glob("mnist-sample-dae-*/training.json")
     assert '"noise"' in record.read_text()
 

@@ -31,7 +31,7 @@ CHANGED = {
     "train_images": 63,
     "precision": "bf16",
     "seed": 1,
-    "architecture": "original",
+    "architecture": "rae",
     "width": 0.5,
 }
 MEASURED_OTHERWISE = {"features": "inception", "test_images": 31, "fid_samples": 41}
@@ -71,15 +71,16 @@ def test_every_field_of_a_measurement_changes_its_identity_and_no_runs() -> None
     for name, value in MEASURED_OTHERWISE.items():
         change: dict[str, Any] = {name: value}
         specs.append(replace(TINY_MEASUREMENT, **change))
-    identities = {measurement_id("run", spec, "00") for spec in specs}
+    identities = {measurement_id("run", spec, "00", 1) for spec in specs}
     identities |= {
         measurement_id(*arguments)
         for arguments in (
-            ("other", TINY_MEASUREMENT, "00"),
-            ("run", TINY_MEASUREMENT, "01"),
+            ("other", TINY_MEASUREMENT, "00", 1),
+            ("run", TINY_MEASUREMENT, "01", 1),
+            ("run", TINY_MEASUREMENT, "00", 2),
         )
     }
-    assert len(identities) == len(specs) + 2
+    assert len(identities) == len(specs) + 3
 
 
 def test_json_round_trip() -> None:

@@ -185,22 +185,24 @@ def test_unknown_names_are_refused() -> None:
         method("gan")
 
 
-def test_the_original_architecture_is_that_of_wae_and_rae() -> None:
-    model = build("celeba", latent_dim=64, architecture="original")
+@pytest.mark.parametrize(("architecture", "rectified"), [("rae", 7), ("wae", 8)])
+def test_wae_and_rae_have_architectures_of_their_own(architecture: str, rectified: int) -> None:
+    model = build("celeba", latent_dim=64, architecture=architecture)
     convolutions = [m for m in model.modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)]
     assert {m.kernel_size for m in convolutions} == {(5, 5)}
     assert [m.stride[0] for m in convolutions] == [2, 2, 2, 2, 2, 2, 2, 1]
     assert [m.out_channels for m in convolutions] == [128, 256, 512, 1024, 512, 256, 128, 3]
-    # Every hidden layer of maps is normalised: four of the encoder, four of the decoder.
+    # Convolutions are normalised, four of the encoder and three of the decoder; the fully connected
+    # layer is not, and of WAE alone a ReLU follows it.
     layers = [*model.encoder, *model.decoder]  # type: ignore[misc]
-    normalised = [a for a, b in itertools.pairwise(layers) if isinstance(b, nn.ReLU)]
-    assert len(normalised) == 8
-    assert all(isinstance(layer, nn.BatchNorm2d) for layer in normalised)
+    before = [a for a, b in itertools.pairwise(layers) if isinstance(b, nn.ReLU)]
+    assert len(before) == rectified
+    assert sum(isinstance(layer, nn.BatchNorm2d) for layer in before) == 7
     images = torch.rand(2, 3, 64, 64)
     assert model.codes(images).shape == (2, 64)
     assert model(images).shape == images.shape
-    with pytest.raises(UsageError, match="original architecture 'mnist': known: celeba"):
-        build("mnist", latent_dim=8, architecture="original")
+    with pytest.raises(UsageError, match="rae architecture 'mnist': known: celeba"):
+        build("mnist", latent_dim=8, architecture="rae")
 
 
 @pytest.mark.parametrize("network", TABLE_1)
@@ -227,7 +229,7 @@ def test_methods_train_in_their_original_architecture(name: str) -> None:
         dataset="toyfaces",
         method=name,
         depth=0,
-        architecture="original",
+        architecture="wae" if name == "wae-mmd" else "rae",
         width=1 / 64,
         parameters=PARAMETERS[name],
         learning_rate=1e-3,

@@ -23,10 +23,12 @@ def test_every_number_of_every_record_is_in_the_table(tmp_path: Path) -> None:
         trained = json.loads((path.parent / "training.json").read_text())["content"]
         rows = table[table.run_id == content["run_id"]].set_index("metric")
         metrics = content["metrics"]
-        flat = {name: metrics[name] for name in ("train_mse", "test_mse")}
+        flat = {name: metrics[name] for name in ("train_mse", "test_mse", "mean_image_mse")}
         flat["rank"] = sum(v > metrics["spectrum"][0] / 1000 for v in metrics["spectrum"])
         flat |= {f"fid_{compared}": value for compared, value in metrics["fid"].items()}
-        flat |= {f"overlap_{name}": value for name, value in metrics["overlap"].items()}
+        for kind in ("neighbours", "log_likelihood"):
+            for sampler, numbers in metrics[kind].items():
+                flat |= {f"{kind}_{sampler}_{part}": n for part, n in numbers.items()}
         assert rows.value.to_dict() == flat
         for field in ("depth", "seed", "latent_dim", "epochs"):
             assert set(rows[field]) == {trained["spec"][field]}

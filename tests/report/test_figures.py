@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -54,26 +55,34 @@ def _curves(axes: Axes) -> dict[str, list[float]]:
     return {str(line.get_label()): list(line.get_ydata()) for line in axes.get_lines()}  # type: ignore[arg-type]
 
 
-def test_figure_1_has_the_measured_and_the_printed_curves() -> None:
-    (axes,) = _draw(_content("inception", [0, 2])).axes
+def test_figure_1_has_the_measured_and_the_printed_curves_for_every_sampler() -> None:
+    panels = _draw(_content("inception", [0, 2])).axes
+    assert [axes.get_ylabel() for axes in panels] == [
+        f"FID ({name}, inception)" for name in ("gmm10", "gmm4", "mvg")
+    ]
+    axes = panels[0]
     curves = _curves(axes)
-    assert curves["IRMAE (l = 4), measured"] == [101] * 5
-    assert curves["AE, measured"] == [201] * 5
+    assert curves["IRMAE (l = 4), measured"] == pytest.approx([math.sqrt(100 * 102)] * 5)
+    assert curves["AE, measured"] == pytest.approx([math.sqrt(200 * 202)] * 5)
     assert curves["IRMAE (l = 4), paper"] == [81.6, 64.6, 47.6, 42.7, 42.0]
     assert curves["AE, paper"] == [78.2, 60.1, 46.0, 45.4, 53.9]
+    assert curves["real images"] == [0.25, 0.25]
     dashed = {line.get_label(): line.get_linestyle() for line in axes.get_lines()}
     assert dashed["AE, paper"] == "--"
     ticks = [label.get_text() for label in axes.get_xticklabels()]
     assert ticks == ["32", "64", "128", "256", "512"]
-    # Two seeds, 1 apart from their mean: t(0.975, 1) * sqrt(2) / sqrt(2) = 12.706.
-    shade = axes.collections[0].get_paths()[0].vertices
-    assert np.asarray(shade)[:, 1].max() == pytest.approx(101 + 12.706, abs=1e-3)
-    assert np.asarray(shade)[:, 1].min() == pytest.approx(101 - 12.706, abs=1e-3)
+    # Two seeds: t(0.975, 1) = 12.706 times half the ratio's logarithm.
+    shade = np.asarray(axes.collections[0].get_paths()[0].vertices)[:, 1]
+    ends = math.sqrt(1.02) ** 12.706
+    assert shade.max() == pytest.approx(math.sqrt(10200) * ends, rel=1e-3)
+    assert shade.min() == pytest.approx(math.sqrt(10200) / ends, rel=1e-3)
 
 
 def test_numbers_of_another_scale_have_an_axis_of_their_own() -> None:
-    measured, printed = _draw(_content("classifier-local", [0])).axes
-    assert set(_curves(measured)) == {"IRMAE (l = 4), measured", "AE, measured"}
+    axes = _draw(_content("classifier-local", [0])).axes
+    assert len(axes) == 6
+    measured, printed = axes[0], axes[3]
+    assert set(_curves(measured)) == {"IRMAE (l = 4), measured", "AE, measured", "real images"}
     assert set(_curves(printed)) == {"IRMAE (l = 4), paper", "AE, paper"}
     assert "another scale" in printed.get_ylabel()
 

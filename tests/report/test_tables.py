@@ -11,15 +11,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from scipy import stats
 
 from bench.cli import main
 from bench.experiments.spec import TableSpec
-from bench.report.frame import Content, frame, interval
+from bench.report.frame import Content, frame
 from bench.report.latex import escape_latex, latex
 from bench.report.layout import notes
 from bench.report.markdown import markdown
@@ -29,26 +26,11 @@ from tests.support.results import content as content_of
 GOLDEN = Path(__file__).parent / "golden"
 
 
-@given(st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=9))
-def test_interval_is_scipys(values: list[float]) -> None:
-    mean, half_width = interval(values)
-    assert mean == pytest.approx(np.mean(values), abs=1e-6)
-    if stats.sem(values) > 1e-9:
-        low, high = stats.t.interval(0.95, len(values) - 1, np.mean(values), stats.sem(values))
-        assert half_width == pytest.approx((high - low) / 2, rel=1e-6)
-
-
-def test_interval_of_too_few() -> None:
-    assert all(math.isnan(x) for x in interval([]))
-    mean, half_width = interval([3.0])
-    assert mean == 3
-    assert math.isnan(half_width)
-
-
 def _cells(content: Content) -> dict[tuple[str, str], dict[str, Any]]:
     """The rows of a frame by metric and column."""
     rows: list[dict[str, Any]] = frame(content).to_dict("records")  # type: ignore[assignment]
-    return {(row["metric"], row["column"]): row for row in rows}
+    shown = [row for row in rows if row["sampler"] in ("", "gmm10")]
+    return {(row["metric"], row["column"]): row for row in shown}
 
 
 def test_frame_has_each_number_beside_the_papers() -> None:
@@ -62,7 +44,7 @@ def test_frame_has_each_number_beside_the_papers() -> None:
     assert math.isnan(cells["fid", "12"]["mean"])
     fid = cells["fid", "4"]
     assert fid["comparable"]
-    assert fid["difference"] == pytest.approx(40.5 - 30.1)
+    assert fid["difference"] == pytest.approx(math.sqrt(40 * 41) - 30.1)
     assert "Table 4" in fid["paper_source"]
 
 
@@ -94,14 +76,49 @@ def test_a_table_never_mixes_two_extractors() -> None:
     assert any(stray.run_id in note for note in notes(content, frame(content)))
 
 
-def test_the_best_cell_is_marked_where_there_is_a_direction() -> None:
-    content = content_of("table4", [[70], [40], [8], [4]])
+def _bold(content: Content, label: str) -> list[bool]:
+    """Which columns of a row are in bold."""
+    lines = markdown(content, frame(content)).splitlines()
+    row = next(line for line in lines if re.match(rf"\| {label} ", line))
+    return ["**" in cell for cell in row.split("|")[3:-1]]
+
+
+def test_bold_is_what_cannot_be_told_from_the_best() -> None:
+    """l = 12 is best; of l = 8 the ratios are 2, 0.5 and 2.5, of l = 4 ten, eleven and ten."""
+    content = content_of("table4", [[70, 71, 72], [40, 44, 40], [8, 2, 10], [4, 4, 4]])
+    for row in (r"FID +\| gmm10", r"FID +\| mvg", r"Test MSE +\| measured"):
+        assert _bold(content, row) == [False, False, True, True]
+    # What has no direction has no best, and neither have the paper's single numbers.
+    for row in (r"Latent rank +\| measured", r"FID +\| paper", r"FID +\| real images"):
+        assert not any(_bold(content, row))
+    # Two seeds leave nothing to test by.
+    two = content_of("table4", [[70, 71], [40, 44], [8, 2], [4, 4]])
+    assert not any(_bold(two, r"FID +\| gmm10"))
+    assert any("nothing is in bold" in note for note in notes(two, frame(two)))
+
+
+def test_fids_have_intervals_that_stay_above_zero() -> None:
+    content = content_of("table4", [[70, 7, 700], [40], [8], []])
+    row = _cells(content)["fid", "2"]
+    assert 0 < row["low"] < row["mean"] < row["high"]
+    assert row["mean"] == pytest.approx((70 * 7 * 700) ** (1 / 3))
     text = markdown(content, frame(content))
-    assert text.count("**") == 2 * (1 + 3)  # the title; FID of the paper and measured; MSE
-    assert re.search(r"\| FID +\| measured, gmm10 \|.* \*\*4\*\* \|\n", text)
-    assert not re.search(r"Latent rank.*\*\*", text)
-    alone = content_of("table4", [[70], [], [], []])
-    assert markdown(alone, frame(alone)).count("**") == 2 * 2  # the title; FID of the paper
+    assert re.search(r"FID +\| gmm10 +\| +70\.0 \[0\.2, 213\d\d\.\d\] \|", text)
+    assert "the geometric mean, its interval in brackets" in text
+
+
+def test_differences_are_printed_in_the_papers_setting_alone() -> None:
+    content = content_of("table4", [[70], [40], [8], [4]])
+    assert "difference" in markdown(content, frame(content))
+    for profile in ("quick", "paper, epochs=30"):
+        other = replace(content, profile=profile)
+        assert frame(other).difference.isna().all()
+        assert "difference" not in markdown(other, frame(other))
+    # The paper's own numbers of others, in another setting, are no reference either.
+    table5 = content_of("table5", [[50.0]] * 6)
+    differences = _cells(table5)
+    assert math.isnan(differences["fid", "WAE"]["difference"])
+    assert differences["fid", "IRMAE"]["difference"] == pytest.approx(50 - 42.0)
 
 
 def test_every_number_is_labelled() -> None:
@@ -127,7 +144,7 @@ def test_csv_has_full_precision(tmp_path: Path) -> None:
     content = content_of("table4", [[1 / 3], [2 / 3], [0.1], [1e-17]])
     write_table(content, tmp_path)
     with (tmp_path / "table4.csv").open() as file:
-        rows = [row for row in csv.DictReader(file) if row["metric"] == "fid"]
+        rows = [row for row in csv.DictReader(file) if row["sampler"] == "gmm10"]
     assert [float(row["mean"]) for row in rows] == [1 / 3, 2 / 3, 0.1, 1e-17]
 
 

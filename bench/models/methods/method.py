@@ -29,6 +29,7 @@ class Method:
         output: last activation of the decoder, ``tanh`` or ``sigmoid``.
         doubled: whether the encoder puts out a mean and a log-variance.
         prepare: changes a new model in place, before its optimiser is made.
+        has_prior: whether codes are drawn towards a standard normal prior, which can be sampled.
         stacks: whether runs of it can be trained as one. The loss must then be fit for
             ``torch.func.vmap``: no noise, no ``.item()``, no gradients of its own.
     """
@@ -39,4 +40,5 @@ class Method:
     output: str = "tanh"
     doubled: bool = False
     prepare: Callable[[Autoencoder], None] | None = None
+    has_prior: bool = False
     stacks: bool = False

@@ -11,13 +11,15 @@ from bench.models.networks import Autoencoder
 
 
 def gradient_penalty(output: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
-    """Mean square, over images and latent dimensions, of the gradient of the output's sum.
+    """Mean square, over images and latent dimensions, of the gradient of the summed squared output.
+
+    The paper has the gradient of the output; its authors' code sums the squared output first.
 
     Args:
         output: decoded images (n, ...), each from its own code.
         codes: (n, latent_dim), with respect to which is derived.
     """
-    (gradient,) = torch.autograd.grad(output.sum(), codes, create_graph=True)
+    (gradient,) = torch.autograd.grad(output.square().sum(), codes, create_graph=True)
     return gradient.square().mean()
 
 

@@ -35,4 +35,5 @@ METHOD = Method(
     negative_elbo,
     output="sigmoid",
     doubled=True,
+    has_prior=True,
 )

@@ -10,7 +10,7 @@ from bench.evaluation.protocol import WALK_DEVIATIONS
 from bench.experiments.spec import HEADLINE_SAMPLER, FigureSpec
 from bench.report.figures.style import RESOLUTION, caption
 from bench.report.frame import Content
-from bench.report.layout import SAMPLERS, run_notes, title_of
+from bench.report.layout import SAMPLER_TEXTS, run_notes, title_of
 from bench.store.folders import Store
 
 _COLUMNS = 10
@@ -23,8 +23,8 @@ _GAP, _NAME, _TITLE = 0.1, 0.22, 0.3
 
 _WHAT = {
     "samples": (
-        f"Sampler {HEADLINE_SAMPLER}: {SAMPLERS[HEADLINE_SAMPLER]}, fitted to training codes. The "
-        "first ones drawn, none chosen."
+        f"Sampler {HEADLINE_SAMPLER}: {SAMPLER_TEXTS[HEADLINE_SAMPLER]}. The first ones drawn, "
+        "none chosen."
     ),
     "reconstructions": "Above, test images; below, their reconstructions.",
     "interpolations": "A line a pair of test images, whose reconstructions are at its ends.",

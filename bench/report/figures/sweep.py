@@ -9,47 +9,63 @@ from matplotlib.ticker import NullLocator
 
 from bench.experiments.spec import FigureSpec
 from bench.report.figures.style import caption, style
-from bench.report.frame import METRICS, Content, frame
+from bench.report.frame import Content, frame
 from bench.report.layout import fid_notes, run_notes, title_of
+from bench.report.metrics import METRICS, REAL
 from bench.store.folders import Store
 
 
 def draw(figure: FigureSpec, content: Content, store: Store) -> Figure:
-    """One curve for each row of a table over its columns, which are numbers.
+    """One curve for each row of a table over its columns, which are numbers; a panel a sampler.
 
-    The mean over seeds is drawn with its 95 % interval shaded, the paper's numbers dashed: on an
-    axis of their own where the two are not comparable.
+    The mean over seeds is drawn with its 95 % interval shaded, that of real images dotted, the
+    paper's numbers dashed: on an axis of their own where the two are not comparable.
     """
     data = frame(content)
     data = data[data.metric == figure.metric].assign(x=lambda rows: rows.column.astype(float))
-    metric = METRICS[figure.metric]
-    page = Figure(figsize=(5.6, 3.6))
-    axes = page.add_subplot()
+    samplers = [name for name in content.samplers(figure.metric) if name != REAL] or [""]
+    page = Figure(figsize=(max(5.6, 4.2 * len(samplers)), 3.6))
+    panels = page.subplots(1, len(samplers), squeeze=False)[0]
+    for axes, sampler in zip(panels, samplers, strict=True):
+        real = data[data.sampler == REAL]
+        _panel(axes, data[data.sampler == sampler], real, content, METRICS[figure.metric].label)
+    page.suptitle(title_of(figure.title, figure.name, content), fontsize=10)
+    page.tight_layout()
+    caption(page, [_seeds(data), *fid_notes(content), *run_notes(content)])
+    return page
+
+
+def _panel(
+    axes: Axes, data: pd.DataFrame, real: pd.DataFrame, content: Content, label: str
+) -> None:
+    """The curves of one sampler."""
+    sampler, extractor = data.sampler.iloc[0], data.extractor.iloc[0]
     paper = data[data.paper.notna()]
     beside = axes
     if not paper.comparable.all():
         beside = axes.twinx()
         beside.grid(visible=False)
         beside.spines["right"].set_visible(True)
-        beside.set_ylabel(f"{metric.label} (paper, another scale)")
+        beside.set_ylabel(f"{label} (paper, another scale)")
     for row in dict.fromkeys(cell.row for cell in content.table.cells):
         method = next(cell.training.method for cell in content.table.cells if cell.row == row)
         _measured(axes, data[data.row == row].sort_values("x"), row, method)
         _printed(beside, paper[paper.row == row].sort_values("x"), row, method)
+    if real["mean"].notna().any():
+        axes.axhline(real["mean"].mean(), color="#888888", linestyle=":", label="real images")
     axes.set_xscale("log", base=2)
     places = sorted(set(data.x))
     axes.set_xticks(places, [f"{place:g}" for place in places])
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xlabel(content.table.axis)
-    axes.set_ylabel(f"{metric.label} ({content.reading.sampler}, {data.extractor.iloc[0]})")
-    axes.set_title(title_of(figure.title, figure.name, content), fontsize=10)
+    source = ", ".join(part for part in (sampler, extractor) if part)
+    axes.set_ylabel(f"{label} ({source})" if source else label)
     handles = [*axes.get_legend_handles_labels()[0]]
     if beside is not axes:
         handles += beside.get_legend_handles_labels()[0]
     if handles:
-        axes.legend(handles=handles)
-    caption(page, [_seeds(data), *fid_notes(content), *run_notes(content)])
-    return page
+        # Above the panel, where no point is.
+        axes.legend(handles=handles, loc="lower left", bbox_to_anchor=(0, 1), ncols=2, fontsize=7)
 
 
 def _measured(axes: Axes, data: pd.DataFrame, row: str, method: str) -> None:

@@ -4,47 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from dataclasses import dataclass
-from math import sqrt
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench.errors import BenchError
-from bench.evaluation.protocol import FOLDS, NEIGHBOURS
 from bench.experiments.spec import HEADLINE_SAMPLER, FigureSpec
 from bench.report.figures.style import BLUE, ORANGE, caption
 from bench.report.frame import Content
-from bench.report.layout import SAMPLERS, run_notes, title_of
+from bench.report.layout import SAMPLER_TEXTS, fid_notes, run_notes, title_of
+from bench.report.metrics import REAL
 from bench.store.folders import Store
 from bench.store.records import Result
 
 _PERPLEXITY = 30.0
 _SEED = 0
-_Z = 1.96
 # Raised when anything changes what is cached.
 _VERSION = 2
-
-
-@dataclass(frozen=True)
-class Share:
-    """A share with its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
-
-    def __str__(self) -> str:
-        """In percent."""
-        return f"{self.value:.0%} [{self.low:.0%}, {self.high:.0%}]"
-
-
-def wilson(share: float, n: int) -> Share:
-    """A share of ``n`` points with its 95 % score interval (Wilson 1927)."""
-    centre = (share + _Z**2 / (2 * n)) / (1 + _Z**2 / n)
-    half = _Z * sqrt(share * (1 - share) / n + _Z**2 / (4 * n**2)) / (1 + _Z**2 / n)
-    return Share(share, centre - half, centre + half)
 
 
 def draw(figure: FigureSpec, content: Content, store: Store) -> Figure:
@@ -77,29 +54,28 @@ def draw(figure: FigureSpec, content: Content, store: Store) -> Figure:
     listed = ", ".join(map(str, sorted(seeds))) or "none"
     notes = [
         f"{count} test images (blue), {count} samples (orange) a panel; seeds {listed}.",
-        f"Sampler {HEADLINE_SAMPLER}: {SAMPLERS[HEADLINE_SAMPLER]}, fitted to training codes.",
+        f"Sampler {HEADLINE_SAMPLER}: {SAMPLER_TEXTS[HEADLINE_SAMPLER]}.",
         f"t-SNE of pixels (scikit-learn: perplexity {_PERPLEXITY:g}, PCA start, seed {_SEED}).",
         (
-            f"Told apart: accuracy of {NEIGHBOURS + 1} nearest neighbours on pixels, {FOLDS}-fold "
-            f"cross-validation. Mixed: share of the {NEIGHBOURS} nearest images that are of the "
-            "other kind. Both are 50% where samples and test images cannot be told apart; 95 % "
-            "intervals (Wilson)."
+            "Below each panel: the share of all real test images, and of as many samples, whose "
+            "nearest other image in the extractor's features is of their own kind; in brackets, of "
+            "real training images in place of samples, which is what a perfect sampler reaches."
         ),
     ]
     if left_out:
         notes.append(f"No images are cached of {', '.join(left_out)}.")
     # Below the legend.
-    caption(page, ["", *notes, *run_notes(content)])
+    caption(page, ["", "", *notes, *fid_notes(content), *run_notes(content)])
     return page
 
 
 def _numbers(result: Result) -> str:
-    overlap = result.metrics["overlap"]
-    # Neighbours of one point are not independent of each other: points are what is counted.
-    told_apart, mixed = (
-        wilson(overlap[name], overlap["points"]) for name in ("accuracy", "mixing")
+    """What nearest neighbours tell of the samples that are drawn, and of real images."""
+    ours, ideal = (result.metrics["neighbours"][name] for name in (HEADLINE_SAMPLER, REAL))
+    return "\n".join(
+        f"{text} {ours[side]:.0%} (real images {ideal[side]:.0%})"
+        for side, text in (("real", "real called real"), ("samples", "samples called samples"))
     )
-    return f"told apart {told_apart}\nmixed {mixed}"
 
 
 def _scatter(axes: Axes, plane: np.ndarray) -> None:

@@ -17,7 +17,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
 from bench import __version__
-from bench.experiments.spec import TrainingSpec
+from bench.experiments.spec import FITTED, TrainingSpec
 from bench.files import write_bytes
 from bench.report.claims import judge
 from bench.report.figures.gallery import tile
@@ -174,12 +174,12 @@ class _Run:
 
 def _run(result: Result, reading: Reading, store: Store) -> _Run:
     metrics, trained, measured = result.metrics, result.trained, result.measured
-    overlap, fid, rank = metrics["overlap"], metrics["fid"][reading.sampler], reading.rank(result)
+    rank = reading.rank(result)
+    fids = [(name, metrics["fid"][name]) for name in FITTED if name in reading.samplers]
     numbers = [
         ("Rank", f"{rank}", rank),
-        (f"FID, {reading.sampler}", f"{fid:.2f}", fid),
+        *((f"FID, {name}", f"{fid:.2f}", fid) for name, fid in fids),
         ("Test MSE", f"{metrics['test_mse']:.5f}", metrics["test_mse"]),
-        ("Told apart", f"{overlap['accuracy']:.3f}", overlap["accuracy"]),
         ("Training, s", f"{trained.timing['seconds']:,.0f}", trained.timing["seconds"]),
         (
             "Images/s",

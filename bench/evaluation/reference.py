@@ -1,0 +1,80 @@
+"""What every run on the same images is measured against, computed once and cached."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from bench.data.images import Split, to_float
+from bench.evaluation.extractor import Extractor
+from bench.evaluation.frechet import Gaussian, fit, frechet_distance
+from bench.evaluation.two_sample import nearest_neighbours
+from bench.models.tensors import load_tensors, save_tensors
+
+_BATCH = 250
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Test images as an extractor sees them, and how other real images compare with them.
+
+    Attributes:
+        features: (n, d) float32, of the test images.
+        gaussian: their mean and covariance.
+        floor: FID of real training images, as many as samples are drawn.
+        neighbours: of these and the test images, see
+            :func:`bench.evaluation.two_sample.nearest_neighbours`.
+    """
+
+    features: torch.Tensor
+    gaussian: Gaussian
+    floor: float
+    neighbours: dict[str, float]
+
+
+def reference(name: str, test: Split, real: Split, extractor: Extractor, cache: Path) -> Reference:
+    """Look at the test images, or find what was seen of them in the cache.
+
+    Args:
+        name: of the data set, for people.
+        test: images that samples are compared with.
+        real: training images, as many as samples are drawn.
+        extractor: looks at them.
+        cache: folder.
+    """
+    sums = "-".join(s[:16] for s in (extractor.checksum, test.checksum, real.checksum))
+    path = cache / f"reference-{name}-{extractor.name}-{sums}.pt"
+    saved = load_tensors(path)
+    if saved is None:
+        features = features_of(test, extractor)
+        others = features_of(real, extractor)
+        gaussian = fit([features.numpy()])
+        saved = {
+            "features": features,
+            "mean": torch.from_numpy(gaussian.mean),
+            "covariance": torch.from_numpy(gaussian.covariance),
+            "floor": frechet_distance(fit([others.numpy()]), gaussian),
+            "neighbours": compare(features, others, extractor.device),
+        }
+        save_tensors(path, saved)
+    gaussian = Gaussian(saved["mean"].numpy(), saved["covariance"].numpy())
+    return Reference(saved["features"], gaussian, saved["floor"], saved["neighbours"])
+
+
+def features_of(split: Split, extractor: Extractor) -> torch.Tensor:
+    """Features (n, d) of a split's images, on the CPU."""
+    batches = (to_float(part) for part in split.images.split(_BATCH))
+    return torch.from_numpy(np.concatenate(list(extractor.features(batches))))
+
+
+def compare(real: torch.Tensor, others: torch.Tensor, device: torch.device) -> dict[str, float]:
+    """Nearest neighbours of equally many of both, spread where there are more of one."""
+    count = min(len(real), len(others))
+    parts = [
+        each[torch.linspace(0, len(each) - 1, count, dtype=torch.float64).long()].to(device)
+        for each in (real, others)
+    ]
+    return nearest_neighbours(*parts)

@@ -1,0 +1,97 @@
+"""The quantities that tables print: what each is in a result, and how it is averaged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from bench.evaluation.spectrum import effective_rank, rank
+from bench.report.reading import Reading
+from bench.store.records import Result
+
+# In place of a sampler: real training images, as many as samples are drawn.
+REAL = "real"
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A quantity that tables print.
+
+    Attributes:
+        label: its name in tables.
+        value: its value in a result as it is read, given a sampler; None where the result has none.
+        lower_is_better: whether it has a direction; False means that it has none.
+        by_sampler: whether it is of samples, and so has a value for each sampler and for real
+            images.
+        logarithmic: whether runs differ by factors, so that means and intervals are taken of
+            logarithms: they stay above zero.
+        decimals: digits after the point, or None for as many as its values ask for.
+    """
+
+    label: str
+    value: Callable[[Result, Reading, str], float | None]
+    lower_is_better: bool = False
+    by_sampler: bool = False
+    logarithmic: bool = False
+    decimals: int | None = None
+
+
+def _fid(result: Result, reading: Reading, sampler: str) -> float | None:
+    return result.metrics["fid"].get(sampler)
+
+
+def _side(side: str) -> Callable[[Result, Reading, str], float | None]:
+    def value(result: Result, reading: Reading, sampler: str) -> float | None:
+        found = result.metrics["neighbours"].get(sampler)
+        return None if found is None else found[side]
+
+    return value
+
+
+def _distance_from_real(result: Result, reading: Reading, sampler: str) -> float | None:
+    """How far both sides' shares are from those of real training images, on average."""
+    neighbours = result.metrics["neighbours"]
+    if sampler not in neighbours:
+        return None
+    ours, ideal = neighbours[sampler], neighbours[REAL]
+    return (abs(ours["real"] - ideal["real"]) + abs(ours["samples"] - ideal["samples"])) / 2
+
+
+def _rank_at(threshold: float) -> Metric:
+    return Metric(
+        f"Rank at {threshold:g}", lambda result, *_: rank(result.metrics["spectrum"], threshold)
+    )
+
+
+METRICS = {
+    "rank": Metric("Latent rank", lambda result, reading, _: reading.rank(result)),
+    "rank_1e-2": _rank_at(1e-2),
+    "rank_1e-3": _rank_at(1e-3),
+    "rank_1e-4": _rank_at(1e-4),
+    "effective_rank": Metric(
+        "Effective rank", lambda result, *_: effective_rank(result.metrics["spectrum"]), decimals=1
+    ),
+    "rank_sampled": Metric(
+        "Rank, codes with noise",
+        lambda result, reading, _: (
+            rank(result.metrics["spectrum_sampled"], reading.rank_threshold)
+            if "spectrum_sampled" in result.metrics
+            else None
+        ),
+    ),
+    "fid": Metric("FID", _fid, lower_is_better=True, by_sampler=True, logarithmic=True),
+    "test_mse": Metric(
+        "Test MSE",
+        lambda result, *_: result.metrics["test_mse"],
+        lower_is_better=True,
+        logarithmic=True,
+        decimals=5,
+    ),
+    "told_apart": Metric(
+        "Told from real", _distance_from_real, lower_is_better=True, by_sampler=True, decimals=3
+    ),
+    "real_called_real": Metric("Real called real", _side("real"), by_sampler=True, decimals=3),
+    "samples_called_samples": Metric(
+        "Samples called samples", _side("samples"), by_sampler=True, decimals=3
+    ),
+}

@@ -1,0 +1,101 @@
+"""Student's t: intervals of means, paired comparisons, and the seeds that a comparison takes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import exp, isnan, log, nan, sqrt
+
+from scipy.special import nctdtr, stdtr, stdtrit
+
+CONFIDENCE = 0.95
+# Chance to settle a question of the size that was seen, with the seeds that are proposed.
+POWER = 0.8
+_MOST_SEEDS = 1_000
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean and its interval; NaN stands for what cannot be told.
+
+    Attributes:
+        mean: of ``n`` values: NaN of none. Geometric where logarithms were taken.
+        low: lower end of its 95 % interval (Student t); NaN below two values.
+        high: upper end.
+        n: number of values.
+    """
+
+    mean: float
+    low: float
+    high: float
+    n: int
+
+
+def interval(values: Sequence[float], *, logarithmic: bool = False) -> Interval:
+    """Mean of values with its 95 % interval, of logarithms where runs differ by factors.
+
+    Values that are not above 0 have no logarithm; where one is among them, none is taken.
+    """
+    n = len(values)
+    if n == 0:
+        return Interval(nan, nan, nan, 0)
+    if logarithmic and n > 1 and min(values) > 0:
+        inner = interval([log(value) for value in values])
+        return Interval(exp(inner.mean), exp(inner.low), exp(inner.high), n)
+    mean = sum(values) / n
+    half = quantile(n - 1) * deviation(values) / sqrt(n) if n > 1 else nan
+    return Interval(mean, mean - half, mean + half, n)
+
+
+def deviation(values: Sequence[float]) -> float:
+    """Sample standard deviation; NaN below two values."""
+    n = len(values)
+    if n < 2:
+        return nan
+    mean = sum(values) / n
+    return sqrt(sum((value - mean) ** 2 for value in values) / (n - 1))
+
+
+def quantile(degrees: int) -> float:
+    """What a t statistic exceeds in 2.5 % of cases."""
+    return float(stdtrit(degrees, (1 + CONFIDENCE) / 2))
+
+
+def p_below(values: Sequence[float], bound: float = 0.0) -> float:
+    """One-sided p-value of "the mean is at least the bound", small where it is below."""
+    n = len(values)
+    if n < 2:
+        return nan
+    distance, spread = sum(values) / n - bound, deviation(values)
+    if spread == 0:
+        return 0.0 if distance < 0 else 1.0
+    return float(stdtr(n - 1, distance * sqrt(n) / spread))
+
+
+def holm(p_values: Sequence[float], level: float) -> list[bool]:
+    """Which hypotheses are rejected by Holm's step-down procedure (1979) at a level."""
+    rejected = [False] * len(p_values)
+    for place, index in enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i])):
+        if isnan(p_values[index]) or p_values[index] > level / (len(p_values) - place):
+            break
+        rejected[index] = True
+    return rejected
+
+
+def seeds_to_settle(distance: float, spread: float, at_least: int) -> int | None:
+    """Pairs at which a mean of this size is told from its bound with 80 % power.
+
+    Args:
+        distance: of the mean from the bound.
+        spread: standard deviation of the differences.
+        at_least: smallest answer.
+
+    Returns:
+        The number; None where it is above a thousand.
+    """
+    for n in range(at_least, _MOST_SEEDS + 1):
+        effect = abs(distance) / spread * sqrt(n) if spread else float("inf")
+        # Far out, the function below loses itself.
+        if effect > 30 or 1 - nctdtr(n - 1, effect, quantile(n - 1)) >= POWER:
+            return n
+    return None

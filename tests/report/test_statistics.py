@@ -1,0 +1,87 @@
+"""Intervals and tests against SciPy, and how often verdicts are wrong."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from bench.report.claims import Comparison, Judgement, Standing
+from bench.report.statistics import holm, interval, p_below, seeds_to_settle
+
+VALUES = st.lists(st.floats(0.01, 1e6), min_size=2, max_size=9)
+
+
+@given(VALUES, st.booleans())
+def test_intervals_are_scipys(values: list[float], logarithmic: bool) -> None:
+    found = interval(values, logarithmic=logarithmic)
+    numbers = np.log(values) if logarithmic else np.array(values)
+    error = stats.sem(numbers)
+    back = np.exp if logarithmic else np.array
+    assert found.mean == pytest.approx(float(back(numbers.mean())), rel=1e-6)
+    if error > 1e-9 * np.abs(numbers).max():
+        low, high = stats.t.interval(0.95, len(values) - 1, numbers.mean(), error)
+        assert (found.low, found.high) == pytest.approx((float(back(low)), float(back(high))))
+    if logarithmic:
+        assert 0 <= found.low <= found.mean <= found.high
+
+
+def test_intervals_of_too_few() -> None:
+    assert all(math.isnan(x) for x in (interval([]).mean, interval([3.0]).low))
+    assert interval([3.0]).mean == 3
+    # A zero has no logarithm.
+    assert interval([0.0, 2.0], logarithmic=True).mean == 1
+
+
+@given(VALUES)
+def test_p_values_are_scipys(values: list[float]) -> None:
+    if np.std(values) > 1e-6 * max(values):
+        expected = stats.ttest_1samp(values, 1.0, alternative="less").pvalue
+        assert p_below(values, 1.0) == pytest.approx(expected, abs=1e-9)
+    assert p_below([2.0, 2.0], 3.0) == 0
+    assert p_below([2.0, 2.0], 2.0) == 1
+
+
+def test_holm_by_hand() -> None:
+    # 0.01 <= 0.05 / 3; 0.02 <= 0.05 / 2; 0.06 > 0.05.
+    assert holm([0.06, 0.01, 0.02], 0.05) == [False, True, True]
+    # 0.04 > 0.05 / 2 stops what comes after it.
+    assert holm([0.04, 0.04, 0.01], 0.05) == [False, False, True]
+
+
+@pytest.mark.parametrize("effect", [0.5, 1.0, 3.0])
+def test_the_seeds_that_settle_it_have_the_power(effect: float) -> None:
+    n = seeds_to_settle(effect, 1.0, 2)
+    assert n is not None
+    rng = np.random.default_rng(0)
+    draws = rng.normal(effect, 1.0, (20_000, n))
+    t = draws.mean(axis=1) / draws.std(axis=1, ddof=1) * math.sqrt(n)
+    power = (t > stats.t.ppf(0.975, n - 1)).mean()
+    assert power >= 0.79
+    assert seeds_to_settle(effect, 1.0, n + 5) == n + 5
+    assert seeds_to_settle(1e-3, 1.0, 2) is None
+
+
+@pytest.mark.parametrize("orders", [1, 3])
+@pytest.mark.parametrize("seeds", [3, 5])
+def test_of_equal_cells_a_claim_rarely_holds_and_is_rarely_refuted(orders: int, seeds: int) -> None:
+    """10,000 draws with all cells equal: neither in more than 2.5 % (and the noise of drawing)."""
+    rng = np.random.default_rng(20)
+    draws = 10_000
+    counts = dict.fromkeys(Standing, 0)
+    # One cell is compared with each of the others, as claims do.
+    cells = rng.normal(size=(draws, orders + 1, seeds))
+    for cell in cells:
+        comparisons = [
+            Comparison(("", "a"), ("", "b"), 0.0, list(other - cell[0]), False)
+            for other in cell[1:]
+        ]
+        counts[Judgement("", comparisons).standing] += 1
+    for standing in (Standing.HOLDS, Standing.FAILS):
+        assert counts[standing] / draws < 0.025 + 3 * math.sqrt(0.025 * 0.975 / draws)
+    if orders == 1:
+        assert counts[Standing.HOLDS] / draws > 0.018
