@@ -12,7 +12,8 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet
 INCOMPLETE := test $$? -eq 1
 
 # Those that the documents show.
-TABLES := --table all --table 3-variance --table mnist-baselines --table shape
+TABLES := --table all --table 3-variance --table 3-ranks --table 4-ranks --table mnist-baselines \
+	--table shape
 
 .DEFAULT_GOAL := help
 .PHONY: help install table3 table4 table5 table6 figure1 tables collect reproduce docs report smoke benchmarks test test-slow test-gpu check format clean

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import importlib.metadata
 import os
 import threading
 import time
-from types import TracebackType
+from collections.abc import Iterator
 from typing import Self
 
 # Of glibc's malloc.h.
@@ -55,28 +56,23 @@ class Stopwatch:
     """
 
     def __init__(self) -> None:
-        """Not running yet; start it by ``with``."""
+        """Not running yet, see :meth:`running`."""
         self._paused = 0.0
         self._seen = time.monotonic()
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
-    def __enter__(self) -> Self:
-        """Start counting."""
+    @contextlib.contextmanager
+    def running(self) -> Iterator[Self]:
+        """Look at the clock within, from a thread of its own."""
         self._seen = time.monotonic()
         self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Stop counting."""
-        self._stop.set()
-        self._thread.join()
+        try:
+            yield self
+        finally:
+            self._stop.set()
+            self._thread.join()
 
     def seconds(self) -> float:
         """Seconds that count, from some point in the past on."""

@@ -9,6 +9,7 @@ import pytest
 
 from bench.cli import main
 from bench.errors import UsageError
+from bench.experiments.spec import SAMPLERS
 from bench.store.folders import Store
 from docs.embed import embed
 from docs.embed import main as embed_main
@@ -16,7 +17,7 @@ from docs.embed import main as embed_main
 ROOT = Path(__file__).parent.parent
 RUNS = ROOT / "runs"
 DOCUMENTS = [ROOT / "README.md", ROOT / "docs" / "reproduction.md"]
-EXTRA = ["3-variance", "mnist-baselines", "shape"]
+EXTRA = ["3-variance", "3-ranks", "4-ranks", "mnist-baselines", "shape"]
 
 
 def test_documents_have_the_numbers_of_the_runs() -> None:
@@ -47,6 +48,14 @@ def test_runs_are_whole_and_small() -> None:
         spectra = store.spectra(run_id)
         assert spectra is not None
         assert spectra.shape == (spec.epochs, spec.latent_dim)
+
+
+def test_no_measured_fid_lies_below_that_of_real_images() -> None:
+    for folder in Store(RUNS).read().values():
+        for record in folder.measured:
+            fids = record.metrics["fid"]
+            for sampler in set(fids) & set(SAMPLERS):
+                assert fids[sampler] > fids["real"], (folder.run_id, sampler)
 
 
 def test_figures_are_there_as_pdf_and_png() -> None:

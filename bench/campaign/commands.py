@@ -24,7 +24,7 @@ from bench.files import lock
 from bench.machine import core_count, gpu_count
 from bench.store.events import require_tensorboard
 from bench.store.folders import Store
-from bench.store.housekeeping import collect_garbage, status_lines
+from bench.store.housekeeping import collect_garbage, garbage, status_lines
 
 
 def carry_out(request: Request) -> int:
@@ -66,7 +66,8 @@ def _tidy(request: Request, runs: Runs, store: Store) -> int:
         lines = status_lines(runs.folders, store)
     else:
         outputs = (request.tables_dir, request.figures_dir)
-        lines = collect_garbage(runs.folders, store, outputs, request.weights_of)
+        found = list(garbage(runs.folders, store, outputs, request.weights_of))
+        lines = collect_garbage(found, store)
     for line in lines:
         print(line)
     return 0

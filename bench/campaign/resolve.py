@@ -272,7 +272,7 @@ def resolve_for_run(request: Request, runs: Runs, cache: Path, device: str) -> R
     features, data = _features(request, profile), found(profile)
     if features != "auto":
         return resolve(request, profile, features, data)
-    if weights.find(request.worker.fid_weights):
+    if weights.at_hand(request.worker.fid_weights):
         return resolve(request, profile, "inception", data)
     trained = resolve(request, profile, "trained", data)
     if request.mode == "plan":

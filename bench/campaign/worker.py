@@ -300,7 +300,7 @@ def _extractor(
     # Imported only where it is used: it brings pytorch-fid and SciPy with it.
     from bench.evaluation.inception import inception_extractor
 
-    return inception_extractor(weights.find(settings.fid_weights) or weights.fetch(), device)
+    return inception_extractor(weights.at_hand(settings.fid_weights) or weights.fetch(), device)
 
 
 def _device(settings: WorkerSettings) -> torch.device:

@@ -39,7 +39,7 @@ class Found:
     lists: Path
 
 
-def find(data_dir: Path) -> Found | None:
+def find_files(data_dir: Path) -> Found | None:
     """Look for CelebA in a folder and where torchvision puts it below; None where it is not."""
     for folder in (data_dir / "celeba", data_dir):
         for source in (folder / "img_align_celeba", folder / "img_align_celeba.zip"):
@@ -68,7 +68,7 @@ def locate(declared: Dataset, data_dir: Path, cache: Path, *, make: bool) -> Dat
     Raises:
         BenchError: it is there, but it cannot be used.
     """
-    found = find(data_dir)
+    found = find_files(data_dir)
     if found is None:
         return None
     files = found.source.files()

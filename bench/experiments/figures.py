@@ -26,6 +26,7 @@ FIGURES = {
             for kind, title in (
                 ("spectra", "Singular values of the codes' covariance"),
                 ("curves", "Training loss"),
+                ("ranks", "Latent rank by epoch"),
             )
             for axis, table in (
                 ("variance", "table3"),

@@ -263,9 +263,9 @@ class FigureSpec:
         title: what the figure shows, one line.
         table: the table whose runs it draws.
         kind: how: ``sweep`` (a metric over the table's columns), ``spectra`` (singular values of
-            the codes' covariance), ``curves`` (loss over epochs), ``tsne`` (sampled among test
-            images), or images of each column: ``samples``, ``reconstructions``,
-            ``interpolations`` or ``walks``.
+            the codes' covariance), ``curves`` (loss over epochs), ``ranks`` (rank over epochs),
+            ``tsne`` (sampled among test images), or images of each column: ``samples``,
+            ``reconstructions``, ``interpolations`` or ``walks``.
         metric: what a sweep is of.
         columns: those of the table's columns that are drawn; empty for all.
     """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -111,18 +111,16 @@ def garbage(
                 yield Garbage(path, "left by a process that is gone")
 
 
-def collect_garbage(
-    folders: Mapping[str, RunFolder],
-    store: Store,
-    outputs: Iterable[Path],
-    weights_of: str | None = None,
-) -> Iterator[str]:
+def collect_garbage(found: Sequence[Garbage], store: Store) -> Iterator[str]:
     """List what can go and the weights that stay, then remove what can go.
+
+    Args:
+        found: see :func:`garbage`.
+        store: where the weights are that stay.
 
     Raises:
         BenchError: a file cannot be removed.
     """
-    found = list(garbage(folders, store, outputs, weights_of))
     sizes = [each.path.stat().st_size for each in found]
     for each, size in zip(found, sizes, strict=True):
         yield f"{_megabytes(size):>9}  {each.path} ({each.reason})"

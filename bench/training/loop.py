@@ -75,7 +75,7 @@ def train(
     teams: _Teams = {}
     most = len(group)
     with contextlib.ExitStack() as stack:
-        clock = stack.enter_context(Stopwatch())
+        clock = stack.enter_context(Stopwatch().running())
         for precision in precisions:
             stack.enter_context(arithmetic(precision, group[0].device))
         while active:

@@ -100,6 +100,7 @@ def _in_training(runs_dir: Path, cluster: Cluster) -> subprocess.Popen[str]:
     return process
 
 
+@pytest.mark.slow
 def test_a_table_survives_a_worker_that_is_killed(runs_dir: Path, cluster: Cluster) -> None:
     workers = [cluster.worker(), cluster.worker()]
     process = _in_training(runs_dir, cluster)
@@ -114,6 +115,7 @@ def test_a_table_survives_a_worker_that_is_killed(runs_dir: Path, cluster: Clust
     assert "-- Depth" not in out
 
 
+@pytest.mark.slow
 def test_a_scheduler_that_dies_is_one_line(runs_dir: Path, cluster: Cluster) -> None:
     workers = [cluster.worker(), cluster.worker()]
     process = _in_training(runs_dir, cluster)
@@ -158,6 +160,7 @@ def test_records_come_back_from_workers_with_disks_of_their_own(
     assert "NonFiniteLossError" in failed.reason
 
 
+@pytest.mark.slow
 def test_a_local_cluster_gives_the_numbers_of_this_process(runs_dir: Path, tmp_path: Path) -> None:
     tables = ["--tables-dir", str(tmp_path / "tables")]
     command = ["--table", "4", *TINY_ARGUMENTS, *tables, "--only", "*-l2-*", "--jobs", "1"]

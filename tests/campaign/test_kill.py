@@ -161,6 +161,7 @@ def _alive(pid: int) -> bool:
         return False
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="needs Linux's /proc")
 def test_a_killed_worker_is_replaced(runs_dir: Path) -> None:
     process = _start(runs_dir, *PAIR, cores=2)
@@ -195,6 +196,7 @@ def test_workers_do_not_outlive_their_runner(
     assert not results_in(runs_dir)
 
 
+@pytest.mark.slow
 def test_two_processes_train_each_run_once(runs_dir: Path) -> None:
     arguments = [*PAIR, "--jobs", "1", "--set", "epochs=3"]
     pair = [_start(runs_dir, *arguments) for _ in range(2)]

@@ -415,12 +415,12 @@ def test_weights_are_looked_for_where_pytorch_keeps_them(
 ) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     assert weights.hub_path().parent == Path(torch.hub.get_dir()) / "checkpoints"
-    assert weights.find(None) is None
+    assert weights.at_hand(None) is None
     weights.hub_path().parent.mkdir(parents=True)
     weights.hub_path().touch()
-    assert weights.find(None) == weights.hub_path()
+    assert weights.at_hand(None) == weights.hub_path()
     with pytest.raises(BenchError, match="no such file"):
-        weights.find(tmp_path / "missing.pth")
+        weights.at_hand(tmp_path / "missing.pth")
 
 
 def test_downloaded_weights_are_verified(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

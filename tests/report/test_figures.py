@@ -179,6 +179,28 @@ def test_curves_are_the_histories(filled: tuple[Content, Store]) -> None:
     assert lightness == sorted(lightness)
 
 
+def test_ranks_are_those_of_the_spectra_of_every_epoch(filled: tuple[Content, Store]) -> None:
+    content, store = filled
+    for each in content.all_results[:3]:
+        spectra = [
+            [10.0**-i if i <= epoch else 0.0 for i in range(each.spec.latent_dim)]
+            for epoch in range(6)
+        ]
+        store.write_spectra(each.run_id, np.array(spectra))
+    page = run_lines.draw_ranks(FIGURES["ranks-dimension"], content, store)
+    lines = page.axes[0].get_lines()
+    assert len(lines) == 3
+    for line in lines:
+        assert list(line.get_xdata()) == [1, 2, 3, 4, 5, 6]  # type: ignore[arg-type]
+        # A thousandth of the largest is not above the threshold.
+        assert list(line.get_ydata()) == [1, 2, 3, 3, 3, 3]  # type: ignore[arg-type]
+    text = " ".join(" ".join(t.get_text() for t in page.texts).split())
+    assert "above 0.001 of the largest, of the codes of 32 test images" in text
+    other = replace(content, reading=Reading(rank_threshold=1e-2))
+    line, *_ = run_lines.draw_ranks(FIGURES["ranks-dimension"], other, store).axes[0].get_lines()
+    assert list(line.get_ydata()) == [1, 2, 2, 2, 2, 2]  # type: ignore[arg-type]
+
+
 def test_numbers_of_logarithmic_axes_are_no_formulae(filled: tuple[Content, Store]) -> None:
     """Mathematics is off in figures: a formula would show as it is typed."""
     for page in (run_lines.draw_spectra(SPECTRA, *filled), run_lines.draw_curves(CURVES, *filled)):

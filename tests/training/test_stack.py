@@ -170,7 +170,7 @@ def test_what_cannot_be_stacked_trains_beside_the_stack(sample: LoadedData) -> N
 def test_half_precision_is_not_stacked(sample: LoadedData) -> None:
     """Autocast has no effect under ``vmap``: they would train in fp32, and say otherwise."""
     torch.set_default_dtype(torch.float32)
-    group = [Trainee(replace(TINY, precision="bf16", seed=seed), CPU) for seed in (0, 1)]
+    group = [Trainee(replace(SHORT, precision="bf16", seed=seed), CPU) for seed in (0, 1)]
     assert train_all(sample.train.images, *group) == {}
     assert [trainee.stacked for trainee in group] == [1, 1]
 

@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from bench.evaluation.spectrum import rank
 from bench.experiments.spec import Cell, FigureSpec
 from bench.report.figures.style import caption, plain_numbers
 from bench.report.frame import Content
@@ -32,9 +33,9 @@ def draw_spectra(figure: FigureSpec, content: Content, store: Store) -> Figure:
         if values.max() <= 0:
             return False
         shares = np.maximum(values / values.max(), np.finfo(float).tiny)
-        rank = content.reading.rank(result)
+        last = content.reading.rank(result)
         axes.plot(np.arange(1, len(shares) + 1), shares, **look)  # type: ignore[arg-type]
-        axes.plot(rank, shares[rank - 1], marker="o", color=str(look["color"]), markersize=4)
+        axes.plot(last, shares[last - 1], marker="o", color=str(look["color"]), markersize=4)
         return True
 
     page, panels, notes = _panels(figure, content, draw)
@@ -73,6 +74,35 @@ def draw_curves(figure: FigureSpec, content: Content, store: Store) -> Figure:
         plain_numbers(axes.yaxis)
         axes.set_xlabel("epoch")
     panels[0].set_ylabel("training loss")
+    caption(page, notes)
+    return page
+
+
+def draw_ranks(figure: FigureSpec, content: Content, store: Store) -> Figure:
+    """The rank of the test codes after every epoch: whether it still moves at the end."""
+    threshold = content.reading.rank_threshold
+    images: set[int] = set()
+
+    def draw(axes: Axes, result: Result, look: dict[str, object]) -> bool:
+        spectra = store.spectra(result.run_id)
+        if spectra is None:
+            return False
+        ranks = [rank(values, threshold) for values in spectra]
+        axes.plot(range(1, len(ranks) + 1), ranks, **look)  # type: ignore[arg-type]
+        images.add(result.trained.spectra_images)
+        return True
+
+    page, panels, notes = _panels(figure, content, draw)
+    for axes in panels:
+        axes.set_xlabel("epoch")
+        axes.set_ylim(bottom=0)
+    panels[0].set_ylabel("latent rank")
+    counts = " or ".join(f"{count:,}" for count in sorted(images)) or "no"
+    notes.insert(
+        1,
+        f"Rank: singular values above {threshold:g} of the largest, of the codes of {counts} test "
+        "images, spread over the split.",
+    )
     caption(page, notes)
     return page
 

@@ -20,6 +20,7 @@ _KINDS = {
     "sweep": sweep.draw,
     "spectra": lines.draw_spectra,
     "curves": lines.draw_curves,
+    "ranks": lines.draw_ranks,
     "tsne": tsne.draw,
     **dict.fromkeys(("samples", "reconstructions", "interpolations", "walks"), gallery.draw),
 }
