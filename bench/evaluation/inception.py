@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from unittest import mock
 
 import torch
 from pytorch_fid import inception as pytorch_fid
 from torch import nn
+from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torchvision.models import inception_v3
 from torchvision.models.inception import BasicConv2d
 
 from bench.errors import BenchError
@@ -16,6 +18,7 @@ from bench.evaluation import weights
 from bench.evaluation.extractor import Extractor
 
 DIMENSIONS = 2048
+_SIZE = (299, 299)
 
 
 def inception_extractor(
@@ -34,17 +37,40 @@ def inception_extractor(
     checksum = weights.verify(path, sha256_prefix)
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-        # Its constructor takes no path: it downloads, unchecked, where it is not stopped.
-        with mock.patch.object(pytorch_fid, "load_state_dict_from_url", return_value=state):
-            network = _folded(pytorch_fid.InceptionV3().eval()).to(device)
+        network = _folded(_network(state)).to(device)
     except Exception as error:
         raise BenchError(f"{path}: cannot be read as Inception weights ({error})") from error
 
     def features(images: torch.Tensor) -> torch.Tensor:
-        maps: torch.Tensor = network(images)[0]
-        return maps.flatten(1)
+        resized = F.interpolate(images, _SIZE, mode="bilinear", align_corners=False)
+        return network(2 * resized - 1).flatten(1)
 
     return Extractor("inception", DIMENSIONS, checksum, features, device, 50)
+
+
+def _network(state: Mapping[str, torch.Tensor]) -> nn.Module:
+    """The layers up to the pooled features (n, 2048, 1, 1), of images (n, 3, 299, 299) in [-1, 1].
+
+    pytorch-fid's own constructor takes no weights: it downloads them, unchecked.
+    """
+    whole = inception_v3(num_classes=1008, aux_logits=False, weights=None, init_weights=False)
+    whole.Mixed_5b = pytorch_fid.FIDInceptionA(192, pool_features=32)
+    whole.Mixed_5c = pytorch_fid.FIDInceptionA(256, pool_features=64)
+    whole.Mixed_5d = pytorch_fid.FIDInceptionA(288, pool_features=64)
+    whole.Mixed_6b = pytorch_fid.FIDInceptionC(768, channels_7x7=128)
+    whole.Mixed_6c = pytorch_fid.FIDInceptionC(768, channels_7x7=160)
+    whole.Mixed_6d = pytorch_fid.FIDInceptionC(768, channels_7x7=160)
+    whole.Mixed_6e = pytorch_fid.FIDInceptionC(768, channels_7x7=192)
+    whole.Mixed_7b = pytorch_fid.FIDInceptionE_1(1280)
+    whole.Mixed_7c = pytorch_fid.FIDInceptionE_2(2048)
+    whole.load_state_dict(state)
+    layers = dict(whole.named_children())
+    pool = nn.MaxPool2d(kernel_size=3, stride=2)
+    names = ["Conv2d_1a_3x3", "Conv2d_2a_3x3", "Conv2d_2b_3x3", "", "Conv2d_3b_1x1"]
+    names += ["Conv2d_4a_3x3", "", "Mixed_5b", "Mixed_5c", "Mixed_5d", "Mixed_6a", "Mixed_6b"]
+    names += ["Mixed_6c", "Mixed_6d", "Mixed_6e", "Mixed_7a", "Mixed_7b", "Mixed_7c"]
+    chosen = [layers[name] if name else pool for name in names]
+    return nn.Sequential(*chosen, nn.AdaptiveAvgPool2d((1, 1))).eval()
 
 
 def _folded(network: nn.Module) -> nn.Module:
