@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from math import exp, log
+from math import exp
 
 from bench.experiments.spec import ClaimSpec, Place
 from bench.report.frame import Content
@@ -13,6 +13,7 @@ from bench.report.metrics import METRICS, REAL
 from bench.report.statistics import (
     CONFIDENCE,
     deviation,
+    differences,
     holm,
     interval,
     p_below,
@@ -238,11 +239,8 @@ def _compare(
     # A figure may show a part of the table alone.
     below, above = values.get(lower, {}), values.get(higher, {})
     logarithmic = METRICS[claim.metric].logarithmic
-    differences = [
-        log(above[seed] / below[seed]) if logarithmic else above[seed] - below[seed]
-        for seed in sorted(below.keys() & above)
-    ]
-    return Comparison(lower, higher, claim.margin, differences, logarithmic)
+    found = differences(below, above, logarithmic=logarithmic)
+    return Comparison(lower, higher, claim.margin, found, logarithmic)
 
 
 def _name(place: Place) -> str:

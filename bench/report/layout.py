@@ -15,7 +15,7 @@ from bench.experiments.spec import Cell, TableSpec
 from bench.report.claims import LEAST_SEEDS, claim_notes, judge
 from bench.report.frame import Content
 from bench.report.metrics import METRICS, REAL
-from bench.report.statistics import interval
+from bench.report.statistics import differences, interval
 
 MISSING = "--"
 _MINUS = "\N{MINUS SIGN}"
@@ -131,20 +131,16 @@ def _best(content: Content, name: str, sampler: str, line: str) -> list[bool]:
         return [False] * len(cells)
     smallest = values[means.index(min(known))]
     return [
-        not math.isnan(mean) and _inseparable(smallest, each, metric.logarithmic)
+        not math.isnan(mean)
+        and (each is smallest or not _exceeds(each, smallest, metric.logarithmic))
         for mean, each in zip(means, values, strict=True)
     ]
 
 
-def _inseparable(best: Mapping[int, float], other: Mapping[int, float], logarithmic: bool) -> bool:
-    shared = sorted(best.keys() & other)
-    if len(shared) < LEAST_SEEDS:
-        return other is best
-    differences = [
-        math.log(other[seed] / best[seed]) if logarithmic else other[seed] - best[seed]
-        for seed in shared
-    ]
-    return not interval(differences).low > 0
+def _exceeds(larger: Mapping[int, float], smaller: Mapping[int, float], logarithmic: bool) -> bool:
+    """Whether numbers can be told from smaller ones; without common seeds nobody can say no."""
+    found = differences(smaller, larger, logarithmic=logarithmic)
+    return len(found) < LEAST_SEEDS or interval(found).low > 0
 
 
 def notes(content: Content, data: pd.DataFrame) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import exp, isnan, log, nan, sqrt
 
@@ -45,6 +45,19 @@ def interval(values: Sequence[float], *, logarithmic: bool = False) -> Interval:
     mean = sum(values) / n
     half = quantile(n - 1) * deviation(values) / sqrt(n) if n > 1 else nan
     return Interval(mean, mean - half, mean + half, n)
+
+
+def differences(
+    lower: Mapping[int, float], higher: Mapping[int, float], *, logarithmic: bool
+) -> list[float]:
+    """Higher minus lower for every seed that both have, of logarithms where runs differ by factors.
+
+    Pairs without a logarithm are left out.
+    """
+    pairs = [(lower[seed], higher[seed]) for seed in sorted(lower.keys() & higher)]
+    if logarithmic:
+        return [log(above / below) for below, above in pairs if min(below, above) > 0]
+    return [above - below for below, above in pairs]
 
 
 def deviation(values: Sequence[float]) -> float:

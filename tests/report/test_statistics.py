@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from bench.report.claims import Comparison, Judgement, Standing
-from bench.report.statistics import holm, interval, p_below, seeds_to_settle
+from bench.report.statistics import differences, holm, interval, p_below, seeds_to_settle
 
 VALUES = st.lists(st.floats(0.01, 1e6), min_size=2, max_size=9)
 
@@ -85,3 +85,9 @@ def test_of_equal_cells_a_claim_rarely_holds_and_is_rarely_refuted(orders: int, 
         assert counts[standing] / draws < 0.025 + 3 * math.sqrt(0.025 * 0.975 / draws)
     if orders == 1:
         assert counts[Standing.HOLDS] / draws > 0.018
+
+
+def test_pairs_are_of_common_seeds_and_have_logarithms() -> None:
+    lower, higher = {0: 1.0, 1: 2.0, 2: 0.0}, {1: 8.0, 2: 3.0, 3: 9.0}
+    assert differences(lower, higher, logarithmic=False) == [6.0, 3.0]
+    assert differences(lower, higher, logarithmic=True) == [pytest.approx(math.log(4))]
