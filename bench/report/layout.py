@@ -285,7 +285,8 @@ def _measured(number: Mapping[Hashable, Any], decimals: int) -> str:
     mean, low, high = (number[name] for name in ("mean", "low", "high"))
     if math.isnan(mean):
         return MISSING
-    if math.isnan(low):
+    # Real images are the same for every seed.
+    if math.isnan(low) or number["sampler"] == REAL:
         return f"{mean:.{decimals}f}"
     if number["logarithmic"]:
         return f"{mean:.{decimals}f} [{low:.{decimals}f}, {high:.{decimals}f}]"
