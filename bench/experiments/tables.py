@@ -235,7 +235,7 @@ TABLES = {
         *(
             TableSpec(
                 name=f"table{number}-ranks",
-                title="Latent rank by threshold and effective rank",
+                title=f"Latent rank by threshold and effective rank, by {axis.lower()}",
                 axis=axis,
                 cells=cells,
                 metrics=("rank_1e-2", "rank_1e-3", "rank_1e-4", "effective_rank"),
