@@ -176,9 +176,10 @@ def _parser() -> argparse.ArgumentParser:
     where.add_argument(
         "--features",
         choices=("auto", "trained", *EXTRACTORS),
-        help="network behind the FID; trained: one that is trained on the data, a classifier where "
-        "they have labels and by contrast (simclr) where not; auto: Inception where its weights "
-        "are at hand or can be downloaded, else trained (default: auto for the paper profile, "
+        help="network behind the FID; trained: the data's own, which is the shipped classifier of "
+        "MNIST and Shape, else one trained here, a classifier where there are labels and by "
+        "contrast (simclr-local) where not; auto: Inception where its weights are at hand or "
+        "can be downloaded, else trained (default: auto for the paper profile, "
         "trained for the smaller ones)",
     )
     where.add_argument("--fid-weights", type=Path, metavar="FILE", help="Inception's weights")

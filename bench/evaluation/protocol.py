@@ -6,8 +6,5 @@ from __future__ import annotations
 # the largest.
 RANK_THRESHOLD = 1e-3
 
-# A run that has not learned: its test error is not below this share of the mean image's.
-LEARNED_SHARE = 0.9
-
 # Walks go this many standard deviations to either side of the mean code.
 WALK_DEVIATIONS = 3.0
