@@ -106,6 +106,12 @@ def _parser() -> argparse.ArgumentParser:
         "(the four files of MNIST's format)",
     )
     what.add_argument(
+        "--name",
+        metavar="NAME",
+        help="with --dataset: what runs and outputs of your own data are called (default: the "
+        "folder's name)",
+    )
+    what.add_argument(
         "--paper-column",
         action="store_true",
         help="show the paper's numbers beside those of other data, too",
@@ -277,6 +283,8 @@ def _request(arguments: argparse.Namespace) -> Request:
     kind, _, index = arguments.device.partition(":")
     if arguments.device not in ("auto", "cpu", "cuda") and not (kind == "cuda" and index.isdigit()):
         raise UsageError(f"--device takes auto, cpu, cuda or cuda:N, not {arguments.device!r}")
+    if arguments.name is not None and ":" not in (arguments.dataset or ""):
+        raise UsageError("--name goes with --dataset idx:FOLDER or images:FOLDER")
     if arguments.scheduler is not None and arguments.backend != "dask":
         raise UsageError("--scheduler goes with --backend dask")
     mode = next((m for m in MODES if getattr(arguments, m)), "run")

@@ -72,7 +72,7 @@ def main() -> None:
         cache.mkdir()
         make_pictures(folder, min(count, 2_000), count)
         size = sum(path.stat().st_size for path in folder.iterdir()) / count
-        files = Source(folder).files()
+        files = Source(folder).listing().files
         task = Task(Source(folder), files[: -count // 10], files[-count // 10 :], FORM, {})
 
         def baseline() -> None:

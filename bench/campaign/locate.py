@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.data import DATASETS, Dataset, register_dataset
-from bench.errors import BenchError, unknown
+from bench.errors import BenchError, UsageError, unknown
 from bench.store.records import TrainingRecord
 
 
@@ -28,6 +28,8 @@ class Places:
         look: look on the disk; otherwise finished runs alone tell.
         make: prepare pictures that are found.
         download: fetch what is missing and can be fetched.
+        name: what the user's own data are to be called; None for their folder's name.
+        outputs: folders that the suite writes to, whose pictures are not the user's.
     """
 
     data_dir: Path
@@ -36,6 +38,8 @@ class Places:
     look: bool = False
     make: bool = False
     download: bool = False
+    name: str | None = None
+    outputs: tuple[Path, ...] = ()
 
 
 def locate(asked: str, places: Places) -> Dataset:
@@ -48,7 +52,7 @@ def locate(asked: str, places: Places) -> Dataset:
 
     Raises:
         AbsentError: the data are not here.
-        BenchError: they are, but cannot be used.
+        BenchError: they are, but cannot be used; or finished runs are of other data of that name.
         UsageError: an unknown name.
     """
     declared = DATASETS.get(asked)
@@ -59,7 +63,10 @@ def locate(asked: str, places: Places) -> Dataset:
         # Looking at pictures needs NumPy and PIL, which a plan of Table 4 does without.
         from bench.data import own
 
-        found = own.declare(asked, places.cache, make=places.make)
+        found = own.declare(
+            asked, places.cache, make=places.make, name=places.name, outputs=places.outputs
+        )
+        _refuse_namesake(found, places.records)
     elif declared is not None and declared.finder and places.look:
         found = _on_disk(declared, places) or found
         if found is None:
@@ -67,9 +74,27 @@ def locate(asked: str, places: Places) -> Dataset:
             raise AbsentError(f"no {asked} in {places.data_dir}: {help_}")
     found = found or declared
     if found is None:
+        from bench.data import own
+
+        if meant := own.suggestion(asked):
+            raise UsageError(f"--dataset {asked}: say what is in it, such as --dataset {meant}")
         raise unknown("data set", asked, DATASETS)
     register_dataset(found, replace=True)
     return found
+
+
+def _refuse_namesake(found: Dataset, records: Sequence[TrainingRecord]) -> None:
+    """Tables and figures are named after the data: other data would write over theirs."""
+    if "pictures" not in found.content and found.module == "bench.data.prepared":
+        # Not prepared yet, so that nobody knows what they are.
+        return
+    for record in records:
+        if record.data.name == found.name and record.data.fingerprint != found.fingerprint:
+            raise UsageError(
+                f"--dataset: finished runs are of other data named {found.name} "
+                f"({record.data.description.partition(',')[0]}); choose another name for these "
+                f"(--name), or another --runs-dir, --tables-dir and --figures-dir"
+            )
 
 
 def _on_disk(declared: Dataset, places: Places) -> Dataset | None:

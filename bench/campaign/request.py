@@ -42,6 +42,7 @@ class Request:
     tables_dir: Path = Path("tables")
     figures_dir: Path = Path("figures")
     dataset: str | None = None
+    name: str | None = None
     paper_column: bool = False
     download: bool = False
     claims: bool = False

@@ -91,6 +91,8 @@ def find_data(
         look=request.mode != "collect",
         make=request.mode not in ("plan", "collect"),
         download=request.download,
+        name=request.name,
+        outputs=_outputs(request),
     )
     cells = [cell for name in _tables(request) for cell in TABLES[name].cells]
     declared = {cell.training.dataset for cell in cells}
@@ -118,6 +120,10 @@ def find_data(
     return Data(used, tuple(absent))
 
 
+def _outputs(request: Request) -> tuple[Path, ...]:
+    return request.worker.runs_dir, request.tables_dir, request.figures_dir
+
+
 def find_again(request: Request, record: TrainingRecord, cache: Path) -> Dataset:
     """Find the data of a finished run, to run it once more.
 
@@ -127,7 +133,15 @@ def find_again(request: Request, record: TrainingRecord, cache: Path) -> Dataset
     """
     if record.data.own and request.dataset is None:
         raise UsageError(f"{record.run_id}: name its data, {record.data.name}, by --dataset")
-    places = Places(request.worker.data_dir, cache, [record], look=True, make=True)
+    places = Places(
+        request.worker.data_dir,
+        cache,
+        [] if record.data.own else [record],
+        look=True,
+        make=True,
+        name=record.data.name if record.data.own else None,
+        outputs=_outputs(request),
+    )
     found = locate(request.dataset or record.data.name, places)
     if found.fingerprint != record.data.fingerprint:
         raise BenchError(f"{record.run_id}: {found.name} is not the data that it was run on")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,17 +13,17 @@ import numpy as np
 from bench.data import Dataset
 from bench.data.download import reach
 from bench.data.pictures import File, Form, Source, is_picture
-from bench.data.prepared import MAX_BAD_SHARE, Index, Task, prepare, prepared
+from bench.data.prepared import MAX_BAD_SHARE, Task, prepare, prepared
+from bench.data.splits import BY_HASH, split_by_hash
 from bench.errors import BenchError
-from bench.hashing import sha256
 
 FORM = Form(64, 3, "celeba")
-PARTITION, ATTRIBUTES = "list_eval_partition.txt", "list_attr_celeba.txt"
+PARTITION, ATTRIBUTES = "list_eval_partition", "list_attr_celeba"
 HELP = (
     "give a folder (--data-dir) with torchvision's celeba/, with img_align_celeba.zip, or with the "
     "pictures; or fetch it (--download); or run on generated faces (--dataset toyfaces)"
 )
-_BY_HASH = "train and test split 80/10/10 by hash of the file names, not CelebA's own"
+_BY_HASH = f"{BY_HASH}, not CelebA's own"
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,8 @@ def find_files(data_dir: Path) -> Found | None:
     """Look for CelebA in a folder and where torchvision puts it below; None where it is not."""
     for folder in (data_dir / "celeba", data_dir):
         for source in (folder / "img_align_celeba", folder / "img_align_celeba.zip"):
-            if source.exists():
+            # Unpackers that gave up leave an empty folder beside the zip.
+            if source.exists() and not Source(source).empty:
                 return Found(Source(source), folder)
     for folder in (data_dir / "celeba", data_dir):
         # Only pictures right there: a data folder may have other data sets in folders of theirs.
@@ -71,15 +72,14 @@ def locate(declared: Dataset, data_dir: Path, cache: Path, *, make: bool) -> Dat
     found = find_files(data_dir)
     if found is None:
         return None
-    files = found.source.files()
-    train, test, split = _split(files, found)
-    attributes = found.lists / ATTRIBUTES
-    labels = _attributes(attributes) if attributes.is_file() else {}
+    train, test, split = _split(found.source.listing().files, found)
+    attributes = _list(found, ATTRIBUTES)
+    labels = _attributes(attributes) if attributes else {}
     unlabelled = [file.name for file in (*train, *test) if _base(file.name) not in labels]
     if labels and unlabelled:
         raise BenchError(f"{attributes}: has no line for {unlabelled[0]}; complete or remove it")
     rows = {file.name: labels[_base(file.name)] for file in (*train, *test) if labels}
-    task = Task(found.source, train, test, FORM, rows)
+    task = Task(found.source, train, test, FORM, rows, distinct=split == _BY_HASH)
     index = prepare(task, cache) if make else prepared(task, cache)
     content = {"prepare": FORM.description, "split": split}
     if index is None:
@@ -91,7 +91,7 @@ def locate(declared: Dataset, data_dir: Path, cache: Path, *, make: bool) -> Dat
     described = declared.description.partition(";")[0]
     return replace(
         declared,
-        description="; ".join([described, split, *remarks(index)]),
+        description="; ".join([described, split, *index.remarks]),
         content=content | {"pictures": index.digest},
         classes=(2,) * len(next(iter(labels.values()))) if labels else (),
         train=index.train,
@@ -100,41 +100,24 @@ def locate(declared: Dataset, data_dir: Path, cache: Path, *, make: bool) -> Dat
     )
 
 
-def remarks(index: Index) -> list[str]:
-    """What a reader must know of pictures that were left out or converted."""
-    result = []
-    if index.bad:
-        names = ", ".join(name for name, _ in index.bad[:3]) + (", ..." if index.bad[3:] else "")
-        result.append(f"{len(index.bad)} bad pictures left out ({names})")
-    if index.converted:
-        result.append(f"{index.converted} pictures converted in colour")
-    return result
-
-
-def split_by_hash(files: Iterable[File]) -> tuple[list[File], list[File]]:
-    """Training and test files, 80 and 10 %, by SHA-256 of their names; the rest is left out."""
-    train, test = [], []
-    for file in files:
-        tenth = int(sha256(_base(file.name))[:8], 16) % 10
-        if tenth < 8:
-            train.append(file)
-        elif tenth == 9:
-            test.append(file)
-    return train, test
+def _list(found: Found, stem: str) -> Path | None:
+    """A list of CelebA's: as it is published (.txt) or as Kaggle has it (.csv)."""
+    paths = (found.lists / f"{stem}{ending}" for ending in (".txt", ".csv"))
+    return next((path for path in paths if path.is_file()), None)
 
 
 def _split(files: Sequence[File], found: Found) -> tuple[list[File], list[File], str]:
-    partition = found.lists / PARTITION
-    if not partition.is_file():
-        return *split_by_hash(files), _BY_HASH
+    partition = _list(found, PARTITION)
+    if partition is None:
+        return *split_by_hash(files, key=_base), _BY_HASH
     parts = {name: part for name, (part,) in _table(partition).items()}
     by_name = {_base(file.name): file for file in files}
     missing = [name for name in parts if name not in by_name]
     if len(missing) > MAX_BAD_SHARE * len(parts):
         raise BenchError(
             f"{found.source.path}: {len(missing):,} of the {len(parts):,} pictures that "
-            f"{PARTITION} lists are not there; complete them, or remove the list for a split by "
-            "hash of the names"
+            f"{partition.name} lists are not there; complete them, or remove the list for a split "
+            "by hash of the names"
         )
     listed = [(by_name[name], part) for name, part in parts.items() if name in by_name]
     train, test = ([file for file, part in listed if part == wanted] for wanted in (0, 2))
@@ -149,12 +132,16 @@ def _attributes(path: Path) -> dict[str, np.ndarray]:
 
 
 def _table(path: Path, skip: int = 0) -> Mapping[str, list[int]]:
-    """Rows of whole numbers by the name in front of them."""
+    """Rows of whole numbers by the name in front of them; Kaggle's lists have one heading."""
     rows: dict[str, list[int]] = {}
     width = None
+    skip = 1 if path.suffix == ".csv" else skip
     try:
-        for number, line in enumerate(path.read_text().splitlines()[skip:], skip + 1):
-            name, *values = line.split() or [""]
+        lines = path.read_text(encoding="utf-8").splitlines()
+        for number, line in enumerate(lines[skip:], skip + 1):
+            if not line.strip():
+                continue
+            name, *values = line.replace(",", " ").split()
             rows[name] = [int(value) for value in values]
             width = width or len(values)
             if not values or len(values) != width:

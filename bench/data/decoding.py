@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Iterable, Iterator
 
 import numpy as np
@@ -67,10 +68,13 @@ def _resized(
 def _square(content: bytes, form: Form) -> tuple[torch.Tensor, bool]:
     """The part of a picture that is kept (side, side, channels), and whether it was converted."""
     try:
-        image = Image.open(io.BytesIO(content))
-        mode = image.mode
-        image.load()
-        turned = ImageOps.exif_transpose(image) if form.crop == "square" else image
+        with warnings.catch_warnings():
+            # What Pillow has to say of a file is not about anything that the user can see.
+            warnings.simplefilter("ignore")
+            image = Image.open(io.BytesIO(content))
+            mode = image.mode
+            image.load()
+            turned = ImageOps.exif_transpose(image) if form.crop == "square" else image
     except UnidentifiedImageError as error:
         raise BadPictureError("not a picture") from error
     except Exception as error:  # decoders raise whatever a broken file leads them to
@@ -78,7 +82,11 @@ def _square(content: bytes, form: Form) -> tuple[torch.Tensor, bool]:
     if mode not in _EIGHT_BITS:
         raise BadPictureError(f"pixels of mode {mode}, not of eight bits")
     square = turned.crop(_box(*turned.size, form.crop))
-    if mode != form.mode:
+    if square.has_transparency_data:
+        # As a page shows it. What lies beneath transparent pixels is whatever a program left there.
+        paper = Image.new("RGBA", square.size, "white")
+        square = Image.alpha_composite(paper, square.convert("RGBA"))
+    if square.mode != form.mode:
         square = square.convert(form.mode)
     pixels = torch.frombuffer(bytearray(square.tobytes()), dtype=torch.uint8)
     return pixels.view(*square.size, form.channels), mode != form.mode

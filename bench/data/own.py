@@ -5,18 +5,20 @@ from __future__ import annotations
 import hashlib
 import io
 import re
+import sys
+import warnings
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from bench.data import DATASETS, Dataset
-from bench.data.celeba import remarks, split_by_hash
-from bench.data.idx import parse, read_bytes
-from bench.data.mnist import FILES, find_idx
-from bench.data.pictures import File, Form, Source
+from bench.data.idx import FILES, find_files, missing_files, parse, read_bytes
+from bench.data.pictures import File, Form, Source, printable
 from bench.data.prepared import Task, prepare, prepared
+from bench.data.splits import split_own
 from bench.errors import BenchError, UsageError
 
 KINDS = ("idx", "images")
@@ -24,9 +26,21 @@ KINDS = ("idx", "images")
 _PRESETS = {(32, 1): "mnist", (32, 3): "shape", (64, 3): "celeba"}
 # Pictures whose headers tell what most of them are.
 _LOOKED_AT = 256
+# Names of folders that say nothing of what is in them; the folder around them does.
+_GENERIC = ("data", "dataset", "idx", "images", "img", "imgs", "photos", "pictures", "raw")
+_PARTS = ("test", "train", "training")
+# So that the names of files made of it stay within what disks take.
+_LONGEST_NAME = 48
 
 
-def declare(argument: str, cache: Path, *, make: bool) -> Dataset:
+def declare(
+    argument: str,
+    cache: Path,
+    *,
+    make: bool,
+    name: str | None = None,
+    outputs: Sequence[Path] = (),
+) -> Dataset:
     """Declare the user's data.
 
     Args:
@@ -36,76 +50,114 @@ def declare(argument: str, cache: Path, *, make: bool) -> Dataset:
             32x32 grey, 32x32 RGB and 64x64 RGB.
         cache: folder for prepared images.
         make: prepare pictures where they are not, see :func:`bench.data.celeba.locate`.
+        name: what to call them; after their folder where it is None.
+        outputs: folders that the suite writes to, whose pictures are not the user's.
 
     Raises:
-        UsageError: another form of argument.
+        UsageError: another form of argument, or the name of a declared data set.
         BenchError: a file is missing, cannot be read, or does not fit the others.
     """
-    kind, _, name = argument.partition(":")
-    if kind not in KINDS or not name:
+    kind, _, place = argument.partition(":")
+    if kind not in KINDS or not place:
         raise UsageError(f"--dataset takes idx:FOLDER, images:FOLDER or a name, not {argument!r}")
-    folder = Path(name).resolve()
-    return _idx(folder) if kind == "idx" else _images(folder, cache, make)
+    path = Path(place).expanduser().resolve()
+    called = _name(path, kind, name)
+    if kind == "idx":
+        return _idx(path, called)
+    return _images(Source(path, tuple(each.resolve() for each in outputs)), cache, called, make)
 
 
-def _name(path: Path, kind: str) -> str:
+def suggestion(argument: str) -> str:
+    """How to name a folder that was given without saying what is in it; empty where it is none."""
+    path = Path(argument).expanduser()
+    if not path.exists():
+        return ""
+    kind = "idx" if path.is_dir() and find_files(path) else "images"
+    return f"{kind}:{argument}"
+
+
+def _name(path: Path, kind: str, asked: str | None) -> str:
     """A name for the data that is not a declared data set's."""
     stem = path.stem if path.is_file() else path.name
-    name = re.sub(r"[^a-z0-9]+", "-", stem.lower()).strip("-") or kind
+    if stem.lower() in _GENERIC + _PARTS:
+        stem = f"{path.parent.name}-{stem}"
+    words = re.sub(r"[^a-z0-9]+", "-", (asked or stem).lower()).strip("-")
+    name = words[:_LONGEST_NAME].strip("-") or kind
     declared = DATASETS.get(name)
-    return f"{name}-{kind}" if declared and not declared.own else name
+    if declared is None or declared.own:
+        return name
+    if asked:
+        raise UsageError(f"--name {asked}: a data set of the suite has that name; choose another")
+    return f"{name}-{kind}"
 
 
-def _idx(folder: Path) -> Dataset:
-    content = {"prepare": "to 32x32, bilinear, antialiased"}
-    counts: dict[str, int] = {}
-    classes = 0
-    for name in FILES:
-        path = find_idx(folder, name)
-        if path is None:
-            raise BenchError(f"--dataset: {folder} has no {name} or {name}.gz")
-        raw = read_bytes(path)
-        array = parse(raw, str(path))
-        content[name] = hashlib.sha256(raw).hexdigest()
-        if array.ndim != (3 if "images" in name else 1):
-            raise BenchError(f"{path}: has {array.ndim} dimensions, which does not fit its name")
-        part = name.partition("-")[0]
-        if counts.setdefault(part, len(array)) != len(array) or len(array) < 2:
-            raise BenchError(f"{path}: {len(array)} entries, but {counts[part]} images")
-        if "labels" in name:
-            classes = max(classes, int(array.max()) + 1)
+def _place(path: Path) -> str:
+    """Where data came from, for notes: the folder and the one around it."""
+    return printable("/".join(path.parts[-2:]).strip("/"))
+
+
+def _idx(folder: Path, name: str) -> Dataset:
+    found = find_files(folder)
+    if len(found) < len(FILES):
+        if not folder.is_dir():
+            raise BenchError(f"--dataset: there is no folder {folder}")
+        raise BenchError(f"--dataset: {folder} has {missing_files(folder, found)}")
+    raw = {each: read_bytes(found[each]) for each in FILES}
+    arrays = {each: parse(content, str(found[each])) for each, content in raw.items()}
+    for each, array in arrays.items():
+        if array.ndim != (3 if "images" in each else 1):
+            raise BenchError(
+                f"{found[each]}: has {array.ndim} dimensions, which does not fit its name"
+            )
+        if len(array) < 2:
+            raise BenchError(f"{found[each]}: holds {len(array)} of at least 2 that are needed")
+    train, labels, test, test_labels = arrays.values()
+    for part, images, entries in (("train", train, labels), ("t10k", test, test_labels)):
+        if len(images) != len(entries):
+            raise BenchError(f"{folder}: {len(images)} images, but {len(entries)} labels of {part}")
+    sizes = {f"{array.shape[2]}x{array.shape[1]}" for array in (train, test)}
+    if len(sizes) > 1 or train.shape[1] != train.shape[2]:
+        raise BenchError(
+            f"{folder}: images of {' and '.join(sorted(sizes))} pixels; the suite takes squares of "
+            "one size in this format, and pictures of any size as images:FOLDER"
+        )
     return Dataset(
-        name=_name(folder, "idx"),
+        name=name,
         network="mnist",
-        description=f"{folder.name} (idx files), 32x32",
-        content=content,
-        classes=(classes,),
-        train=counts["train"],
-        test=counts["t10k"],
+        description=f"{_place(folder)} (idx files), 32x32",
+        content={
+            "prepare": "to 32x32, bilinear, antialiased",
+            **{each: hashlib.sha256(content).hexdigest() for each, content in raw.items()},
+        },
+        classes=(int(max(labels.max(), test_labels.max())) + 1,),
+        train=len(train),
+        test=len(test),
         module="bench.data.mnist",
         folder=str(folder),
         own=True,
     )
 
 
-def _images(path: Path, cache: Path, make: bool) -> Dataset:
+def _images(source: Source, cache: Path, name: str, make: bool) -> Dataset:
+    path = source.path
     if not path.exists():
         raise BenchError(f"--dataset: there is no {path}")
-    source = Source(path)
-    files = source.files()
-    if not files:
-        raise BenchError(f"--dataset: {path} has no pictures")
-    size, channels = _preset(source, files)
-    train, test = split_by_hash(files)
-    task = Task(source, train, test, Form(size, channels, "square"), {})
+    listing = source.listing()
+    if not listing.files:
+        remark = f"; {listing.remark}" if listing.remark else ""
+        raise BenchError(f"--dataset: {path} has no pictures{remark}")
+    size, channels = _preset(source, listing.files)
+    train, test, split = split_own(listing.files)
+    task = Task(source, train, test, Form(size, channels, "square"), {}, distinct=True)
+    if make and listing.remark:
+        print(f"{path}: {listing.remark}", file=sys.stderr, flush=True)
     index = prepare(task, cache) if make else prepared(task, cache)
-    split = "train and test split 80/10/10 by hash of the file names"
     content = {"prepare": task.form.description, "split": split}
-    described = [f"{path.name} (pictures), {task.form.description}", split]
+    described = [f"{_place(path)} (pictures), {task.form.description}", split]
     return Dataset(
-        name=_name(path, "images"),
+        name=name,
         network=_PRESETS[size, channels],
-        description="; ".join(described + (remarks(index) if index else [])),
+        description="; ".join(described + (index.remarks if index else [])),
         content=content | ({"pictures": index.digest} if index else {}),
         classes=(),
         train=index.train if index else len(train),
@@ -116,20 +168,31 @@ def _images(path: Path, cache: Path, make: bool) -> Dataset:
     )
 
 
-def _preset(source: Source, files: list[File]) -> tuple[int, int]:
+def _preset(source: Source, files: Sequence[File]) -> tuple[int, int]:
     """Size and channels that most pictures are nearest to, by the headers of some of them."""
     places = np.linspace(0, len(files) - 1, min(len(files), _LOOKED_AT)).astype(int)
     seen: Counter[tuple[int, int]] = Counter()
     for content in source.read([files[place] for place in places]):
         try:
             if isinstance(content, bytes):
-                with Image.open(io.BytesIO(content)) as image:
-                    grey = image.mode in ("1", "L", "LA")
-                    # Between 32 and 64 the geometric mean decides.
-                    large = not grey and min(image.size) ** 2 > 32 * 64
-                    seen[64 if large else 32, 1 if grey else 3] += 1
+                with warnings.catch_warnings():
+                    # See bench.data.decoding.
+                    warnings.simplefilter("ignore")
+                    seen[_nearest(content)] += 1
         except Exception:  # noqa: BLE001, S112 - the preparation names what is broken
             continue
     if not seen:
         raise BenchError(f"--dataset: no picture in {source.path} can be read")
     return seen.most_common(1)[0][0]
+
+
+def _nearest(content: bytes) -> tuple[int, int]:
+    """Size and channels of the preset that a picture is nearest to."""
+    with Image.open(io.BytesIO(content)) as image:
+        grey = image.mode in ("1", "L", "LA")
+        if image.mode in ("P", "PA"):
+            colours = np.array(image.getpalette("RGB")).reshape(-1, 3)
+            grey = bool((colours == colours[:, :1]).all())
+        # Between 32 and 64 the geometric mean decides.
+        large = not grey and min(image.size) ** 2 > 32 * 64
+        return 64 if large else 32, 1 if grey else 3

@@ -6,13 +6,16 @@ import functools
 import os
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench.errors import BenchError
 
-ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".pgm", ".tif", ".tiff", ".gif")
+JPEG = (".jpg", ".jpeg", ".jpe", ".jfif")
+ENDINGS = (*JPEG, ".png", ".bmp", ".webp", ".ppm", ".pgm", ".tif", ".tiff", ".gif", ".avif")
+# What systems leave beside pictures: thumbnails and the like, in folders that are not the user's.
+_LEFT_BY_SYSTEMS = ("@eaDir", "__MACOSX")
 # No photograph is larger; what claims to be is not read.
 MAX_BYTES = 64 * 2**20
 
@@ -33,48 +36,105 @@ class File:
 
 
 @dataclass(frozen=True)
+class Listing:
+    """What a source holds.
+
+    Attributes:
+        files: every picture, sorted by name.
+        passed_over: names of what else lies there, by the reason why it does not count.
+    """
+
+    files: tuple[File, ...]
+    passed_over: Mapping[str, tuple[str, ...]]
+
+    @property
+    def remark(self) -> str:
+        """What was passed over, in one line; empty where nothing was."""
+        parts = [
+            f"{len(names):,} {reason} ({printable(names[0])}{', ...' if names[1:] else ''})"
+            for reason, names in sorted(self.passed_over.items())
+        ]
+        return f"passed over: {', '.join(parts)}" if parts else ""
+
+
+@dataclass(frozen=True)
 class Source:
     """Where pictures are: a folder, whose subfolders count too, or a zip.
 
     Attributes:
         path: the folder or the zip file.
+        outputs: folders below it that the suite itself writes to, resolved.
     """
 
     path: Path
+    outputs: tuple[Path, ...] = ()
 
-    def files(self) -> list[File]:
-        """Every picture, sorted by name; links that lead out of the folder are left out.
+    def listing(self) -> Listing:
+        """Every picture, and what was passed over.
+
+        Hidden files and folders are, what systems leave beside pictures, the suite's own outputs,
+        links that lead out of the folder or to folders, and what has another ending.
 
         Raises:
             BenchError: the folder or the zip cannot be read.
         """
+        files, passed_over = [], dict[str, list[str]]()
         try:
-            found = self._zipped() if self.path.is_file() else self._in_folder()
-            return sorted(found, key=lambda file: file.name)
+            for found, reason in self._zipped() if self.path.is_file() else self._in_folder():
+                if isinstance(found, File):
+                    files.append(found)
+                else:
+                    passed_over.setdefault(reason, []).append(found)
         except _UNREADABLE as error:
             raise BenchError(f"{self.path}: cannot be read ({error})") from error
+        return Listing(
+            tuple(sorted(files, key=lambda file: file.name)),
+            {reason: tuple(sorted(names)) for reason, names in passed_over.items()},
+        )
 
-    def _zipped(self) -> Iterator[File]:
+    @property
+    def empty(self) -> bool:
+        """Whether there is no picture at all, found without listing the others."""
+        if self.path.is_file():
+            return False
+        return not any(isinstance(found, File) for found, _ in self._in_folder())
+
+    def _zipped(self) -> Iterator[tuple[File | str, str]]:
+        """Pictures, and names of other members with the reason why they do not count."""
         with zipfile.ZipFile(self.path) as archive:
             for member in archive.infolist():
-                if is_picture(member.filename):
-                    yield File(member.filename, member.file_size, member.CRC)
+                if member.is_dir():
+                    continue
+                reason = _passed_over(member.filename)
+                file = File(member.filename, member.file_size, member.CRC)
+                yield member.filename if reason else file, reason
 
-    def _in_folder(self) -> Iterator[File]:
+    def _in_folder(self) -> Iterator[tuple[File | str, str]]:
+        """Likewise, of a folder and those below it."""
         root = os.path.realpath(self.path)
         folders = [root]
         while folders:
             for entry in os.scandir(folders.pop()):
-                if entry.is_dir(follow_symlinks=False):
-                    folders.append(entry.path)
-                elif is_picture(entry.name) and entry.is_file():
-                    if entry.is_symlink() and not Path(entry.path).resolve().is_relative_to(root):
+                name = entry.path[len(root) + 1 :].replace(os.sep, "/")
+                reason = _not_ones_own(entry.name)
+                if not reason and entry.is_symlink():
+                    if not entry.is_file():
+                        reason = "links to folders or to nothing"
+                    elif not Path(entry.path).resolve().is_relative_to(root):
+                        reason = "links that lead out of the folder"
+                if not reason and entry.is_dir():
+                    if Path(entry.path) not in self.outputs:
+                        folders.append(entry.path)
                         continue
-                    status = entry.stat()
-                    name = entry.path[len(root) + 1 :].replace(os.sep, "/")
-                    yield File(name, status.st_size, status.st_mtime_ns)
+                    reason = "folders of the suite's outputs"
+                reason = reason or _passed_over(entry.name)
+                if reason:
+                    yield name, reason
+                    continue
+                status = entry.stat()
+                yield File(name, status.st_size, status.st_mtime_ns), ""
 
-    def read(self, files: list[File]) -> Iterator[bytes | BadPictureError]:
+    def read(self, files: Sequence[File]) -> Iterator[bytes | BadPictureError]:
         """Contents of files, in their order; what cannot be read says why instead."""
         archive = None
         if self.path.is_file():
@@ -102,10 +162,27 @@ def _member(archive: zipfile.ZipFile, file: File) -> bytes:
 
 
 def is_picture(name: str) -> bool:
-    """Whether a file's name is that of a picture."""
-    base = name.rpartition("/")[2]
-    # macOS leaves files of that kind, which hold no picture.
-    return base.lower().endswith(ENDINGS) and not base.startswith("._")
+    """Whether a file's name, with its folders, is that of a picture."""
+    return not _passed_over(name)
+
+
+def _passed_over(name: str) -> str:
+    """Why a file does not count, by its name with its folders; empty where it does."""
+    reasons = (_not_ones_own(part) for part in name.split("/"))
+    other = "" if name.lower().endswith(ENDINGS) else "without a picture's ending"
+    return next((reason for reason in reasons if reason), other)
+
+
+def _not_ones_own(part: str) -> str:
+    """Why a file or folder of that name does not count, whatever is in it."""
+    if part in _LEFT_BY_SYSTEMS:
+        return "left by other programs"
+    return "hidden" if part.startswith(".") and part not in (".", "..") else ""
+
+
+def printable(name: str) -> str:
+    """A file's name for people: what is not UTF-8 in it is shown as an escape."""
+    return os.fsencode(name).decode(errors="backslashreplace")
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from joblib.externals.loky import get_reusable_executor
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 from tqdm import tqdm
 
-from bench.data.pictures import BadPictureError, File, Form, Source
+from bench.data.pictures import BadPictureError, File, Form, Source, printable
 from bench.errors import BenchError
 from bench.files import append_line, atomic, file_sha256, lock, write_bytes
 from bench.hashing import canonical_json, sha256
@@ -35,10 +35,12 @@ if TYPE_CHECKING:
     from bench.data.images import LoadedData
 
 # Raised when anything here changes what a prepared image is.
-VERSION = 1
+VERSION = 2
 # More bad pictures than this are not an accident of a few files.
 MAX_BAD_SHARE = 0.01
 _CHUNK = 256
+# Images of a split: a covariance takes two.
+_LEAST = 2
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,7 @@ class Index:
             was stored.
         bad: names of the pictures that were left out, each with the reason.
         converted: pictures whose colours were converted.
+        repeated: pictures that were left out because another has the same content.
         checksums: SHA-256 of the cache's own files, by name.
     """
 
@@ -62,7 +65,21 @@ class Index:
     digest: str
     bad: tuple[tuple[str, str], ...]
     converted: int
+    repeated: int
     checksums: dict[str, str]
+
+    @property
+    def remarks(self) -> list[str]:
+        """What a reader must know of pictures that were left out or converted."""
+        result = []
+        if self.bad:
+            names = ", ".join(name for name, _ in self.bad[:3]) + (", ..." if self.bad[3:] else "")
+            result.append(f"{len(self.bad)} bad pictures left out ({names})")
+        if self.repeated:
+            result.append(f"{self.repeated} copies of other pictures left out")
+        if self.converted:
+            result.append(f"{self.converted} pictures converted in colour")
+        return result
 
 
 @dataclass(frozen=True)
@@ -75,6 +92,7 @@ class Task:
         test: files of the test split, in order.
         form: what the pictures are turned into.
         labels: uint8 row of labels of each file name; empty where there are none.
+        distinct: take one of several pictures of the same content, so that none is in both splits.
     """
 
     source: Source
@@ -82,6 +100,7 @@ class Task:
     test: Sequence[File]
     form: Form
     labels: Mapping[str, np.ndarray]
+    distinct: bool = False
 
     @functools.cached_property
     def key(self) -> str:
@@ -91,6 +110,7 @@ class Task:
         for name in sorted(self.labels):
             rows.update(self.labels[name].tobytes())
         parts = [VERSION, listed, len(self.train), asdict(self.form), rows.hexdigest()]
+        parts.append(self.distinct)
         return sha256(canonical_json(parts))[:16]
 
     def folder(self, cache: Path) -> Path:
@@ -191,7 +211,7 @@ def _journal(path: Path, partial: Path) -> dict[int, Any]:
     chunks = {}
     try:
         images = np.load(partial, mmap_mode="r")
-        for line in path.read_text().splitlines():
+        for line in path.read_text(encoding="utf-8").splitlines():
             chunk = json.loads(line)
             if _pixels(images, chunk["start"], len(chunk["digests"])) == chunk["pixels"]:
                 chunks[chunk["start"]] = chunk
@@ -218,7 +238,7 @@ def _render_chunk(
     for row, (file, content, result) in enumerate(rendered, start):
         if isinstance(content, BadPictureError) or isinstance(result, BadPictureError):
             digests.append("")
-            bad.append([file.name, " ".join(str(result).split())])
+            bad.append([printable(file.name), " ".join(str(result).split())])
         else:
             images[row], changed = result
             digests.append(hashlib.sha256(content).hexdigest())
@@ -243,11 +263,19 @@ def _finish(task: Task, folder: Path, chunks: Sequence[dict[str, Any]]) -> Index
             f"than {MAX_BAD_SHARE:.0%}; the first is {bad[0][0]}: {bad[0][1]}"
         )
     good = np.array([bool(digest) for digest in digests])
+    if task.distinct:
+        # Of each content the first by name, in whichever split it is: the shares stay as they are.
+        by_name = sorted(range(len(files)), key=lambda row: files[row].name, reverse=True)
+        firsts = {digests[row]: row for row in by_name}
+        good &= np.isin(np.arange(len(digests)), list(firsts.values()))
+    repeated = len(files) - len(bad) - int(good.sum())
     train = int(good[: len(task.train)].sum())
     test = int(good.sum()) - train
-    if min(train, test) < 2:
+    if min(train, test) < _LEAST:
+        copies = f", {repeated} copies of others left out" if repeated else ""
         raise BenchError(
-            f"{task.source.path}: {train} training and {test} test pictures are too few"
+            f"{task.source.path}: {train} training and {test} test pictures are too few{copies}; "
+            f"at least {_LEAST} of each are needed, a tenth of the pictures is for testing"
         )
     partial, images = folder / "images.npy.partial", folder / "images.npy"
     if good.all():
@@ -261,9 +289,9 @@ def _finish(task: Task, folder: Path, chunks: Sequence[dict[str, Any]]) -> Index
         with atomic(folder / "labels.npy") as file:
             np.save(file, np.stack(rows))
         checksums["labels.npy"] = file_sha256(folder / "labels.npy")
-    digest = sha256("".join(digest for digest in digests if digest))
+    digest = sha256("".join(d for d, keep in zip(digests, good, strict=True) if keep))
     converted = sum(chunk["converted"] for chunk in chunks)
-    index = Index(task.key, train, test, digest, bad, converted, checksums)
+    index = Index(task.key, train, test, digest, bad, converted, repeated, checksums)
     write_bytes(folder / "index.json", f"{json.dumps(asdict(index), indent=1)}\n".encode())
     if bad:
         left_out = f"{len(bad)} bad pictures were left out, see {folder / 'index.json'}"

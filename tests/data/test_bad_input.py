@@ -209,7 +209,7 @@ def test_members_of_an_archive_stay_in_it(tmp_path: Path, name: str) -> None:
         archive.writestr(name, buffer.getvalue())
     before = set(tmp_path.rglob("*"))
     source = Source(tmp_path / "pictures.zip")
-    (content,) = source.read(source.files())
+    (content,) = source.read(source.listing().files)
     assert content == buffer.getvalue()
     assert set(tmp_path.rglob("*")) == before
     assert not (tmp_path.parent / "outside.png").exists()
@@ -226,7 +226,7 @@ def test_a_member_is_read_as_far_as_it_declares(tmp_path: Path) -> None:
     path.write_bytes(forged)
     source = Source(path)
     tracemalloc.start()
-    (result,) = source.read(source.files())
+    (result,) = source.read(source.listing().files)
     assert tracemalloc.get_traced_memory()[1] < 5 * 10**6
     tracemalloc.stop()
     assert isinstance(result, BadPictureError)

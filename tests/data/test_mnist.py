@@ -18,14 +18,13 @@ from torchvision.datasets import MNIST
 from torchvision.datasets.mnist import read_image_file, read_label_file
 
 from bench.data import DATASETS, Dataset, dataset, mnist, register_dataset
-from bench.data.idx import parse
+from bench.data.idx import FILES, parse
 from bench.data.images import LoadedData, resize, to_float
 from bench.data.own import declare
 from bench.data.shapes import generate
 from bench.errors import BenchError, UsageError
 
 SAMPLE = DATASETS["mnist-sample"]
-FILES = mnist.FILES
 SAMPLE_FOLDER = Path(SAMPLE.folder)
 
 
@@ -289,7 +288,7 @@ def _torn(folder: Path) -> None:
     [
         (_without, "has no t10k-labels"),
         (_swapped, "does not fit its name"),
-        (_short, "3 entries, but 1024 images"),
+        (_short, "1024 images, but 3 labels of train"),
         (_torn, "its header declares"),
     ],
 )

@@ -20,7 +20,8 @@ from bench.data import Dataset, celeba, dataset, prepared, register_dataset
 from bench.data.decoding import render
 from bench.data.images import LoadedData
 from bench.data.own import declare
-from bench.data.pictures import BadPictureError, Form, Source
+from bench.data.pictures import BadPictureError, File, Form, Source
+from bench.data.splits import split_by_hash
 from bench.data.toyfaces import generate
 from bench.errors import BenchError
 from bench.evaluation import trained
@@ -152,19 +153,24 @@ def test_another_form_is_the_same_data(
 
 def test_a_plain_folder_is_split_by_hash_of_the_names(tmp_path: Path) -> None:
     for index in range(300):
-        _photograph(tmp_path / "data" / f"{index}.png", index % 5, (89, 109))
+        _photograph(tmp_path / "data" / f"{index}.png", index, (89, 109))
     found = _locate(tmp_path / "data", tmp_path / "cache")
     assert 210 < found.train < 270
     assert 12 < found.test < 48
     assert "80/10/10 by hash" in found.description
-    files = Source(tmp_path / "data").files()
-    train, test = celeba.split_by_hash(files)
+    files = Source(tmp_path / "data").listing().files
+    train, test = _split(files)
     # A name stays in its split whatever else there is.
-    assert celeba.split_by_hash(files[::2]) == (
+    assert _split(files[::2]) == (
         [f for f in files[::2] if f in train],
         [f for f in files[::2] if f in test],
     )
     assert not set(train) & set(test)
+
+
+def _split(files: Sequence[File]) -> tuple[list[File], list[File]]:
+    """As CelebA's are, of pictures that all lie in one folder."""
+    return split_by_hash(files, str)
 
 
 def _damage(folder: Path, names: Sequence[str]) -> None:
@@ -178,13 +184,13 @@ def test_bad_pictures_are_named_and_left_out(tmp_path: Path) -> None:
     folder = tmp_path / "data"
     for index in range(300):
         _photograph(folder / f"{index:03d}.png", index, (89, 109), "L" if index < 7 else "RGB")
-    train, _ = celeba.split_by_hash(Source(folder).files())
+    train, _ = _split(Source(folder).listing().files)
     whole = _load(_locate(folder, tmp_path / "whole"))
     _damage(folder, [train[100].name])
     found = _locate(folder, tmp_path / "damaged")
     assert found.train == len(train) - 1
     assert f"1 bad pictures left out ({train[100].name})" in found.description
-    grey = sum(f.name < "007" for f in [*train, *celeba.split_by_hash(Source(folder).files())[1]])
+    grey = sum(f.name < "007" for f in [*train, *_split(Source(folder).listing().files)[1]])
     assert f"{grey} pictures converted in colour" in found.description
     left = torch.arange(len(train)) != 100
     assert torch.equal(_load(found).train.images, whole.train.images[left])
@@ -196,7 +202,7 @@ def test_bad_pictures_are_named_and_left_out(tmp_path: Path) -> None:
 def test_a_zip_with_a_broken_member_lacks_that_member(tmp_path: Path) -> None:
     for index in range(150):
         _photograph(tmp_path / "pictures" / f"{index:03d}.png", index, (89, 109))
-    train, test = celeba.split_by_hash(Source(tmp_path / "pictures").files())
+    train, test = _split(Source(tmp_path / "pictures").listing().files)
     path = tmp_path / "img_align_celeba.zip"
     with zipfile.ZipFile(path, "w") as archive:
         for file in (*train, *test):
@@ -283,7 +289,7 @@ def test_links_out_of_the_folder_are_not_followed(tmp_path: Path) -> None:
     (tmp_path / "data" / "a.png").symlink_to(tmp_path / "secret" / "a.png")
     (tmp_path / "data" / "below").symlink_to(tmp_path / "secret")
     (tmp_path / "data" / "._b.png").write_bytes(b"not a picture")
-    assert [file.name for file in Source(tmp_path / "data").files()] == ["b.png"]
+    assert [file.name for file in Source(tmp_path / "data").listing().files] == ["b.png"]
 
 
 @pytest.mark.parametrize(
@@ -495,7 +501,7 @@ def test_own_pictures_take_the_nearest_preset(
     reference = transforms.Compose(
         [transforms.CenterCrop(min(size)), transforms.Resize(shape[-1]), transforms.PILToTensor()]
     )
-    files = celeba.split_by_hash(Source(tmp_path / "My Cats").files())[1]
+    files = _split(Source(tmp_path / "My Cats").listing().files)[1]
     for image, file in zip(loaded.test.images, files, strict=True):
         picture = Image.open(tmp_path / "My Cats" / file.name)
         expected = reference(picture.convert("L" if shape[0] == 1 else "RGB"))
