@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import signal
 import sys
 import traceback
@@ -18,7 +17,8 @@ from bench.campaign.commands import carry_out
 from bench.campaign.job import WorkerSettings
 from bench.campaign.request import MODES, Request
 from bench.data import DATASETS
-from bench.errors import BenchError, UsageError, unknown
+from bench.data.pictures import printable
+from bench.errors import BenchError, UsageError, refused, unknown
 from bench.evaluation.protocol import RANK_THRESHOLD
 from bench.experiments.figures import FIGURES
 from bench.experiments.plugins import load_plugins
@@ -31,6 +31,7 @@ from bench.experiments.spec import (
 )
 from bench.experiments.tables import PAPER_TABLES, TABLES, own_parameters
 from bench.report.reading import Reading
+from bench.screen import leave, make_do, say
 
 PROGRAM = "irmae-bench"
 
@@ -249,16 +250,22 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _positive(text: str) -> int:
-    value = int(text)
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
     if value < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, not {text}")
+        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, not {text!r}")
     return value
 
 
 def _share(text: str) -> float:
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
     if not 0 < value < 1:
-        raise argparse.ArgumentTypeError(f"must be between 0 and 1, not {text}")
+        raise argparse.ArgumentTypeError(f"must be a number between 0 and 1, not {text!r}")
     return value
 
 
@@ -308,6 +315,7 @@ def _request(arguments: argparse.Namespace) -> Request:
         "tables": tables,
         "figures": figures,
         "optional": optional,
+        "everything": of_cache,
         "overrides": parse_overrides(arguments.set, own_parameters()),
         "worker": replace(worker, plugin=tuple(arguments.plugin)),
         "reading": reading,
@@ -320,6 +328,15 @@ def _options(declared: type, arguments: argparse.Namespace) -> dict[str, Any]:
     """The options that are fields of a dataclass of the same names."""
     names = {f.name for f in fields(declared)} & set(vars(arguments))
     return {name: getattr(arguments, name) for name in names}
+
+
+def _of_system(error: OSError) -> str:
+    """What the system refused, where, and what to do."""
+    if error.filename is not None:
+        return str(refused(f"cannot use {printable(str(error.filename))}", error))
+    # A file of the suite's own is named. What is written last, as the program ends, fails as well.
+    leave(sys.stdout)
+    return str(refused("cannot write the output", error))
 
 
 def _terminate(number: int, frame: FrameType | None) -> NoReturn:
@@ -338,25 +355,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = sys.argv[1:] if argv is None else list(argv)
     # So that workers are stopped with the program.
     signal.signal(signal.SIGTERM, _terminate)
+    make_do()
     try:
         return carry_out(_request(_parser().parse_args(arguments)))
     except KeyboardInterrupt:
-        print("interrupted; the same command goes on from the checkpoints", file=sys.stderr)
+        say("interrupted; the same command goes on from the checkpoints")
         return 130
-    except BrokenPipeError:
-        # Whoever reads the output has seen enough; there is nobody left to tell.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
     except Exception as error:  # noqa: BLE001 - every error ends in one line
         if "--debug" in arguments:
             traceback.print_exc()
         if isinstance(error, BenchError):
             what = str(error)
-        elif isinstance(error, PermissionError):
-            what = f"cannot read {error.filename}: {error.strerror}; give yourself permission"
+        elif isinstance(error, OSError) and error.strerror:
+            what = _of_system(error)
         elif isinstance(error, ModuleNotFoundError):
             what = f"{error}; install what the suite needs: make install, or pip install ."
         else:
             what = f"unexpected {type(error).__name__}: {error} (see --debug)"
-        print(f"{PROGRAM}: error: {' '.join(what.split())}", file=sys.stderr)
+        say(f"{PROGRAM}: error: {' '.join(what.split())}")
         return error.status if isinstance(error, BenchError) else 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 from collections.abc import Iterable
 
 
@@ -16,6 +17,34 @@ class UsageError(BenchError):
     """The request itself is wrong. Exit status 2."""
 
     status = 2
+
+
+_PERMISSION = "give yourself permission, or choose another place"
+_SPACE = "free some space, or choose another place"
+_REMEDIES = {
+    errno.EACCES: _PERMISSION,
+    errno.EPERM: _PERMISSION,
+    errno.EROFS: "choose a place that can be written",
+    errno.EEXIST: "a file is in the way; choose another folder",
+    errno.ENOTDIR: "a file is in the way; choose another folder",
+    errno.EISDIR: "it is a folder; choose a file",
+    errno.ENAMETOOLONG: "choose a shorter name",
+    errno.ENOSPC: _SPACE,
+    errno.EDQUOT: _SPACE,
+    errno.EMFILE: "raise the limit of open files (ulimit -n)",
+}
+
+
+def refused(what: str, error: OSError) -> BenchError:
+    """Build the error for what the system refused, with what to do about it.
+
+    Args:
+        what: could not be done, and where (``"cannot write runs/a.json"``).
+        error: the system's.
+    """
+    remedy = _REMEDIES.get(error.errno or 0)
+    reason = error.strerror or str(error)
+    return BenchError(f"{what}: {reason}" + (f"; {remedy}" if remedy else ""))
 
 
 def unknown(what: str, name: str, known: Iterable[str]) -> UsageError:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from bench.errors import BenchError
+from bench.errors import refused
 
 # What files are called while they are written.
 TEMPORARY = ".*.tmp"
@@ -32,7 +32,7 @@ def atomic(path: Path) -> Iterator[IO[bytes]]:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
     except OSError as error:
-        raise BenchError(f"cannot write {path}: {error.strerror}") from error
+        raise refused(f"cannot write {path}", error) from error
     temporary = Path(name)
     try:
         with os.fdopen(handle, "wb") as file:
@@ -48,7 +48,7 @@ def atomic(path: Path) -> Iterator[IO[bytes]]:
         sync(path.parent)
     except OSError as error:
         temporary.unlink(missing_ok=True)
-        raise BenchError(f"cannot write {path}: {error.strerror or error}") from error
+        raise refused(f"cannot write {path}", error) from error
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
@@ -69,13 +69,18 @@ def write_bytes(path: Path, content: bytes) -> None:
         file.write(content)
 
 
+def write_text(path: Path, text: str) -> None:
+    """Write a text as UTF-8, whatever the user's locale; what is no character becomes an escape."""
+    write_bytes(path, text.encode(errors="backslashreplace"))
+
+
 def append_line(path: Path, line: str) -> None:
     """Add a line to a file, which need not exist yet; only :func:`sync` makes sure of it."""
     try:
-        with path.open("a") as file:
+        with path.open("a", encoding="utf-8") as file:
             file.write(f"{line}\n")
     except OSError as error:
-        raise BenchError(f"cannot write {path}: {error.strerror}") from error
+        raise refused(f"cannot write {path}", error) from error
 
 
 @contextlib.contextmanager
@@ -93,7 +98,7 @@ def lock(path: Path, wait: bool = True) -> Iterator[bool]:
         path.parent.mkdir(parents=True, exist_ok=True)
         file = path.open("ab")
     except OSError as error:
-        raise BenchError(f"cannot write {path}: {error.strerror}") from error
+        raise refused(f"cannot write {path}", error) from error
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
@@ -116,7 +121,7 @@ def set_aside(path: Path, why: str) -> None:
         # Another process was first.
         return
     except OSError as error:
-        raise BenchError(f"cannot rename {path}: {error.strerror}") from error
+        raise refused(f"cannot rename {path}", error) from error
     logging.getLogger(__name__).warning("%s: %s; kept as %s", path, why, aside.name)
 
 

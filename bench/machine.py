@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import importlib.metadata
-import os
 import threading
 import time
 from collections.abc import Iterator
@@ -30,8 +29,14 @@ def gpu_count() -> int:
 
 
 def core_count() -> int:
-    """CPU cores that this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """CPU cores that this process may use.
+
+    As joblib counts them: within its affinity, the quota of its control group (``docker --cpus``)
+    and ``LOKY_MAX_CPU_COUNT``.
+    """
+    from joblib import cpu_count
+
+    return int(cpu_count())
 
 
 def keep_memory() -> None:

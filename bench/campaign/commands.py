@@ -15,13 +15,14 @@ from bench.campaign.resolve import (
     most_filled,
     requested_jobs,
     resolve_for_run,
-    say,
 )
 from bench.campaign.runs import Runs
 from bench.data import Dataset, dataset
+from bench.errors import UsageError
 from bench.evaluation.known import expected_checksum
 from bench.files import lock
 from bench.machine import core_count, gpu_count
+from bench.screen import say, show
 from bench.store.events import require_tensorboard
 from bench.store.folders import Store
 from bench.store.housekeeping import collect_garbage, garbage, status_lines
@@ -69,17 +70,19 @@ def _tidy(request: Request, runs: Runs, store: Store) -> int:
         found = list(garbage(runs.folders, store, outputs, request.weights_of))
         lines = collect_garbage(found, store)
     for line in lines:
-        print(line)
+        show(line)
     return 0
 
 
 def _run(request: Request, runs: Runs, store: Store, device: str) -> int:
     """Plan, run what is missing unless the plan is all that was asked for, and render."""
+    if not request.scheduler:
+        _require_device(device)
     resolved = resolve_for_run(request, runs, store.cache, device)
     jobs = requested_jobs(request, resolved)
     plan = plan_runs(jobs, runs.folders, store, device, runs.expected)
     if request.mode == "plan":
-        _print_plan(request, resolved, plan, device)
+        _show_plan(request, resolved, plan, device)
         return 0
     for line in (*resolved.data.absent, *_of_lost_weights(plan)):
         say(line)
@@ -91,6 +94,17 @@ def _run(request: Request, runs: Runs, store: Store, device: str) -> int:
     if missing:
         runs = _execute(request, resolved, missing, runs, store, device=device)
     return render(request, [resolved], runs, store)
+
+
+def _require_device(device: str) -> None:
+    """Refuse a GPU that this machine has not, before anything is planned or run on it."""
+    kind, _, index = device.partition(":")
+    count = gpu_count()
+    if kind == "cuda" and int(index or 0) >= count:
+        raise UsageError(
+            f"--device {device}: PyTorch finds {count} GPUs here; use --device cpu, or install a "
+            "CUDA build of PyTorch and a driver for it"
+        )
 
 
 def _of_lost_weights(plan: Sequence[PlannedRun]) -> Iterator[str]:
@@ -115,9 +129,9 @@ def _verify(request: Request, runs: Runs, store: Store, device: str) -> int:
     say(f"running {result.run_id} once more on {device}, {threads} threads")
     found = list(differences(result, store, settings))
     for line in found:
-        print(f"{result.run_id}: {line}")
+        show(f"{result.run_id}: {line}")
     if not found:
-        print(f"{result.run_id}: the same to the last bit, times apart")
+        show(f"{result.run_id}: the same to the last bit, times apart")
     return 1 if found else 0
 
 
@@ -164,23 +178,23 @@ def _execute(
         return runs.with_outcomes(run(missing, backend, store, bar))
 
 
-def _print_plan(
+def _show_plan(
     request: Request, resolved: Resolved, plan: Sequence[PlannedRun], device: str
 ) -> None:
     left = [p for p in plan if p.state not in (State.DONE, State.FAILED)]
-    print(f"profile {resolved.profile.name} ({resolved.profile.summary}) on {device}")
+    show(f"profile {resolved.profile.name} ({resolved.profile.summary}) on {device}")
     for line in (*resolved.data.absent, *_of_lost_weights(plan)):
-        print(line)
+        show(line)
     width = max(len(p.run_id) for p in plan)
     for p in plan:
-        print(f"  {p.run_id:{width}}  {_state(p):31}  {_rest(p)}".rstrip())
+        show(f"  {p.run_id:{width}}  {_state(p):31}  {_rest(p)}".rstrip())
     jobs = _jobs(request, device, len(left))
     counts = [f"{sum(p.state is state for p in plan)} {state}" for state in State]
     training, measuring = (
         _duration(sum(getattr(p, f"{part}_seconds") for p in left) / jobs)
         for part in ("training", "measuring")
     )
-    print(f"{'; '.join(counts)}: training {training}, measuring {measuring} with {jobs} jobs")
+    show(f"{'; '.join(counts)}: training {training}, measuring {measuring} with {jobs} jobs")
 
 
 def _state(planned: PlannedRun) -> str:

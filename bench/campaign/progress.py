@@ -15,6 +15,7 @@ from bench.campaign.job import Outcome
 from bench.campaign.plan import PlannedRun, State
 from bench.evaluation.spectrum import rank
 from bench.experiments.spec import HEADLINE_SAMPLER
+from bench.screen import leave
 from bench.store.folders import Store
 
 _POLL_SECONDS = 0.5
@@ -68,8 +69,11 @@ class ProgressBar:
 
     def line(self, message: str) -> None:
         """Print a line above the bar."""
-        tqdm.write(message, file=self._stream)
-        self._stream.flush()
+        try:
+            tqdm.write(message, file=self._stream)
+            self._stream.flush()
+        except BrokenPipeError:
+            leave(self._stream)
 
     def finished(self, outcome: Outcome) -> None:
         """Print what became of a run."""

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.campaign.plan import job_of
 from bench.campaign.request import Request
-from bench.campaign.resolve import Resolved, matches, say
+from bench.campaign.resolve import Resolved, matches
 from bench.campaign.runs import Runs
 from bench.experiments.spec import Cell, TableSpec
 from bench.experiments.tables import TABLES
+from bench.screen import say, show
 from bench.store.folders import RunFolder, Store
 from bench.store.records import FailedRun, Result
 
@@ -47,18 +49,21 @@ def render(request: Request, parts: Sequence[Resolved], runs: Runs, store: Store
         for name, (figure, table) in part.figures.items()
     }
     written: list[Path] = []
+    printed: list[str] = []
     for content in tables.values():
         text, paths = write_table(content, request.tables_dir)
-        print(text)
+        printed.append(text)
         written += paths
     # Judged by a table, or by the part of it that a figure draws where it is not asked for.
     known = {figure.table: content for figure, content in figures.values()} | tables
     contents = [known[name] for name in TABLES if name in known]
     if request.claims:
-        print(claims_markdown([v for content in contents for v in judge(content)]))
+        printed.append(claims_markdown([v for content in contents for v in judge(content)]))
     drawn: dict[str, Drawn] = {}
     if figures:
-        # Matplotlib takes a second to import.
+        # Matplotlib takes a second to import, and does not import at all where a notebook has set
+        # a backend that is not installed here.
+        os.environ["MPLBACKEND"] = "agg"
         from bench.report.figures.write import write_figure
 
         for name, (figure, content) in figures.items():
@@ -76,8 +81,19 @@ def render(request: Request, parts: Sequence[Resolved], runs: Runs, store: Store
     if request.report is not None:
         from bench.report.page.page import write_report
 
-        write_report(request.report, contents, list(drawn.values()), left_out, store)
+        others = list(_others(contents, runs)) if request.everything else []
+        write_report(
+            request.report,
+            contents,
+            list(drawn.values()),
+            store,
+            left_out=left_out,
+            others=others,
+        )
         written.append(request.report)
+    # After the files, which nobody is to miss because the screen is full or closed.
+    for text in printed:
+        show(text)
     if left_out:
         say(f"left out, since nothing of them is cached: {', '.join(left_out)}")
     say(f"written: {', '.join(map(str, written))}")
@@ -86,6 +102,22 @@ def render(request: Request, parts: Sequence[Resolved], runs: Runs, store: Store
     shown = [*tables.values(), *(figures[name][1] for name in drawn)]
     whole = not any(content.missing for content in shown)
     return 0 if complete and whole else 1
+
+
+def _others(contents: Sequence[Content], runs: Runs) -> Iterator[Result | FailedRun]:
+    """What is cached and in no table: with other settings, on data of the user's own, failed."""
+    shown = {result.run_id for content in contents for result in content.all_results}
+    shown |= {
+        run.run_id for content in contents for run in itertools.chain(*content.failed.values())
+    }
+    for folder in runs.folders.values():
+        if folder.run_id in shown:
+            continue
+        if folder.trained and folder.measured:
+            latest = max(folder.measured, key=lambda record: record.timing["finished"])
+            yield Result(folder.trained, latest)
+        elif folder.failure:
+            yield folder.failure
 
 
 def _content(request: Request, part: Resolved, table: TableSpec, runs: Runs) -> Content:

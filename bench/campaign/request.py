@@ -20,6 +20,7 @@ class Request:
 
     Attributes:
         optional: tables and figures to leave out where none of their runs is cached.
+        everything: all that is cached was asked for, and no table in particular.
         worker: what workers are handed.
         reading: how what they measured is read.
         mode: ``run``, or one of :data:`MODES`.
@@ -28,6 +29,7 @@ class Request:
     tables: Sequence[str]
     figures: Sequence[str] = ()
     optional: Collection[str] = ()
+    everything: bool = False
     only: str | None = None
     seeds: int | None = None
     overrides: Mapping[str, Any] = field(default_factory=dict)

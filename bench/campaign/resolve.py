@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fnmatch
-import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -19,8 +18,9 @@ from bench.evaluation import weights
 from bench.evaluation.known import own_extractor, shipped_checksum
 from bench.experiments.figures import FIGURES
 from bench.experiments.profiles import PROFILES, Profile
-from bench.experiments.spec import Cell, FigureSpec, TableSpec
+from bench.experiments.spec import Cell, FigureSpec, MeasurementSpec, TableSpec, TrainingSpec
 from bench.experiments.tables import TABLES
+from bench.screen import say
 from bench.store.records import TrainingRecord
 
 
@@ -168,17 +168,18 @@ def resolve(request: Request, profile: Profile, features: str, data: Data) -> Re
         training, measurement = profile.apply(training)
         applied.update(training.settable() | set(asdict(measurement)))
         own = {name: value for name, value in overrides.items() if name in asdict(measurement)}
-        return replace(
-            cell,
-            training=training.with_settings(overrides),
-            measurement=replace(measurement, features=extractor, **own),
-        )
+        training = training.with_settings(overrides)
+        measurement = replace(measurement, features=extractor, **own)
+        _require_images(training, measurement, used)
+        return replace(cell, training=training, measurement=measurement)
 
     overrides = request.overrides
     tables = {}
     for name in _tables(request):
         table = TABLES[name]
         if clash := sorted(table.varies & set(request.overrides)):
+            if request.everything:
+                continue
             raise UsageError(f"--set {clash[0]}: {name} varies it, so it cannot be set")
         declared = {cell.training.dataset for cell in table.cells}
         if declared <= set(data.used):
@@ -196,6 +197,17 @@ def resolve(request: Request, profile: Profile, features: str, data: Data) -> Re
             figures[name] = (replace(figure, name=figure.name + suffix), drawn)
     asked = {name: tables[name] for name in request.tables if name in tables}
     return Resolved(profile, asked, figures, data)
+
+
+def _require_images(training: TrainingSpec, measurement: MeasurementSpec, data: Dataset) -> None:
+    for split, wanted, available in (
+        ("train", training.train_images, data.train),
+        ("test", measurement.test_images, data.test),
+    ):
+        if wanted > available:
+            raise UsageError(
+                f"{split}_images={wanted:,}, but {data.name} has {available:,} of them"
+            )
 
 
 def _tables(request: Request) -> list[str]:
@@ -279,6 +291,8 @@ def resolve_for_run(request: Request, runs: Runs, cache: Path, device: str) -> R
             continue
         if all(runs.has(job) for job in requested_jobs(request, cached)):
             return cached
+    # Whether it is there, before hours of training.
+    inception = weights.at_hand(request.worker.fid_weights)
     name = request.profile
     if name == "auto":
         name = "quick" if device == "cpu" else "paper"
@@ -286,7 +300,7 @@ def resolve_for_run(request: Request, runs: Runs, cache: Path, device: str) -> R
     features, data = _features(request, profile), found(profile)
     if features != "auto":
         return resolve(request, profile, features, data)
-    if weights.at_hand(request.worker.fid_weights):
+    if inception:
         return resolve(request, profile, "inception", data)
     trained = resolve(request, profile, "trained", data)
     if request.mode == "plan":
@@ -319,8 +333,3 @@ def matches(glob: str | None, job: Job) -> bool:
     """Whether ``--only`` chooses a run, by its name or its folder's."""
     names = (job.training.name, job.run_id)
     return glob is None or any(fnmatch.fnmatchcase(name, glob) for name in names)
-
-
-def say(message: str) -> None:
-    """Tell the user something that is not a result: on standard error, at once."""
-    print(message, file=sys.stderr, flush=True)

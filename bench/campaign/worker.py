@@ -54,7 +54,7 @@ def prepare(job: Job, settings: WorkerSettings) -> str:
     """
     torch.set_num_threads(settings.threads)
     name = job.training.dataset
-    data = _load(job, settings)
+    data = _load(name, settings)
     extractor = _extractor(name, job.measurement.features, settings, _device(settings))
     return (
         f"{dataset(name).description}: {data.source}; "
@@ -139,7 +139,7 @@ class _Group:
 
     def _train(self, jobs: Sequence[Job]) -> dict[str, Outcome]:
         store, first = self._store, jobs[0].training
-        data = _load(jobs[0], self._settings)
+        data = _load(first.dataset, self._settings)
         training = data.train.spread(first.train_images)
         test = data.test.images[_of_spectra(len(data.test.images), first.train_images)]
         outcomes: dict[str, Outcome] = {}
@@ -192,7 +192,7 @@ class _Group:
 
     def _measured(self, job: Job, trained: TrainingRecord) -> MeasurementRecord:
         spec, store = job.measurement, self._store
-        data = _load(job, self._settings)
+        data = _load(job.training.dataset, self._settings)
         extractor = self._extractor(job)
         state = load_state(store.weights(job.run_id), trained.weights_sha256)
         if state is None:
@@ -263,20 +263,7 @@ def _of_spectra(test_images: int, train_images: int) -> torch.Tensor:
     return spread(test_images, min(test_images, count))
 
 
-def _load(job: Job, settings: WorkerSettings) -> LoadedData:
-    name = job.training.dataset
-    data = _load_all(name, settings)
-    for split, wanted in (
-        ("train", job.training.train_images),
-        ("test", job.measurement.test_images),
-    ):
-        available = len(getattr(data, split).images)
-        if wanted > available:
-            raise UsageError(f"{split}_images={wanted:,}, but {name} has {available:,} of them")
-    return data
-
-
-def _load_all(name: str, settings: WorkerSettings) -> LoadedData:
+def _load(name: str, settings: WorkerSettings) -> LoadedData:
     declared = dataset(name)
     return _memo(declared.fingerprint, declared.folder, name, settings.data_dir)
 
@@ -295,7 +282,7 @@ def _extractor(
     if features != "inception":
         cache = Store(settings.runs_dir).cache
         return local_extractor(
-            features, dataset(name), lambda: _load_all(name, settings).train, cache, device
+            features, dataset(name), lambda: _load(name, settings).train, cache, device
         )
     # Imported only where it is used: it brings pytorch-fid and SciPy with it.
     from bench.evaluation.inception import inception_extractor

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import re
-import sys
 import warnings
 from collections import Counter
 from collections.abc import Sequence
@@ -20,6 +19,7 @@ from bench.data.pictures import File, Form, Source, printable
 from bench.data.prepared import Task, prepare, prepared
 from bench.data.splits import split_own
 from bench.errors import BenchError, UsageError
+from bench.screen import say
 
 KINDS = ("idx", "images")
 # Networks of Table 1 by the images that they take: width and height, channels.
@@ -60,7 +60,10 @@ def declare(
     kind, _, place = argument.partition(":")
     if kind not in KINDS or not place:
         raise UsageError(f"--dataset takes idx:FOLDER, images:FOLDER or a name, not {argument!r}")
-    path = Path(place).expanduser().resolve()
+    try:
+        path = Path(place).expanduser().resolve()
+    except RuntimeError as error:
+        raise BenchError(f"--dataset {argument}: {error}; give the whole path") from error
     called = _name(path, kind, name)
     if kind == "idx":
         return _idx(path, called)
@@ -150,7 +153,7 @@ def _images(source: Source, cache: Path, name: str, make: bool) -> Dataset:
     train, test, split = split_own(listing.files)
     task = Task(source, train, test, Form(size, channels, "square"), {}, distinct=True)
     if make and listing.remark:
-        print(f"{path}: {listing.remark}", file=sys.stderr, flush=True)
+        say(f"{path}: {listing.remark}")
     index = prepare(task, cache) if make else prepared(task, cache)
     content = {"prepare": task.form.description, "split": split}
     described = [f"{_place(path)} (pictures), {task.form.description}", split]

@@ -25,10 +25,11 @@ from joblib.externals.loky.process_executor import TerminatedWorkerError
 from tqdm import tqdm
 
 from bench.data.pictures import BadPictureError, File, Form, Source, printable
-from bench.errors import BenchError
+from bench.errors import BenchError, refused
 from bench.files import append_line, atomic, file_sha256, lock, write_bytes
 from bench.hashing import canonical_json, sha256
 from bench.machine import core_count
+from bench.screen import say
 
 if TYPE_CHECKING:
     from bench.data import Dataset
@@ -162,7 +163,7 @@ def _prepare(task: Task, folder: Path, jobs: int) -> Index:
     write_bytes(journal, "".join(f"{json.dumps(chunk)}\n" for chunk in done.values()).encode())
     starts = [start for start in range(0, len(files), _CHUNK) if start not in done]
     left = sum(len(files[start : start + _CHUNK]) for start in starts)
-    print(f"preparing {left:,} pictures of {task.source.path}", file=sys.stderr, flush=True)
+    say(f"preparing {left:,} pictures of {task.source.path}")
     work = (
         joblib.delayed(_render_chunk)(
             task.source, files[start : start + _CHUNK], task.form, partial, start
@@ -200,7 +201,7 @@ def _allocate(path: Path, shape: tuple[int, ...]) -> None:
             with path.open("r+b") as file:
                 os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
     except OSError as error:
-        raise BenchError(f"cannot write {path}: {error.strerror or error}") from error
+        raise refused(f"cannot write {path}", error) from error
 
 
 def _journal(path: Path, partial: Path) -> dict[int, Any]:
@@ -294,8 +295,7 @@ def _finish(task: Task, folder: Path, chunks: Sequence[dict[str, Any]]) -> Index
     index = Index(task.key, train, test, digest, bad, converted, repeated, checksums)
     write_bytes(folder / "index.json", f"{json.dumps(asdict(index), indent=1)}\n".encode())
     if bad:
-        left_out = f"{len(bad)} bad pictures were left out, see {folder / 'index.json'}"
-        print(left_out, file=sys.stderr, flush=True)
+        say(f"{len(bad)} bad pictures were left out, see {folder / 'index.json'}")
     _give_up(folder)
     return index
 

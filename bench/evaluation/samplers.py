@@ -12,9 +12,8 @@ from sklearn.mixture import GaussianMixture
 
 from bench.errors import unknown
 from bench.evaluation.mixture import fit_on_device
+from bench.evaluation.protocol import COMPONENTS, components
 from bench.experiments.spec import FITTED
-
-_COMPONENTS = {"gmm10": 10, "gmm4": 4, "mvg": 1}
 
 # Codes are rank-deficient: IRMAE leaves 4 of 128 directions. Directions below this share of the
 # largest variance are held at their mean, and the covariances are regularised by the same share,
@@ -92,7 +91,7 @@ def fit_sampler(
         seed: in [0, 2^32), for the mixture's k-means start.
         device: a GPU to fit on; otherwise scikit-learn does it.
     """
-    if name not in _COMPONENTS:
+    if name not in COMPONENTS:
         raise unknown("sampler", name, FITTED)
     codes = codes.astype(np.float64)
     mean = codes.mean(axis=0)
@@ -103,7 +102,7 @@ def fit_sampler(
     directions = vectors[:, values > VARIANCE_FLOOR * largest]
     scale = np.sqrt(largest)
     mixture = GaussianMixture(
-        min(_COMPONENTS[name], len(codes) // 2),
+        components(name, len(codes)),
         reg_covar=VARIANCE_FLOOR,
         random_state=seed,
     )

@@ -13,10 +13,13 @@ NAME = "pt_inception-2015-12-05-6726825d.pth"
 SHA256_PREFIX = "6726825d"
 
 
-def hub_path() -> Path:
-    """The file's place in PyTorch's hub cache, which pytorch-fid uses too."""
+def hub_path() -> Path | None:
+    """The file's place in PyTorch's hub cache, which pytorch-fid uses too; None without a home."""
     cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    home = Path(os.environ.get("TORCH_HOME") or Path(cache) / "torch").expanduser()
+    try:
+        home = Path(os.environ.get("TORCH_HOME") or Path(cache) / "torch").expanduser()
+    except RuntimeError:
+        return None
     return home / "hub" / "checkpoints" / NAME
 
 
@@ -30,7 +33,8 @@ def at_hand(given: Path | None) -> Path | None:
         if not given.is_file():
             raise BenchError(f"--fid-weights {given}: no such file")
         return given
-    return hub_path() if hub_path().is_file() else None
+    path = hub_path()
+    return path if path and path.is_file() else None
 
 
 def fetch() -> Path:
@@ -44,6 +48,8 @@ def fetch() -> Path:
     from bench.data.download import download
 
     target = hub_path()
+    if target is None:
+        raise BenchError("this user has no home to keep them in; set HOME or TORCH_HOME")
     write_bytes(target, download(FID_WEIGHTS_URL))
     try:
         verify(target)

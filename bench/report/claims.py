@@ -32,6 +32,7 @@ class Standing(StrEnum):
     UNDECIDED = "undecided"
     DEPENDS = "depends on the sampler"
     NOT_RUN = "not run"
+    NOT_LEARNED = "not learned"
 
 
 @dataclass(frozen=True)
@@ -106,10 +107,12 @@ class Judgement:
     Attributes:
         sampler: whose samples; empty for metrics that are not of samples.
         comparisons: of all its orders.
+        unlearned: runs of its cells that are left out, since they have not learned.
     """
 
     sampler: str
     comparisons: Sequence[Comparison]
+    unlearned: int = 0
 
     @property
     def standing(self) -> Standing:
@@ -119,7 +122,7 @@ class Judgement:
         the number of orders, so that a claim is refuted by chance no more often than it is held up.
         """
         if any(comparison.n == 0 for comparison in self.comparisons):
-            return Standing.NOT_RUN
+            return Standing.NOT_LEARNED if self.unlearned else Standing.NOT_RUN
         if self.seeds < LEAST_SEEDS:
             return Standing.UNDECIDED
         if all(comparison.holds for comparison in self.comparisons):
@@ -139,9 +142,14 @@ class Judgement:
     @property
     def evidence(self) -> str:
         """The comparisons behind it: those that decide it, or the closest one."""
+        left_out = f"; {self.unlearned} runs left out that have not learned"
+        return self._evidence + (left_out if self.unlearned else "")
+
+    @property
+    def _evidence(self) -> str:
         if all(comparison.n == 0 for comparison in self.comparisons):
             return "no two runs to compare"
-        if self.standing is Standing.NOT_RUN:
+        if self.standing in (Standing.NOT_RUN, Standing.NOT_LEARNED):
             return "; ".join(c.evidence for c in self.comparisons if c.n == 0)
         if self.seeds < LEAST_SEEDS:
             ordered = sum(
@@ -195,7 +203,7 @@ class Verdict:
     @property
     def evidence(self) -> str:
         """What is behind it, under each sampler."""
-        if len(self.judgements) == 1 or self.standing is Standing.NOT_RUN:
+        if len(self.judgements) == 1 or self.standing in (Standing.NOT_RUN, Standing.NOT_LEARNED):
             return self.judgements[0].evidence
         return "; ".join(f"{j.sampler}: {j.evidence}" for j in self.judgements)
 
@@ -212,7 +220,7 @@ def judge(content: Content) -> list[Verdict]:
         declared = [name for name in content.samplers(claim.metric) if name != REAL]
         values = {
             sampler: {
-                (cell.row, cell.label): content.values(claim.metric, sampler, cell)
+                (cell.row, cell.label): content.values(claim.metric, sampler, cell, learned=True)
                 for cell in table.cells
             }
             for sampler in declared or [""]
@@ -223,9 +231,14 @@ def judge(content: Content) -> list[Verdict]:
             for sampler, numbers in values.items()
             if all(numbers.get(place) for place in named)
         ]
+        unlearned = sum(
+            len(content.unlearned(cell)) for cell in table.cells if (cell.row, cell.label) in named
+        )
         judgements = [
             Judgement(
-                sampler, [_compare(values[sampler], *order, claim=claim) for order in claim.orders]
+                sampler,
+                [_compare(values[sampler], *order, claim=claim) for order in claim.orders],
+                unlearned,
             )
             for sampler in everywhere or list(values)[:1]
         ]

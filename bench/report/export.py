@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from bench.errors import BenchError, UsageError
-from bench.files import write_bytes
+from bench.files import write_bytes, write_text
 from bench.hashing import canonical_json
 from bench.report.reading import Reading
 from bench.store.records import Result
@@ -70,7 +70,7 @@ def export(results: Iterable[Result], reading: Reading, path: Path) -> int:
     if table.empty:
         raise BenchError("--export: there are no finished runs; see --runs-dir")
     if path.suffix == ".csv":
-        write_bytes(path, table.to_csv(index=False).encode())
+        write_text(path, table.to_csv(index=False))
     else:
         buffer = io.BytesIO()
         try:

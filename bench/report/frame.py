@@ -60,6 +60,11 @@ class Content:
             if extractor and result.measured.extractor["checksum"] != extractor["checksum"]
         ]
 
+    def unlearned(self, cell: Cell) -> list[int]:
+        """Seeds of a cell whose runs have not learned, and take part in no verdict."""
+        results = self.results.get(cell, ())
+        return [each.spec.seed for each in results if not self.reading.learned(each)]
+
     def samplers(self, metric: str) -> list[str]:
         """The samplers that a metric has rows of, in order: of one that is not of samples, ``""``.
 
@@ -70,13 +75,19 @@ class Content:
         present = {name for each in self.all_results for name in each.metrics["fid"]}
         return [name for name in (*self.reading.samplers, REAL) if name in present]
 
-    def values(self, metric: str, sampler: str, cell: Cell) -> dict[int, float]:
-        """A metric of a cell's runs, by seed: of samples, by one extractor only."""
+    def values(
+        self, metric: str, sampler: str, cell: Cell, *, learned: bool = False
+    ) -> dict[int, float]:
+        """A metric of a cell's runs, by seed: of samples, by one extractor only.
+
+        With ``learned``, of the runs that have learned.
+        """
         declared, foreign = METRICS[metric], self.foreign
         found = {
             result.spec.seed: declared.value(result, self.reading, sampler)
             for result in self.results.get(cell, ())
-            if not declared.by_sampler or result not in foreign
+            if (not declared.by_sampler or result not in foreign)
+            and (not learned or self.reading.learned(result))
         }
         return {seed: value for seed, value in found.items() if value is not None}
 
@@ -86,7 +97,8 @@ def frame(content: Content) -> pd.DataFrame:
 
     Returns:
         One row per metric, sampler and cell, in the table's order; ``sampler`` is ``real`` for
-        real training images in place of samples. ``mean``, ``low`` and ``high`` (95 % interval of
+        real training images in place of samples; ``not_learned`` are the seeds among ``seeds``
+        whose runs have not. ``mean``, ``low`` and ``high`` (95 % interval of
         the mean, Student t) are over the ``n`` runs with ``seeds``, of logarithms where
         ``logarithmic``; an interval needs two. ``difference`` is mean minus ``paper``, left out
         where the two are not ``comparable`` (other data, another extractor, a caveat) or the
@@ -129,6 +141,7 @@ def _row(content: Content, name: str, sampler: str, cell: Cell) -> dict[str, obj
         "difference": mean.mean - reference if reference is not None and settled else None,
         "comparable": comparable,
         "seeds": " ".join(map(str, values)),
+        "not_learned": " ".join(map(str, content.unlearned(cell))),
         "logarithmic": metric.logarithmic,
         "rank_threshold": content.reading.rank_threshold if name.startswith("rank") else None,
         "extractor": extractor or "",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 import pandas as pd
 
 from bench.report.frame import Content
@@ -26,6 +28,7 @@ _LATEX_SPECIAL = {
     "^": r"\textasciicircum{}",
     "\N{PLUS-MINUS SIGN}": r"$\pm$",
     "\N{MINUS SIGN}": "$-$",
+    "\N{DAGGER}": r"$\dagger$",
     "<": "$<$",
     ">": "$>$",
     **{character: f"\\{character}" for character in "&%$#_{}"},
@@ -33,11 +36,19 @@ _LATEX_SPECIAL = {
 
 
 def escape_latex(text: str) -> str:
-    """Text as LaTeX prints it."""
+    """Text as LaTeX prints it, with whichever fonts and engine."""
     one_line = " ".join(text.split())
-    escaped = "".join(_LATEX_SPECIAL.get(character, character) for character in one_line)
+    escaped = "".join(_LATEX_SPECIAL.get(character) or _ascii(character) for character in one_line)
     # Options of the command line, not dashes.
     return escaped.replace("--", "-{}-")
+
+
+def _ascii(character: str) -> str:
+    """A character in ASCII: without its accents, or by its number in Unicode."""
+    plain = unicodedata.normalize("NFKD", character).encode("ascii", "ignore").decode()
+    plain = "".join(_LATEX_SPECIAL.get(each, each) for each in plain if each.isprintable())
+    # Combining marks belong to the letter before them.
+    return plain or ("" if unicodedata.combining(character) else f"[U+{ord(character):04X}]")
 
 
 def latex(content: Content, data: pd.DataFrame) -> str:

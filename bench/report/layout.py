@@ -11,20 +11,18 @@ from typing import Any
 import pandas as pd
 
 from bench.data import dataset
-from bench.experiments.spec import Cell, TableSpec
+from bench.evaluation.protocol import COMPONENTS, components
+from bench.experiments.spec import HEADLINE_SAMPLER, PRIOR, Cell, TableSpec
 from bench.report.claims import LEAST_SEEDS, claim_notes, judge
 from bench.report.frame import Content
 from bench.report.metrics import METRICS, REAL
+from bench.report.reading import LEARNED_SHARE, error_share
 from bench.report.statistics import differences, interval
 
 MISSING = "--"
 _MINUS = "\N{MINUS SIGN}"
-SAMPLER_TEXTS = {
-    "gmm10": "Gaussian mixture of 10 components with full covariance, fitted to all training codes",
-    "gmm4": "the same of 4",
-    "mvg": "one Gaussian",
-    "prior": "N(0, I), of methods that have this prior",
-}
+# Marks numbers of runs that have not learned.
+_MARK = "\N{DAGGER}"
 
 
 @dataclass(frozen=True)
@@ -81,7 +79,7 @@ def rows(content: Content, data: pd.DataFrame) -> list[Row]:
             decimals = _decimals(part, metric.decimals)
             best = _best(content, name, sampler, line)
             cells = [
-                Text(_measured(number, decimals), number["mean"], bold)
+                Text(_measured(number, decimals) + _mark(number), number["mean"], bold)
                 for number, bold in zip(part.to_dict("records"), best, strict=True)
             ]
             result.append(Row(metric.label, line, _KINDS.get(sampler, sampler), cells))
@@ -96,6 +94,10 @@ def rows(content: Content, data: pd.DataFrame) -> list[Row]:
         cells = [Text(f"{n}", n) for n in counts]
         result.append(Row("Seeds", line, "n", cells))
     return result
+
+
+def _mark(number: Mapping[Hashable, Any]) -> str:
+    return f" {_MARK}" if number["not_learned"] and number["sampler"] != REAL else ""
 
 
 # What a row is called that is of no sampler.
@@ -119,7 +121,7 @@ def _best(content: Content, name: str, sampler: str, line: str) -> list[bool]:
     None where fewer than :data:`bench.report.claims.LEAST_SEEDS` seeds leave nothing to test by.
     """
     metric, cells = METRICS[name], _cells(content, line)
-    values = [content.values(name, sampler, cell) if cell else {} for cell in cells]
+    values = [content.values(name, sampler, cell, learned=True) if cell else {} for cell in cells]
     means = [
         interval(list(each.values()), logarithmic=metric.logarithmic).mean
         if len(each) >= LEAST_SEEDS
@@ -198,13 +200,31 @@ def fid_notes(content: Content) -> list[str]:
     extractor = content.extractor
     if extractor is not None:
         result.append(_extractor_note(content, extractor))
-    shown = [name for name in content.samplers("fid") if name in SAMPLER_TEXTS]
-    named = "; ".join(f"{name}: {SAMPLER_TEXTS[name]}" for name in shown)
+    fitted = [name for name in content.samplers("fid") if name in COMPONENTS]
+    shown = [f"{name}: {_gaussians(name, content)}" for name in fitted]
+    if fitted:
+        shown[-1] += f"; {'each ' if fitted[1:] else ''}{_FITTED}"
+    if PRIOR in content.samplers("fid"):
+        shown.append(f"{PRIOR}: N(0, I), of methods that have this prior")
+    named = "; ".join(shown)
     result.append(
         f"FID of {spec.fid_samples:,} samples against {spec.test_images:,} test images"
         + (f". {named}. real images: as many of the training set, the floor." if shown else ".")
     )
     return result
+
+
+_FITTED = "with full covariance, fitted to all training codes"
+
+
+def _gaussians(sampler: str, content: Content) -> str:
+    count = components(sampler, content.table.cells[0].training.train_images)
+    return f"{count} Gaussians" if count > 1 else "one Gaussian"
+
+
+def headline_note(content: Content) -> str:
+    """What the samples that a figure shows are drawn from."""
+    return f"Sampler {HEADLINE_SAMPLER}: {_gaussians(HEADLINE_SAMPLER, content)} {_FITTED}."
 
 
 def run_notes(content: Content) -> list[str]:
@@ -213,6 +233,20 @@ def run_notes(content: Content) -> list[str]:
     result = [
         f"Data: {dataset(run.dataset).description}. Profile {content.profile}: {_settings(table)}."
     ]
+    shares = {
+        f"{cell.row} {cell.label}".strip(): [
+            f"{error_share(each):.0%}"
+            for each in content.results.get(cell, ())
+            if each.spec.seed in content.unlearned(cell)
+        ]
+        for cell in table.cells
+    }
+    named = "; ".join(f"{place}: {', '.join(each)}" for place, each in shares.items() if each)
+    if named:
+        result.append(
+            f"{_MARK} Not learned, and left out of verdicts and bold: test error above "
+            f"{LEARNED_SHARE:.0%} of the mean training image's ({table.axis} {named})."
+        )
     if run.width != 1:
         result.append(
             f"Networks are narrowed: {_fraction(run.width)} of the printed numbers of channels."

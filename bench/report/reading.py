@@ -10,6 +10,10 @@ from bench.evaluation.spectrum import rank
 from bench.experiments.spec import SAMPLERS
 from bench.store.records import Result
 
+# Of the test error of the mean training image: what a run must stay below to count as learned. Two
+# principal components of MNIST reach 83 %, a network that gives the same image always 100 %.
+LEARNED_SHARE = 0.9
+
 
 @dataclass(frozen=True)
 class Reading:
@@ -27,3 +31,13 @@ class Reading:
     def rank(self, result: Result) -> int:
         """A run's latent rank."""
         return rank(result.metrics["spectrum"], self.rank_threshold)
+
+    def learned(self, result: Result) -> bool:
+        """Whether a run's reconstructions are clearly better than one image for all."""
+        return error_share(result) <= LEARNED_SHARE
+
+
+def error_share(result: Result) -> float:
+    """A run's test error over that of the mean training image; 0 where all images are alike."""
+    of_mean = result.metrics["mean_image_mse"]
+    return float(result.metrics["test_mse"] / of_mean) if of_mean else 0.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench.files import write_bytes
+from bench.files import write_text
 from bench.report.frame import Content, frame
 from bench.report.latex import latex
 from bench.report.markdown import markdown
@@ -23,5 +23,5 @@ def write_table(content: Content, folder: Path) -> tuple[str, list[Path]]:
         ".csv": data.to_csv(index=False),
     }
     for ending, text in outputs.items():
-        write_bytes(folder / f"{content.table.name}{ending}", text.encode())
+        write_text(folder / f"{content.table.name}{ending}", text)
     return outputs[".md"], [folder / f"{content.table.name}{ending}" for ending in outputs]

@@ -97,6 +97,8 @@ class Store:
 
     def read(self) -> dict[str, RunFolder]:
         """Every run's folder, by the run's identity in order: once a command."""
+        if self.root.is_file():
+            raise BenchError(f"--runs-dir {self.root}: is a file; choose a folder")
         paths = (path for path in self.root.glob("*") if path.is_dir() and path != self.cache)
         return {path.name: self.read_folder(path.name) for path in sorted(paths)}
 

@@ -414,11 +414,13 @@ def test_weights_are_looked_for_where_pytorch_keeps_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    assert weights.hub_path().parent == Path(torch.hub.get_dir()) / "checkpoints"
+    path = weights.hub_path()
+    assert path is not None
+    assert path.parent == Path(torch.hub.get_dir()) / "checkpoints"
     assert weights.at_hand(None) is None
-    weights.hub_path().parent.mkdir(parents=True)
-    weights.hub_path().touch()
-    assert weights.at_hand(None) == weights.hub_path()
+    path.parent.mkdir(parents=True)
+    path.touch()
+    assert weights.at_hand(None) == path
     with pytest.raises(BenchError, match="no such file"):
         weights.at_hand(tmp_path / "missing.pth")
 
@@ -430,7 +432,7 @@ def test_downloaded_weights_are_verified(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(download, "download", lambda url: b"<html>")
     with pytest.raises(BenchError, match="not pytorch-fid's"):
         weights.fetch()
-    assert not weights.hub_path().exists()
+    assert not list(tmp_path.rglob("*.pth"))
 
 
 def _identity_extractor() -> Extractor:

@@ -64,7 +64,7 @@ def test_claims_stand_at_the_top_with_their_verdicts(html: str) -> None:
     for name in PAPER_TABLES:
         for claim in TABLES[name].claims:
             assert f"{claim.statement} ({claim.source})" in claims
-    assert claims.count("undecided mnist-sample, smoke") == 4
+    assert claims.count("not learned mnist-sample, smoke") == 6
     assert claims.count("not run celeba, paper no two runs to compare") == 4
     assert html.index('id="claims"') < html.index('id="table3"') < html.index('id="figures"')
 
@@ -190,7 +190,7 @@ def test_alone_claims_and_report_train_nothing(
     folders = ["--runs-dir", str(reports.GOLDEN), "--tables-dir", str(tmp_path)]
     assert main(["--claims", *folders]) == 1
     output = capsys.readouterr().out
-    assert "| mnist-sample | undecided |" in output
+    assert "| mnist-sample | not learned |" in output
     assert "| celeba | not run | no two runs to compare |" in output
     assert main(["--claims", "--report", "--plan", *folders]) == 0
     assert not list(tmp_path.glob("*.html"))

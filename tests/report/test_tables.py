@@ -195,7 +195,10 @@ def test_latex_compiles_by_itself_and_inside_a_document(tmp_path: Path) -> None:
         "table4", [[70, 71], [40], [8], []], missing=["l 12: <100 % of $x_1$ & \\y ~ failed"]
     )
     strange = TableSpec("strange", "50 % & _more_ {x} \\", "l", base.table.cells, ("rank", "fid"))
-    for content in (base, replace(base, table=strange)):
+    names = "写真/\N{GRINNING FACE} café Ærø \udce9 e\N{COMBINING ACUTE ACCENT} 50 % \N{DAGGER}"
+    foreign = replace(strange, name="foreign", title=names, notes=(names,))
+    for table in (base.table, strange, foreign):
+        content = replace(base, table=table)
         write_table(content, tmp_path)
         assert "1 page" in _compile(tmp_path, f"{content.table.name}.tex")
     outer = r"\documentclass{article}\usepackage{booktabs}\begin{document}\input{table4}"

@@ -63,7 +63,7 @@ def test_each_method_has_a_panel_with_its_numbers(filled: tuple[Content, Store])
         "60 test images (blue), 60 samples (orange) a panel; seeds 0.",
         "perplexity 30",
         "Sampler gmm10",
-        "No images are cached of mnist-irmae-d128-l8-s0-4abd952c.",
+        "Not drawn: mnist-irmae-d128-l8-s0-4abd952c (no images are cached).",
         "Profile paper",
     ):
         assert words in text
@@ -78,6 +78,18 @@ def test_the_legend_stands_where_the_first_panel_is_empty(filled: tuple[Content,
     (store.folder(first.run_id) / _images_of(first)).unlink()
     (legend,) = tsne.draw(FIGURE, content, store).legends
     assert [text.get_text() for text in legend.get_texts()] == ["test images", "samples"]
+
+
+def test_images_that_are_all_alike_are_not_embedded(filled: tuple[Content, Store]) -> None:
+    """scikit-learn's t-SNE of such points ends the process with a segmentation fault."""
+    content, store = filled
+    first = _first(content)
+    black = np.zeros((COUNT, 1, 8, 8), np.uint8)
+    store.write_arrays(first.run_id, _images_of(first), {"originals": black, "samples": black})
+    page = tsne.draw(FIGURE, content, store)
+    assert not page.axes[0].collections
+    text = " ".join(" ".join(t.get_text() for t in page.texts).split())
+    assert f"Not drawn: {first.run_id} (all of its images are alike)" in text
 
 
 def test_an_embedding_is_computed_once(

@@ -29,6 +29,7 @@ def result(
     rank: int = 3,
     fid: float = 1 / 3,
     test_mse: float = 0.01,
+    mean_image_mse: float | None = None,
     told_apart: float = 0.1,
     checksum: str = "00",
 ) -> Result:
@@ -54,7 +55,7 @@ def result(
         metrics={
             "train_mse": test_mse,
             "test_mse": test_mse,
-            "mean_image_mse": 0.07,
+            "mean_image_mse": 10 * test_mse if mean_image_mse is None else mean_image_mse,
             "spectrum": [1.0] * rank + [SMALL] * (spec.latent_dim - rank),
             "fid": dict.fromkeys(("reconstruction", *FITTED), fid) | {"real": min(fid, 0.25)},
             # Off by as much on both sides.

@@ -7,10 +7,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench.evaluation.protocol import WALK_DEVIATIONS
-from bench.experiments.spec import HEADLINE_SAMPLER, FigureSpec
+from bench.experiments.spec import FigureSpec
 from bench.report.figures.style import RESOLUTION, caption
 from bench.report.frame import Content
-from bench.report.layout import SAMPLER_TEXTS, run_notes, title_of
+from bench.report.layout import headline_note, run_notes, title_of
 from bench.store.folders import Store
 
 _COLUMNS = 10
@@ -22,10 +22,7 @@ _BLOCKS, _WIDTH = 2, 660
 _GAP, _NAME, _TITLE = 0.1, 0.22, 0.3
 
 _WHAT = {
-    "samples": (
-        f"Sampler {HEADLINE_SAMPLER}: {SAMPLER_TEXTS[HEADLINE_SAMPLER]}. The first ones drawn, "
-        "none chosen."
-    ),
+    "samples": "The first samples drawn, none chosen.",
     "reconstructions": "Above, test images; below, their reconstructions.",
     "interpolations": "A line a pair of test images, whose reconstructions are at its ends.",
     "walks": (
@@ -51,6 +48,7 @@ def draw(figure: FigureSpec, content: Content, store: Store) -> Figure:
     page.suptitle(title_of(figure.title, figure.name, content), fontsize=10)
     notes = [
         _WHAT[figure.kind],
+        *([headline_note(content)] if figure.kind == "samples" else []),
         f"One run a method; seeds {', '.join(map(str, sorted(seeds))) or 'none'}.",
     ]
     if left_out:

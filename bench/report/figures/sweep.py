@@ -80,6 +80,9 @@ def _measured(axes: Axes, data: pd.DataFrame, row: str, method: str) -> None:
         linestyle=look.line,
         label=f"{row}, measured",
     )
+    unlearned = known[known.not_learned != ""]
+    if not unlearned.empty:
+        axes.plot(unlearned.x, unlearned["mean"], "kx", markersize=9, label=f"{row}, not learned")
     # Points of one seed have no interval; the shade is interrupted there.
     axes.fill_between(known.x, known.low, known.high, color=look.color, alpha=0.2, linewidth=0)
 

@@ -13,7 +13,7 @@ from bench.errors import BenchError
 from bench.experiments.spec import HEADLINE_SAMPLER, FigureSpec
 from bench.report.figures.style import BLUE, ORANGE, caption
 from bench.report.frame import Content
-from bench.report.layout import SAMPLER_TEXTS, fid_notes, run_notes, title_of
+from bench.report.layout import fid_notes, headline_note, run_notes, title_of
 from bench.report.metrics import REAL
 from bench.store.folders import Store
 from bench.store.records import Result
@@ -36,8 +36,8 @@ def draw(figure: FigureSpec, content: Content, store: Store) -> Figure:
         for result in content.results.get(cell, ())[:1]:
             axes.set_xlabel(_numbers(result), fontsize=8)
             plane = _embedding(result, store)
-            if plane is None:
-                left_out.append(result.run_id)
+            if isinstance(plane, str):
+                left_out.append(f"{result.run_id} ({plane})")
                 continue
             _scatter(axes, plane)
             count = len(plane) // 2
@@ -54,7 +54,7 @@ def draw(figure: FigureSpec, content: Content, store: Store) -> Figure:
     listed = ", ".join(map(str, sorted(seeds))) or "none"
     notes = [
         f"{count} test images (blue), {count} samples (orange) a panel; seeds {listed}.",
-        f"Sampler {HEADLINE_SAMPLER}: {SAMPLER_TEXTS[HEADLINE_SAMPLER]}.",
+        headline_note(content),
         f"t-SNE of pixels (scikit-learn: perplexity {_PERPLEXITY:g}, PCA start, seed {_SEED}).",
         (
             "Below each panel: the share of all real test images, and of as many samples, whose "
@@ -63,7 +63,7 @@ def draw(figure: FigureSpec, content: Content, store: Store) -> Figure:
         ),
     ]
     if left_out:
-        notes.append(f"No images are cached of {', '.join(left_out)}.")
+        notes.append(f"Not drawn: {', '.join(left_out)}.")
     # Below the legend.
     caption(page, ["", "", *notes, *fid_notes(content), *run_notes(content)])
     return page
@@ -85,22 +85,25 @@ def _scatter(axes: Axes, plane: np.ndarray) -> None:
     axes.scatter(*plane[n:].T, color=ORANGE, marker="^", label="samples", **look)  # type: ignore[arg-type]
 
 
-def _embedding(result: Result, store: Store) -> np.ndarray | None:
+def _embedding(result: Result, store: Store) -> np.ndarray | str:
     """Test images and samples in the plane (2 n, 2), computed once and kept with the run.
 
-    The cached one is taken as it is where the images themselves are not at hand; None where
-    there is neither.
+    The cached one is taken as it is where the images themselves are not at hand; why there is none
+    where there is neither.
     """
     images = list(store.images(result.measured, "originals", "samples").values())
     name = f"tsne-{result.measured.identity}.npz"
     cached = store.read_arrays(result.run_id, name)
     if len(images) < 2:
-        return cached.get("plane")
+        return cached.get("plane", "no images are cached")
     count = min(map(len, images))
     points = np.concatenate([each[:count].reshape(count, -1) for each in images])
     inputs = hashlib.sha256(f"{_VERSION} {_PERPLEXITY} {_SEED}".encode() + points.tobytes())
     if cached and str(cached["inputs"]) == inputs.hexdigest():
         return cached["plane"]
+    # Of such points scikit-learn's t-SNE ends the process.
+    if np.ptp(points, axis=0).max() == 0:
+        return "all of its images are alike"
     plane = embed(points / np.float32(255))
     # A runs folder that can only be read is no reason not to draw.
     with contextlib.suppress(BenchError):

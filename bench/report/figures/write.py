@@ -61,7 +61,10 @@ def write_figure(
         The figure; None where it is optional and blank.
     """
     paths = []
-    with mpl.rc_context(RC):  # type: ignore[arg-type]
+    with mpl.rc_context():
+        # Whatever the user's own matplotlibrc says: equal runs are equal figures.
+        mpl.rcdefaults()
+        mpl.rcParams.update(RC)  # type: ignore[arg-type]
         drawn = _KINDS[figure.kind](figure, content, store)
         if optional and not any(axes.has_data() for axes in drawn.axes):
             return None

@@ -18,7 +18,7 @@ from PIL import Image
 
 from bench import __version__
 from bench.experiments.spec import FITTED, TrainingSpec
-from bench.files import write_bytes
+from bench.files import write_text
 from bench.report.claims import judge
 from bench.report.figures.gallery import tile
 from bench.report.figures.lines import SMALLEST_SHARE
@@ -28,7 +28,7 @@ from bench.report.layout import Text, notes, rows, title
 from bench.report.page.charts import HEIGHT, LEFT, RIGHT, WIDTH, Chart, chart
 from bench.report.reading import Reading
 from bench.store.folders import Store, read_history
-from bench.store.records import Result
+from bench.store.records import FailedRun, Result
 
 # Bytes of a figure that is compressed in the page.
 _LARGE = 500_000
@@ -40,8 +40,10 @@ def write_report(
     path: Path,
     contents: Sequence[Content],
     drawn: Sequence[Drawn],
-    left_out: Sequence[str],
     store: Store,
+    *,
+    left_out: Sequence[str] = (),
+    others: Sequence[Result | FailedRun] = (),
 ) -> None:
     """Write the report, the same for the same runs.
 
@@ -49,8 +51,9 @@ def write_report(
         path: the HTML file.
         contents: its tables.
         drawn: its figures.
-        left_out: tables and figures that it could show, had they been run.
         store: where the runs' arrays and histories are.
+        left_out: tables and figures that it could show, had they been run.
+        others: runs that are in none of its tables, listed all the same.
     """
     # Tables share runs.
     runs = {}
@@ -61,6 +64,12 @@ def write_report(
                 runs[result.run_id] = _run(result, content.reading, store)
         for run in itertools.chain(*content.failed.values()):
             failed[run.run_id] = (run, _settings(run.spec))
+    reading = contents[0].reading if contents else Reading()
+    for other in others:
+        if isinstance(other, Result):
+            runs[other.run_id] = _run(other, reading, store)
+        else:
+            failed[other.run_id] = (other, _settings(other.spec))
     environment = Environment(
         loader=PackageLoader("bench.report.page"),
         autoescape=True,
@@ -76,12 +85,13 @@ def write_report(
         runs=list(runs.values()),
         failed=list(failed.values()),
         left_out=left_out,
+        others=[other.run_id for other in others],
         chart_width=WIDTH,
         chart_left=LEFT,
         chart_right=WIDTH - RIGHT,
         chart_height=HEIGHT,
     )
-    write_bytes(path, html.encode())
+    write_text(path, html)
 
 
 @dataclass(frozen=True)
@@ -159,6 +169,7 @@ class _Run:
 
     Attributes:
         run_id: its identity, an anchor.
+        learned: whether it has learned, see :class:`bench.report.reading.Reading`.
         numbers: what the list of runs shows of it: heading, text and number.
         facts: everything that its record says, by heading.
         charts: its training curve and its spectrum, as far as they are cached.
@@ -166,6 +177,7 @@ class _Run:
     """
 
     run_id: str
+    learned: bool
     numbers: Sequence[tuple[str, str, float]]
     facts: Mapping[str, Mapping[str, str]]
     charts: Sequence[Chart]
@@ -189,6 +201,7 @@ def _run(result: Result, reading: Reading, store: Store) -> _Run:
     ]
     return _Run(
         run_id=result.run_id,
+        learned=reading.learned(result),
         numbers=numbers,
         facts={
             "Measured": {name: _text(value) for name, value in measured.numbers()},
