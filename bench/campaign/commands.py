@@ -49,9 +49,7 @@ def carry_out(request: Request) -> int:
         count = export(runs.results(), request.reading, request.export)
         say(f"written: {request.export}, {count} runs")
         return 0
-    device = request.worker.device
-    if device == "auto":
-        device = "cuda" if gpu_count() else "cpu"
+    device = _usable_device(request)
     if request.verify is not None:
         return _verify(request, runs, store, device)
     return _run(request, runs, store, device)
@@ -76,8 +74,6 @@ def _tidy(request: Request, runs: Runs, store: Store) -> int:
 
 def _run(request: Request, runs: Runs, store: Store, device: str) -> int:
     """Plan, run what is missing unless the plan is all that was asked for, and render."""
-    if not request.scheduler:
-        _require_device(device)
     resolved = resolve_for_run(request, runs, store.cache, device)
     jobs = requested_jobs(request, resolved)
     plan = plan_runs(jobs, runs.folders, store, device, runs.expected)
@@ -96,15 +92,37 @@ def _run(request: Request, runs: Runs, store: Store, device: str) -> int:
     return render(request, [resolved], runs, store)
 
 
-def _require_device(device: str) -> None:
-    """Refuse a GPU that this machine has not, before anything is planned or run on it."""
+def _usable_device(request: Request) -> str:
+    """The device to run on, tried before anything is planned, trained or fetched.
+
+    ``auto`` is a GPU that can be computed on, else the CPU. What a cluster's workers have is not
+    known here.
+
+    Raises:
+        UsageError: a GPU was asked for that cannot.
+    """
+    asked, count = request.worker.device, gpu_count()
+    device = ("cuda" if count else "cpu") if asked == "auto" else asked
     kind, _, index = device.partition(":")
-    count = gpu_count()
-    if kind == "cuda" and int(index or 0) >= count:
+    if kind != "cuda" or request.scheduler:
+        return device
+    if int(index or 0) >= count:
         raise UsageError(
             f"--device {device}: PyTorch finds {count} GPUs here; use --device cpu, or install a "
             "CUDA build of PyTorch and a driver for it"
         )
+    # PyTorch takes seconds to import, and tells what no count does.
+    import torch
+
+    from bench.models.device import why_unusable
+
+    reason = why_unusable(torch.device(device))
+    if not reason:
+        return device
+    if asked == "auto":
+        say(f"on the CPU, since the GPU cannot be used: {reason}")
+        return "cpu"
+    raise UsageError(f"--device {device}: {reason}; use --device cpu")
 
 
 def _of_lost_weights(plan: Sequence[PlannedRun]) -> Iterator[str]:

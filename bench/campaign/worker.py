@@ -27,6 +27,7 @@ from bench.evaluation.trained import local_extractor
 from bench.experiments.spec import TrainingSpec
 from bench.files import lock
 from bench.machine import keep_memory
+from bench.models.device import raise_if_of_device, why_unusable
 from bench.models.tensors import load_state
 from bench.store import identity
 from bench.store.events import Events
@@ -54,7 +55,7 @@ def prepare(job: Job, settings: WorkerSettings) -> str:
     """
     torch.set_num_threads(settings.threads)
     name = job.training.dataset
-    data = _load(name, settings)
+    data = _load(name, settings.data_dir)
     extractor = _extractor(name, job.measurement.features, settings, _device(settings))
     return (
         f"{dataset(name).description}: {data.source}; "
@@ -139,13 +140,20 @@ class _Group:
 
     def _train(self, jobs: Sequence[Job]) -> dict[str, Outcome]:
         store, first = self._store, jobs[0].training
-        data = _load(first.dataset, self._settings)
+        data = _load(first.dataset, self._settings.data_dir)
         training = data.train.spread(first.train_images)
         test = data.test.images[_of_spectra(len(data.test.images), first.train_images)]
         outcomes: dict[str, Outcome] = {}
         run_ids: dict[Trainee, str] = {}
         for job in jobs:
-            trainee = checkpoint.resume(job.run_id, job.training, store, self._device)
+            try:
+                trainee = checkpoint.resume(job.run_id, job.training, store, self._device)
+            except (BenchError, OSError):
+                raise
+            except Exception as error:  # noqa: BLE001 - the other runs go on
+                raise_if_of_device(error, f"building {job.training.name}")
+                outcomes[job.run_id] = self._failed(job.run_id, job.training, error)
+                continue
             run_ids[trainee] = job.run_id
             if self._settings.tensorboard:
                 history = read_history(store.history(job.run_id))
@@ -167,10 +175,11 @@ class _Group:
         )
         made = self._provenance() | {"images_sha256": training.checksum}
         for trainee, run_id in run_ids.items():
-            error = failures.get(trainee)
-            if error is not None:
-                outcomes[run_id] = self._failed(run_id, trainee.spec, error)
-                store.checkpoint(run_id).unlink(missing_ok=True)
+            if trainee in failures:
+                outcomes[run_id] = self._failed(run_id, trainee.spec, failures[trainee])
+                if isinstance(failures[trainee], ArithmeticError):
+                    # From where it was, it would come to the same end.
+                    store.checkpoint(run_id).unlink(missing_ok=True)
                 continue
             record = checkpoint.finish(
                 run_id, trainee, store, spectra_images=len(test), provenance=made
@@ -186,13 +195,14 @@ class _Group:
             return Outcome(job.run_id, trained, record)
         except (BenchError, OSError):
             raise
-        except Exception as error:  # noqa: BLE001 - whatever it was, the other runs go on
+        except Exception as error:  # noqa: BLE001 - the other runs go on
+            raise_if_of_device(error, f"measuring {job.training.name}")
             failed = self._failed(job.run_id, job.training, error, job)
             return replace(failed, trained=trained)
 
     def _measured(self, job: Job, trained: TrainingRecord) -> MeasurementRecord:
         spec, store = job.measurement, self._store
-        data = _load(job.training.dataset, self._settings)
+        data = _load(job.training.dataset, self._settings.data_dir)
         extractor = self._extractor(job)
         state = load_state(store.weights(job.run_id), trained.weights_sha256)
         if state is None:
@@ -263,9 +273,9 @@ def _of_spectra(test_images: int, train_images: int) -> torch.Tensor:
     return spread(test_images, min(test_images, count))
 
 
-def _load(name: str, settings: WorkerSettings) -> LoadedData:
+def _load(name: str, data_dir: Path) -> LoadedData:
     declared = dataset(name)
-    return _memo(declared.fingerprint, declared.folder, name, settings.data_dir)
+    return _memo(declared.fingerprint, declared.folder, name, data_dir)
 
 
 # One run after another in a worker is of the same data, which took seconds to read or generate.
@@ -277,26 +287,42 @@ def _memo(fingerprint: str, folder: str, name: str, data_dir: Path) -> LoadedDat
 def _extractor(
     name: str, features: str, settings: WorkerSettings, device: torch.device
 ) -> Extractor:
-    if features == "classifier":
-        return shipped_classifier(dataset(name), device)
-    if features != "inception":
-        cache = Store(settings.runs_dir).cache
-        return local_extractor(
-            features, dataset(name), lambda: _load(name, settings).train, cache, device
-        )
-    # Imported only where it is used: it brings pytorch-fid and SciPy with it.
-    from bench.evaluation.inception import inception_extractor
+    declared = dataset(name)
+    data = (declared.fingerprint, name, settings.data_dir) if features != "inception" else None
+    return _memo_extractor(features, data, settings.runs_dir, settings.fid_weights, device)
 
-    return inception_extractor(weights.at_hand(settings.fid_weights) or weights.fetch(), device)
+
+# Inception's weights take a second to read and to check, and runs are measured one after another.
+@functools.lru_cache(maxsize=1)
+def _memo_extractor(
+    features: str,
+    data: tuple[str, str, Path] | None,
+    runs_dir: Path,
+    fid_weights: Path | None,
+    device: torch.device,
+) -> Extractor:
+    if data is None:
+        # Imported only where it is used: it brings pytorch-fid and SciPy with it.
+        from bench.evaluation.inception import inception_extractor
+
+        return inception_extractor(weights.at_hand(fid_weights) or weights.fetch(), device)
+    _, name, data_dir = data
+    declared = dataset(name)
+    if features == "classifier":
+        return shipped_classifier(declared, device)
+    return local_extractor(
+        features,
+        declared,
+        lambda: _load(name, data_dir).train,
+        Store(runs_dir).cache,
+        device,
+    )
 
 
 def _device(settings: WorkerSettings) -> torch.device:
     device = torch.device(settings.device)
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise UsageError(
-            f"--device {settings.device}: PyTorch {torch.__version__} finds "
-            f"{torch.cuda.device_count()} GPUs here; use --device cpu or a CUDA build"
-        )
+    if reason := why_unusable(device):
+        raise UsageError(f"--device {settings.device}: {reason}; use --device cpu")
     return device
 
 

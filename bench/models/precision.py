@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 
@@ -21,14 +22,27 @@ def arithmetic(precision: str, device: torch.device) -> Iterator[None]:
     """
     if precision == "tf32" and device.type != "cuda":
         raise UsageError("--precision tf32 needs a GPU; use fp32 or bf16")
-    matmul, cudnn = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
-    torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
-    torch.backends.cudnn.allow_tf32 = precision == "tf32"
+    switches = _switches()
+    before = [getattr(owner, name) for owner, name, _, _ in switches]
+    for owner, name, on, off in switches:
+        setattr(owner, name, on if precision == "tf32" else off)
     bf16 = precision == "bf16"
     try:
         # Its cache holds weights as they were when first used, for as long as this lasts.
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16, cache_enabled=False):
             yield
     finally:
-        torch.backends.cuda.matmul.allow_tf32 = matmul
-        torch.backends.cudnn.allow_tf32 = cudnn
+        for (owner, name, _, _), value in zip(switches, before, strict=True):
+            setattr(owner, name, value)
+
+
+def _switches() -> Sequence[tuple[Any, str, str | bool, str | bool]]:
+    """Owner, name, and values for on and off of PyTorch's switches of tf32.
+
+    The new ones where they exist: once a program has set one of them, reading an old one raises.
+    """
+    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    conv = getattr(cudnn, "conv", None)
+    if hasattr(conv, "fp32_precision"):
+        return [(owner, "fp32_precision", "tf32", "ieee") for owner in (matmul, conv)]
+    return [(owner, "allow_tf32", True, False) for owner in (matmul, cudnn)]

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 
 import torch
 
-from bench.errors import UsageError
+from bench.errors import BenchError, UsageError
 from bench.machine import Stopwatch
+from bench.models.device import raise_if_of_device
 from bench.models.precision import arithmetic
 from bench.training.stack import Stack, signature
-from bench.training.trainee import NonFiniteLossError, Trainee
+from bench.training.trainee import Trainee
 
 # Reading the loss waits for the device, so it is read this seldom.
 LOG_STEPS = 100
@@ -60,10 +61,12 @@ def train(
         checkpoint_steps: how often that is; a multiple of :data:`LOG_STEPS`.
 
     Returns:
-        The runs that failed, each with its reason; the others are done.
+        The runs that failed, each with its reason, whatever their methods raised; the others are
+        done.
 
     Raises:
         UsageError: the group mixes precisions, or one that the device lacks.
+        BenchError: the device failed, or what is logged or kept cannot be written.
     """
     if checkpoint_steps % LOG_STEPS:
         raise ValueError(f"checkpoint_steps must be a multiple of {LOG_STEPS}")
@@ -82,7 +85,9 @@ def train(
             members = _furthest_behind(active, most)
             try:
                 _sit(members, teams, images, clock)
-            except (ArithmeticError, torch.OutOfMemoryError) as error:
+            except Exception as error:  # noqa: BLE001 - the other runs go on
+                raise_if_of_device(error, f"training {members[0].spec.name}")
+                # Of several, alone they tell whose it is, and are smaller.
                 if len(members) > 1:
                     most = len(members) // 2
                     teams.clear()
@@ -92,7 +97,10 @@ def train(
                 for trainee in members:
                     try:
                         _report(trainee, test_images, log, checkpoint, checkpoint_steps)
-                    except NonFiniteLossError as error:
+                    except (BenchError, OSError):
+                        raise
+                    except Exception as error:  # noqa: BLE001 - the other runs go on
+                        raise_if_of_device(error, f"training {trainee.spec.name}")
                         failures[trainee] = error
             active = [t for t in active if t not in failures and t.step < t.spec.steps]
     return failures

@@ -201,9 +201,13 @@ def test_latex_compiles_by_itself_and_inside_a_document(tmp_path: Path) -> None:
         content = replace(base, table=table)
         write_table(content, tmp_path)
         assert "1 page" in _compile(tmp_path, f"{content.table.name}.tex")
-    outer = r"\documentclass{article}\usepackage{booktabs}\begin{document}\input{table4}"
-    (tmp_path / "outer.tex").write_text(outer + r"\input{strange.tex} after \end{document}")
-    assert "Overfull" not in _compile(tmp_path, "outer.tex")
+    body = r"\begin{document}\input{table4}\input{strange.tex} after \end{document}"
+    for name, packages in (("plain", "booktabs"), ("shrinking", "booktabs,graphicx")):
+        outer = rf"\documentclass{{article}}\usepackage{{{packages}}}"
+        (tmp_path / f"{name}.tex").write_text(outer + body)
+        log = _compile(tmp_path, f"{name}.tex")
+    # What is wider than the text is shrunk where graphicx is there to do it.
+    assert "Overfull" not in log
 
 
 @pytest.mark.parametrize("table", ["3", "4"])

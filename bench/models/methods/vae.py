@@ -24,9 +24,19 @@ def negative_elbo(
     # Neither term survives half precision: probabilities near 1, exponentials of log-variances.
     with torch.autocast(images.device.type, enabled=False):
         mean, log_variance = mean.float(), log_variance.float()
-        reconstruction = F.binary_cross_entropy(output.float(), images)
+        reconstruction = _cross_entropy(output.float(), images)
         divergence = torch.mean(1 + log_variance - mean.square() - log_variance.exp())
     return reconstruction - spec.parameter("beta") * divergence
+
+
+def _cross_entropy(output: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
+    """Mean binary cross-entropy; of an output that is not a number, not a number.
+
+    PyTorch's own refuses such an output, on a GPU by an assertion that leaves the process without
+    one. What is finite is computed to the same bit.
+    """
+    entropy = F.binary_cross_entropy(output.nan_to_num(nan=0.5), images)
+    return entropy + 0.0 * output.sum()
 
 
 METHOD = Method(

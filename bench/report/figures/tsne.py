@@ -34,7 +34,7 @@ def draw(figure: FigureSpec, content: Content, store: Store) -> Figure:
         axes.set(title=cell.label, xticks=[], yticks=[])
         axes.grid(visible=False)
         for result in content.results.get(cell, ())[:1]:
-            axes.set_xlabel(_numbers(result), fontsize=8)
+            axes.set_xlabel(_numbers(result), fontsize=6.5)
             plane = _embedding(result, store)
             if isinstance(plane, str):
                 left_out.append(f"{result.run_id} ({plane})")
