@@ -102,8 +102,8 @@ def _measured(
         for part in torch.from_numpy(codes).split(_BATCH):
             yield model.decoder(part.to(device))
 
-    def seen(codes: np.ndarray) -> np.ndarray:
-        return np.concatenate(list(extractor.features(decoded(codes))))
+    def seen(codes: np.ndarray) -> torch.Tensor:
+        return torch.cat(list(extractor.features(decoded(codes))))
 
     train_codes, train_mse = _reconstruct(model, trained_on, device)
     test_codes, test_mse = _reconstruct(model, test, device)
@@ -120,7 +120,7 @@ def _measured(
         features = seen(codes if name == "reconstruction" else codes[: spec.fid_samples])
         fid[name] = frechet_distance(fit([features]), known.gaussian)
         if name in samplers:
-            neighbours[name] = compare(known.features, torch.from_numpy(features), device)
+            neighbours[name] = compare(known.features, features)
     metrics = {
         "train_mse": train_mse,
         "test_mse": test_mse,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 
 from bench.evaluation.frechet import Gaussian, fit
@@ -32,12 +31,15 @@ class Extractor:
     batch_size: int
 
     @torch.no_grad()
-    def features(self, batches: Iterable[torch.Tensor]) -> Iterator[np.ndarray]:
-        """Features of float images, which come in batches of any size and are clipped to [0, 1]."""
+    def features(self, batches: Iterable[torch.Tensor]) -> Iterator[torch.Tensor]:
+        """Features of float images, which come in batches of any size and are clipped to [0, 1].
+
+        They stay where the network is.
+        """
         for batch in batches:
             for part in batch.split(self.batch_size):
                 inputs = three_channels(part.to(self.device).float().clamp(0, 1))
-                yield self.network(inputs).cpu().numpy()
+                yield self.network(inputs)
 
     def gaussian(self, batches: Iterable[torch.Tensor]) -> Gaussian:
         """Mean and covariance of the features of images."""

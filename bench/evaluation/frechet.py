@@ -6,65 +6,70 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-import numpy as np
+import torch
 
 
 @dataclass(frozen=True)
 class Gaussian:
-    """Mean (d,) and unbiased covariance (d, d) of features, float64."""
+    """Mean (d,) and unbiased covariance (d, d) of features, float64, on the device they lie on."""
 
-    mean: np.ndarray
-    covariance: np.ndarray
+    mean: torch.Tensor
+    covariance: torch.Tensor
 
     @cached_property
-    def root(self) -> np.ndarray:
+    def root(self) -> torch.Tensor:
         """Factor R (d, d) with R R^T = covariance; directions without variance are exactly 0."""
-        values, vectors = np.linalg.eigh(self.covariance)
-        rounding = len(values) * np.finfo(np.float64).eps * max(values[-1], 0.0)
-        return vectors * np.sqrt(np.where(values > rounding, values, 0.0))
+        values, vectors = torch.linalg.eigh(self.covariance)
+        rounding = len(values) * torch.finfo(torch.float64).eps * values[-1].clamp(min=0)
+        return vectors * values.where(values > rounding, 0.0).sqrt()
+
+    def to(self, device: torch.device) -> Gaussian:
+        """The same on another device."""
+        return Gaussian(self.mean.to(device), self.covariance.to(device))
 
 
-def fit(batches: Iterable[np.ndarray]) -> Gaussian:
+def fit(batches: Iterable[torch.Tensor]) -> Gaussian:
     """Mean and covariance of features that arrive in batches, never all in memory.
 
     Args:
-        batches: arrays (n_i, d) of any float type; at least 2 rows in all.
+        batches: tensors (n_i, d) of any float type, on one device; at least 2 rows in all.
 
     Raises:
         ValueError: fewer than two rows.
     """
-    offset: np.ndarray | None = None
-    total: np.ndarray | float = 0.0
-    products: np.ndarray | float = 0.0
+    offset: torch.Tensor | None = None
+    total: torch.Tensor | float = 0.0
+    products: torch.Tensor | float = 0.0
     count = 0
     for batch in _gathered(batches):
-        rows = batch.astype(np.float64)
+        rows = batch.double()
         if offset is None:
             # Sums about a point near the mean lose no digits to cancellation.
-            offset = rows.mean(axis=0)
-        rows -= offset
+            offset = rows.mean(dim=0)
+        rows = rows - offset
         count += len(rows)
-        total = total + rows.sum(axis=0)
+        total = total + rows.sum(dim=0)
         products = products + rows.T @ rows
     if offset is None or count < 2:
         raise ValueError(f"a covariance needs at least two rows of features, not {count}")
-    covariance = (products - np.outer(total, total) / count) / (count - 1)
-    return Gaussian(offset + total / count, covariance)
+    mean = torch.as_tensor(total / count)
+    covariance = (products - torch.outer(mean, mean) * count) / (count - 1)
+    return Gaussian(offset + mean, covariance)
 
 
-def _gathered(batches: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+def _gathered(batches: Iterable[torch.Tensor]) -> Iterator[torch.Tensor]:
     """Batches joined to at least as many rows as columns.
 
     Of fewer, adding up (d, d) products takes longer than multiplying.
     """
-    held: list[np.ndarray] = []
+    held: list[torch.Tensor] = []
     for batch in batches:
         held.append(batch)
         if sum(map(len, held)) >= batch.shape[1]:
-            yield np.concatenate(held)
+            yield torch.cat(held)
             held = []
     if held:
-        yield np.concatenate(held)
+        yield torch.cat(held)
 
 
 def frechet_distance(a: Gaussian, b: Gaussian) -> float:
@@ -73,8 +78,12 @@ def frechet_distance(a: Gaussian, b: Gaussian) -> float:
     The trace of the root is the sum of the singular values of A^1/2 B^1/2. Taken so, it is exact
     to rounding where a covariance is rank-deficient too (fewer samples than dimensions), which
     the square root of a product's eigenvalues is not.
+
+    Args:
+        a: on any device.
+        b: on the same.
     """
     difference = a.mean - b.mean
-    overlap = np.linalg.svd(a.root.T @ b.root, compute_uv=False).sum()
-    traces = np.trace(a.covariance) + np.trace(b.covariance)
-    return max(0.0, float(difference @ difference + traces - 2 * overlap))
+    overlap = torch.linalg.svdvals(a.root.T @ b.root).sum()
+    traces = a.covariance.trace() + b.covariance.trace()
+    return max(0.0, (difference @ difference + traces - 2 * overlap).item())

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 
-from bench.data.images import Split, to_float
+from bench.data.images import Split, spread, to_float
 from bench.evaluation.extractor import Extractor
 from bench.evaluation.frechet import Gaussian, fit, frechet_distance
 from bench.evaluation.two_sample import nearest_neighbours
@@ -22,7 +21,7 @@ class Reference:
     """Test images as an extractor sees them, and how other real images compare with them.
 
     Attributes:
-        features: (n, d) float32, of the test images.
+        features: (n, d) float32, of the test images, on the extractor's device as the rest.
         gaussian: their mean and covariance.
         floor: FID of real training images, as many as samples are drawn.
         neighbours: of these and the test images, see
@@ -51,30 +50,28 @@ def reference(name: str, test: Split, real: Split, extractor: Extractor, cache: 
     if saved is None:
         features = features_of(test, extractor)
         others = features_of(real, extractor)
-        gaussian = fit([features.numpy()])
+        gaussian = fit([features])
         saved = {
-            "features": features,
-            "mean": torch.from_numpy(gaussian.mean),
-            "covariance": torch.from_numpy(gaussian.covariance),
-            "floor": frechet_distance(fit([others.numpy()]), gaussian),
-            "neighbours": compare(features, others, extractor.device),
+            "features": features.cpu(),
+            "mean": gaussian.mean.cpu(),
+            "covariance": gaussian.covariance.cpu(),
+            "floor": frechet_distance(fit([others]), gaussian),
+            "neighbours": compare(features, others),
         }
         save_tensors(path, saved)
-    gaussian = Gaussian(saved["mean"].numpy(), saved["covariance"].numpy())
-    return Reference(saved["features"], gaussian, saved["floor"], saved["neighbours"])
+    gaussian = Gaussian(saved["mean"], saved["covariance"]).to(extractor.device)
+    features = saved["features"].to(extractor.device)
+    return Reference(features, gaussian, saved["floor"], saved["neighbours"])
 
 
 def features_of(split: Split, extractor: Extractor) -> torch.Tensor:
-    """Features (n, d) of a split's images, on the CPU."""
+    """Features (n, d) of a split's images, on the extractor's device."""
     batches = (to_float(part) for part in split.images.split(_BATCH))
-    return torch.from_numpy(np.concatenate(list(extractor.features(batches))))
+    return torch.cat(list(extractor.features(batches)))
 
 
-def compare(real: torch.Tensor, others: torch.Tensor, device: torch.device) -> dict[str, float]:
+def compare(real: torch.Tensor, others: torch.Tensor) -> dict[str, float]:
     """Nearest neighbours of equally many of both, spread where there are more of one."""
     count = min(len(real), len(others))
-    parts = [
-        each[torch.linspace(0, len(each) - 1, count, dtype=torch.float64).long()].to(device)
-        for each in (real, others)
-    ]
+    parts = [each[spread(len(each), count).to(each.device)] for each in (real, others)]
     return nearest_neighbours(*parts)

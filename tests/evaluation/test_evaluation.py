@@ -44,7 +44,12 @@ CPU = torch.device("cpu")
 
 def _gaussian(rng: np.random.Generator, samples: int, dimensions: int) -> Gaussian:
     mixing = rng.normal(size=(dimensions, dimensions))
-    return fit([rng.normal(size=(samples, dimensions)) @ mixing + rng.normal(size=dimensions)])
+    rows = rng.normal(size=(samples, dimensions)) @ mixing + rng.normal(size=dimensions)
+    return fit([torch.from_numpy(rows)])
+
+
+def _numpy(gaussian: Gaussian) -> tuple[np.ndarray, np.ndarray]:
+    return gaussian.mean.numpy(), gaussian.covariance.numpy()
 
 
 @pytest.mark.parametrize(
@@ -55,7 +60,7 @@ def test_frechet_distance_is_pytorch_fids(samples: int, dimensions: int) -> None
     a, b = _gaussian(rng, samples, dimensions), _gaussian(rng, samples, dimensions)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        expected = calculate_frechet_distance(a.mean, a.covariance, b.mean, b.covariance)
+        expected = calculate_frechet_distance(*_numpy(a), *_numpy(b))
     assert frechet_distance(a, b) == pytest.approx(expected, rel=1e-6)
 
 
@@ -65,9 +70,11 @@ def test_frechet_distance_of_commuting_gaussians_in_closed_form(d: int, seed: in
     rng = np.random.default_rng(seed)
     basis, _ = np.linalg.qr(rng.normal(size=(d, d)))
     s, t = rng.uniform(0, 3, d), rng.uniform(0, 3, d)
-    a = Gaussian(rng.normal(size=d), basis @ np.diag(s**2) @ basis.T)
-    b = Gaussian(rng.normal(size=d), basis @ np.diag(t**2) @ basis.T)
-    expected = ((a.mean - b.mean) ** 2).sum() + ((s - t) ** 2).sum()
+    a, b = (
+        Gaussian(*map(torch.from_numpy, (rng.normal(size=d), basis @ np.diag(r**2) @ basis.T)))
+        for r in (s, t)
+    )
+    expected = ((a.mean - b.mean) ** 2).sum().item() + ((s - t) ** 2).sum()
     assert frechet_distance(a, b) == pytest.approx(expected, rel=1e-9, abs=1e-9)
     assert frechet_distance(b, a) == pytest.approx(expected, rel=1e-9, abs=1e-9)
 
@@ -76,23 +83,23 @@ def test_frechet_distance_of_equal_and_constant_gaussians() -> None:
     rng = np.random.default_rng(0)
     deficient = _gaussian(rng, 10, 50)
     assert frechet_distance(deficient, deficient) == pytest.approx(0, abs=1e-9)
-    constant = Gaussian(deficient.mean + 2, np.zeros((50, 50)))
-    expected = 4 * 50 + np.trace(deficient.covariance)
+    constant = Gaussian(deficient.mean + 2, torch.zeros(50, 50, dtype=torch.float64))
+    expected = 4 * 50 + deficient.covariance.trace().item()
     assert frechet_distance(deficient, constant) == pytest.approx(expected)
 
 
 @given(st.lists(st.integers(1, 7), min_size=2, max_size=6), st.integers(0, 1000))
 def test_streamed_statistics_are_numpys(sizes: list[int], seed: int) -> None:
     rows = np.random.default_rng(seed).normal(1e4, 1, size=(sum(sizes), 3)).astype(np.float32)
-    gaussian = fit(np.split(rows, np.cumsum(sizes)[:-1]))
+    mean, covariance = _numpy(fit(torch.from_numpy(rows).split(sizes)))
     exact = rows.astype(np.float64)
-    np.testing.assert_allclose(gaussian.mean, exact.mean(axis=0), rtol=1e-12)
-    np.testing.assert_allclose(gaussian.covariance, np.cov(exact, rowvar=False), atol=1e-9)
+    np.testing.assert_allclose(mean, exact.mean(axis=0), rtol=1e-12)
+    np.testing.assert_allclose(covariance, np.cov(exact, rowvar=False), atol=1e-9)
 
 
 def test_statistics_need_two_rows() -> None:
     with pytest.raises(ValueError, match="not 1"):
-        fit([np.zeros((1, 3))])
+        fit([torch.zeros(1, 3)])
     with pytest.raises(ValueError, match="not 0"):
         fit([])
 
