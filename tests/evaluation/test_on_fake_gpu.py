@@ -1,0 +1,102 @@
+"""Measuring on a GPU that is not there, through every extractor."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from bench.data import dataset
+from bench.data.images import LoadedData, Split
+from bench.evaluation import evaluate as evaluation
+from bench.evaluation import inception, reference, weights
+from bench.evaluation.extractor import Extractor
+from bench.evaluation.trained import initial_network
+from bench.experiments.spec import EXTRACTORS
+from bench.training.trainee import initial_model
+from tests.support.fake_gpu import AVAILABLE, GPU, fake_gpu
+from tests.support.tiny import PARAMETERS, TINY, TINY_MEASUREMENT
+
+pytestmark = pytest.mark.skipif(
+    not AVAILABLE, reason="fake CUDA tensors need a CUDA build of PyTorch"
+)
+
+
+@pytest.fixture(autouse=True)
+def nothing_on_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reference, "load_tensors", lambda path: None)
+    monkeypatch.setattr(reference, "save_tensors", lambda path, value: None)
+    monkeypatch.setattr(weights, "verify", lambda path, prefix: "0" * 64)
+
+
+def _extractor(name: str) -> Extractor:
+    """As on a real GPU, with weights that were never trained."""
+    if name == "inception":
+        return inception.inception_extractor(Path("weights.pth"), GPU)
+    kind = "simclr-local" if name == "simclr-local" else "classifier-local"
+    network = initial_network(kind, 32, dataset("mnist-sample"))
+    return Extractor(name, 128, "0" * 64, network.to(GPU).eval(), GPU, 500)
+
+
+def _data() -> LoadedData:
+    def split(count: int) -> Split:
+        images = torch.zeros(count, 1, 32, 32, dtype=torch.uint8)
+        return Split(images, torch.zeros(count, 1, dtype=torch.int64))
+
+    return LoadedData(split(64), split(32), "")
+
+
+def _evaluate(method: str, extractor: Extractor) -> evaluation.Evaluation:
+    spec = replace(TINY, method=method, depth=0, parameters=PARAMETERS.get(method, ()))
+    model = initial_model(spec).to(GPU).eval()
+    with warnings.catch_warnings():
+        # The mixtures' covariances are made up.
+        warnings.simplefilter("ignore", RuntimeWarning)
+        return evaluation.evaluate(
+            model, spec, TINY_MEASUREMENT, _data(), extractor=extractor, cache=Path("nowhere")
+        )
+
+
+@pytest.fixture
+def no_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "load", lambda *arguments, **named: {})
+    monkeypatch.setattr(nn.Module, "load_state_dict", lambda self, state: None)
+
+
+@pytest.mark.usefixtures("no_weights")
+@pytest.mark.parametrize("name", EXTRACTORS)
+@pytest.mark.parametrize("method", ["ae", "vae"])
+def test_a_model_is_measured_through_every_extractor(name: str, method: str) -> None:
+    with fake_gpu():
+        found = _evaluate(method, _extractor(name))
+    assert found.images["samples"].shape == (500, 1, 32, 32)
+    assert len(found.metrics["spectrum"]) == TINY.latent_dim
+    assert ("prior" in found.metrics["fid"]) == (method == "vae")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        pytest.param(lambda e: replace(e, device=torch.device("cpu")), id="images"),
+        pytest.param(lambda e: replace(e, network=lambda i: e.network(i).cpu()), id="features"),
+    ],
+)
+def test_what_stays_on_the_cpu_is_refused(wrong: Callable[[Extractor], Extractor]) -> None:
+    """Images that are not taken to the network; features that leave its device."""
+    with fake_gpu():
+        extractor = wrong(_extractor("classifier"))
+        with pytest.raises((RuntimeError, TypeError)):
+            _evaluate("ae", extractor)
+
+
+def test_numbers_are_read_from_the_cpu_alone() -> None:
+    with fake_gpu():
+        assert isinstance(torch.zeros(3).numpy(), np.ndarray)
+        with pytest.raises(TypeError, match="cuda"):
+            torch.zeros(3, device=GPU).numpy()
