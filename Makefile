@@ -16,7 +16,7 @@ TABLES := --table all --table 3-variance --table 3-ranks --table 4-ranks --table
 	--table shape
 
 .DEFAULT_GOAL := help
-.PHONY: help install table3 table4 table5 table6 figure1 tables collect reproduce docs report smoke benchmarks test test-slow test-gpu check format clean
+.PHONY: help install table3 table4 table5 table6 figure1 tables collect reproduce docs report smoke benchmarks gpu-acceptance test test-slow test-gpu check format clean
 
 help: ## list these targets
 	@grep -hE '^[a-z0-9 -]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 34
@@ -52,6 +52,9 @@ smoke: $(VENV)/installed ## whole tables, a figure and a report of embedded digi
 
 benchmarks: $(VENV)/installed ## speed as ratios against baselines in the same run: an hour of a quiet machine
 	for name in startup scaling evaluation training pictures faults; do $(BIN)/python -m benchmarks.$$name || exit 1; done
+
+gpu-acceptance: $(VENV)/installed-dev ## whether a GPU does what a CPU does, and how fast: ten minutes of one
+	$(BIN)/python -m benchmarks.acceptance $(ARGS)
 
 test: $(VENV)/installed-dev ## the tests (minutes; no GPU and no network needed)
 	$(BIN)/python -m pytest $(ARGS)
