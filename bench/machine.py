@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import importlib.metadata
+import multiprocessing
 import threading
 import time
 from collections.abc import Iterator
@@ -37,6 +38,15 @@ def core_count() -> int:
     from joblib import cpu_count
 
     return int(cpu_count())
+
+
+def has_workers() -> bool:
+    """Whether worker processes can be started: they share semaphores, which live in /dev/shm."""
+    try:
+        multiprocessing.get_context().Semaphore(1)
+    except (ImportError, OSError):
+        return False
+    return True
 
 
 def keep_memory() -> None:

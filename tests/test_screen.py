@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import multiprocessing.synchronize
 import os
 import pwd
 import subprocess
@@ -141,6 +143,28 @@ def test_a_user_without_a_home_can_run_it(
 def test_a_quota_of_cores_is_heeded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "1")
     assert core_count() == 1
+
+
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_one_job_needs_no_worker_process(
+    jobs: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As where /dev/shm cannot be written."""
+
+    def no_room(*arguments: object, **named: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(multiprocessing.synchronize.SemLock, "__init__", no_room)
+    folders = [f"--{name}-dir={tmp_path / name}" for name in ("tables", "runs")]
+    command = ["--table", "4", "--only", "*-l[24]-*", *TINY_ARGUMENTS, *folders]
+    status = main([*command, "--set", "epochs=1", "--jobs", jobs])
+    lines = capsys.readouterr().err.splitlines()
+    if jobs == "1":
+        assert status == 0
+    else:
+        assert status == 1
+        assert "2 worker processes cannot be started" in lines[-1]
+        assert "use --jobs 1" in lines[-1]
 
 
 def test_figures_are_drawn_in_the_suites_own_style(

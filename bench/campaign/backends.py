@@ -17,6 +17,7 @@ from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from bench.campaign.job import WorkerSettings
 from bench.errors import BenchError
+from bench.machine import has_workers
 
 # How long to wait for a scheduler, and for its first worker.
 _SECONDS = 30
@@ -42,11 +43,23 @@ class Backend:
 
 
 def loky(settings: WorkerSettings, jobs: int) -> Backend:
-    """Processes of this machine; with one job, this process itself."""
+    """Processes of this machine; with one job, this process itself.
+
+    Raises:
+        BenchError: no process can be started.
+    """
+    if jobs == 1:
+        return Backend(
+            lambda: joblib.parallel_config("sequential"), settings, jobs, (), lambda: None
+        )
+    if not has_workers():
+        raise BenchError(
+            f"{jobs} worker processes cannot be started, most likely since /dev/shm cannot be "
+            "written; use --jobs 1, which needs none"
+        )
 
     def stop() -> None:
-        if jobs > 1:
-            get_reusable_executor(reuse=True).shutdown(wait=True, kill_workers=True)
+        get_reusable_executor(reuse=True).shutdown(wait=True, kill_workers=True)
 
     return Backend(
         lambda: joblib.parallel_config(

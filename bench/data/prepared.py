@@ -14,6 +14,7 @@ import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,7 +29,7 @@ from bench.data.pictures import BadPictureError, File, Form, Source, printable
 from bench.errors import BenchError, refused
 from bench.files import append_line, atomic, file_sha256, lock, write_bytes
 from bench.hashing import canonical_json, sha256
-from bench.machine import core_count
+from bench.machine import core_count, has_workers
 from bench.screen import say
 
 if TYPE_CHECKING:
@@ -150,7 +151,7 @@ def prepare(task: Task, cache: Path, jobs: int | None = None) -> Index:
         index = prepared(task, cache)
         if index is not None:
             return index
-        return _prepare(task, folder, jobs or core_count())
+        return _prepare(task, folder, jobs or (core_count() if has_workers() else 1))
 
 
 def _prepare(task: Task, folder: Path, jobs: int) -> Index:
@@ -172,7 +173,7 @@ def _prepare(task: Task, folder: Path, jobs: int) -> Index:
     )
     try:
         with (
-            joblib.parallel_config("loky", inner_max_num_threads=1),
+            _workers(jobs),
             tqdm(total=left, unit=" pictures", disable=not sys.stderr.isatty()) as bar,
         ):
             pool = joblib.Parallel(jobs, batch_size=1, return_as="generator_unordered")
@@ -189,6 +190,13 @@ def _prepare(task: Task, folder: Path, jobs: int) -> Index:
         if jobs > 1:
             get_reusable_executor(reuse=True).shutdown(wait=True, kill_workers=True)
     return _finish(task, folder, [done[start] for start in sorted(done)])
+
+
+def _workers(jobs: int) -> AbstractContextManager[object]:
+    """Have joblib start processes of one thread each; one job needs none."""
+    if jobs == 1:
+        return joblib.parallel_config("sequential")
+    return joblib.parallel_config("loky", inner_max_num_threads=1)
 
 
 def _allocate(path: Path, shape: tuple[int, ...]) -> None:

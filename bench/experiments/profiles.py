@@ -67,8 +67,8 @@ PROFILES = {
             test_images=2_500,
             fid_samples=2_500,
             stand_ins={"celeba": "toyfaces"},
-            # The printed network takes ten seconds a step of one core; 1/32 of its channels learn nothing
-            # in so few steps where the latent dimension is 256 or more.
+            # The printed network takes ten seconds a step of one core; 1/32 of its channels learn
+            # nothing in so few steps where the latent dimension is 256 or more.
             networks={"celeba": {"width": 1 / 16}},
         ),
         Profile(

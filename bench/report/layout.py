@@ -15,7 +15,7 @@ from bench.evaluation.protocol import COMPONENTS, components
 from bench.experiments.spec import HEADLINE_SAMPLER, PRIOR, Cell, TableSpec
 from bench.report.claims import LEAST_SEEDS, claim_notes, judge
 from bench.report.frame import Content
-from bench.report.metrics import METRICS, REAL
+from bench.report.metrics import METRICS, REAL, Metric
 from bench.report.reading import LEARNED_SHARE, error_share
 from bench.report.statistics import differences, interval
 
@@ -87,6 +87,8 @@ def rows(content: Content, data: pd.DataFrame) -> list[Row]:
                 cells = [Text(_signed(value, decimals), value) for value in part.difference]
                 kind = f"difference, {sampler}" if sampler else "difference"
                 result.append(Row(metric.label, line, kind, cells))
+                if metric.near and part.paper.notna().any():
+                    result.append(Row(metric.label, line, "reproduced", _reproduced(part, metric)))
     for line in lines:
         counts = [
             len(content.results.get(cell, ())) if cell else 0 for cell in _cells(content, line)
@@ -94,6 +96,16 @@ def rows(content: Content, data: pd.DataFrame) -> list[Row]:
         cells = [Text(f"{n}", n) for n in counts]
         result.append(Row("Seeds", line, "n", cells))
     return result
+
+
+def _reproduced(part: pd.DataFrame, metric: Metric) -> list[Text]:
+    """Yes or no for each mean that a printed number stands against."""
+    return [
+        Text(MISSING, math.nan)
+        if math.isnan(difference)
+        else Text("yes" if metric.reproduces(mean, paper) else "no", difference)
+        for mean, paper, difference in zip(part["mean"], part.paper, part.difference, strict=True)
+    ]
 
 
 def _mark(number: Mapping[Hashable, Any]) -> str:
@@ -154,6 +166,12 @@ def notes(content: Content, data: pd.DataFrame) -> list[str]:
             "Latent rank: singular values of the test codes' covariance above "
             f"{content.reading.rank_threshold:g} of the largest."
         )
+    result += [
+        f"Reproduced: the mean is within {metric.near[0]:.0%} of the printed number or within "
+        f"{metric.near[1]:g} of it."
+        for metric in metrics
+        if metric.near and data[data.paper.notna()].difference.notna().any()
+    ]
     if "effective_rank" in content.table.metrics:
         result.append(
             "Effective rank: exponential of the entropy of the normalised singular values (Roy "

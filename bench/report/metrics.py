@@ -26,6 +26,8 @@ class Metric:
         logarithmic: whether runs differ by factors, so that means and intervals are taken of
             logarithms: they stay above zero.
         decimals: digits after the point, or None for as many as its values ask for.
+        near: how far a mean may be from the printed number to count as reproduced: as a share of
+            it, or in units, whichever is more; None where nothing is said of it.
     """
 
     label: str
@@ -34,6 +36,12 @@ class Metric:
     by_sampler: bool = False
     logarithmic: bool = False
     decimals: int | None = None
+    near: tuple[float, float] | None = None
+
+    def reproduces(self, mean: float, printed: float) -> bool:
+        """Whether a mean over seeds is as near to the printed number as is asked for."""
+        share, units = self.near or (0.0, 0.0)
+        return abs(mean - printed) <= max(share * abs(printed), units)
 
 
 def _fid(result: Result, reading: Reading, sampler: str) -> float | None:
@@ -64,7 +72,7 @@ def _rank_at(threshold: float) -> Metric:
 
 
 METRICS = {
-    "rank": Metric("Latent rank", lambda result, reading, _: reading.rank(result)),
+    "rank": Metric("Latent rank", lambda result, reading, _: reading.rank(result), near=(0.1, 2.0)),
     "rank_1e-2": _rank_at(1e-2),
     "rank_1e-3": _rank_at(1e-3),
     "rank_1e-4": _rank_at(1e-4),

@@ -14,8 +14,9 @@ from bench.experiments import tables as experiments
 from bench.models import methods
 from tests.support.tiny import TINY_ARGUMENTS
 
-GUIDE = Path(__file__).parent.parent.parent / "docs" / "extending.md"
-METHOD, DATASET = re.findall(r"```python\n(.*?)```", GUIDE.read_text(), re.DOTALL)
+DOCS = Path(__file__).parent.parent.parent / "docs"
+METHOD = (DOCS / "method_template.py").read_text()
+(DATASET,) = re.findall(r"```python\n(.*?)```", (DOCS / "extending.md").read_text(), re.DOTALL)
 STRIPES = """
 import torch
 

@@ -18,7 +18,7 @@ from bench.cli import main
 from bench.experiments.spec import TableSpec
 from bench.report.frame import Content, frame
 from bench.report.latex import escape_latex, latex
-from bench.report.layout import notes
+from bench.report.layout import notes, rows
 from bench.report.markdown import markdown
 from bench.report.table_files import write_table
 from tests.support.results import content as content_of
@@ -46,6 +46,17 @@ def test_frame_has_each_number_beside_the_papers() -> None:
     assert fid["comparable"]
     assert fid["difference"] == pytest.approx(math.sqrt(40 * 41) - 30.1)
     assert "Table 4" in fid["paper_source"]
+
+
+def test_ranks_are_reproduced_or_not() -> None:
+    """Within 10 % or 2 of the printed 70, 39, 8, 4, as a mean over seeds."""
+    made = content_of("table4", [[64, 62], [42, 44, 43], [10], []])
+    data = frame(made)
+    (row,) = [each for each in rows(made, data) if each.kind == "reproduced"]
+    assert [cell.text for cell in row.cells] == ["yes", "no", "yes", "--"]
+    assert any("within 10% of the printed number or within 2" in note for note in notes(made, data))
+    quick = replace(made, profile="quick")
+    assert not [each for each in rows(quick, frame(quick)) if each.kind == "reproduced"]
 
 
 def test_fids_of_another_extractor_are_never_set_against_the_papers() -> None:
