@@ -333,7 +333,8 @@ def _options(declared: type, arguments: argparse.Namespace) -> dict[str, Any]:
 def _of_system(error: OSError) -> str:
     """What the system refused, where, and what to do."""
     if error.filename is not None:
-        return str(refused(f"cannot use {printable(str(error.filename))}", error))
+        verb = "read" if isinstance(error, PermissionError) else "use"
+        return str(refused(f"cannot {verb} {printable(str(error.filename))}", error))
     # A file of the suite's own is named. What is written last, as the program ends, fails as well.
     leave(sys.stdout)
     return str(refused("cannot write the output", error))

@@ -27,6 +27,7 @@ from bench.data.own import declare
 from bench.data.pictures import BadPictureError, Form, Source
 from bench.data.splits import split_own
 from bench.errors import BenchError, UsageError
+from bench.evaluation import trained
 from bench.store.folders import Store
 from tests.support.results import result
 from tests.support.tiny import TINY
@@ -327,8 +328,9 @@ def test_pillows_own_warnings_are_not_the_users(tmp_path: Path) -> None:
 
 
 def test_names_that_are_not_utf8_are_trained_on_and_shown(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(trained, "STEPS", 3)
     folder = tmp_path / os.fsdecode(b"caf\xe9")
     folder.mkdir()
     for index in range(60):
@@ -397,6 +399,7 @@ def test_an_empty_folder_does_not_hide_the_zip_beside_it(tmp_path: Path) -> None
 
 def test_store_is_not_part_of_the_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With images:. a second look finds what the first one prepared."""
+    monkeypatch.setattr(trained, "STEPS", 3)
     monkeypatch.chdir(tmp_path)
     for index in range(60):
         _picture(tmp_path / f"{index}.png", index, mode="L")

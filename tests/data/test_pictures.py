@@ -93,6 +93,7 @@ def test_celeba_is_what_torchvision_reads(
     original: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(datasets.CelebA, "_check_integrity", lambda self: True)
+    monkeypatch.setattr(prepared, "core_count", lambda: 2)
     prepare = transforms.Compose(
         [transforms.CenterCrop(148), transforms.Resize(64), transforms.PILToTensor()]
     )
@@ -319,7 +320,6 @@ def test_an_interrupted_preparation_goes_on(
 ) -> None:
     whole = _load(_locate(original, tmp_path / "whole"))
     monkeypatch.setattr(prepared, "_CHUNK", 10)
-    monkeypatch.setattr(prepared, "core_count", lambda: 1)
     real = prepared._render_chunk
     rendered: list[int] = []
     limit = 3
