@@ -22,6 +22,9 @@ _HEAD = r"""% Compiles by itself; \input takes it into a document with booktabs 
 \fi
 \providecommand{\textcolor}[2]{#2}%"""
 
+# That fit side by side at a size that can be read, each with an interval.
+_COLUMNS = 5
+
 _LATEX_SPECIAL = {
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
@@ -60,29 +63,41 @@ def latex(content: Content, data: pd.DataFrame) -> str:
         text = rf"\textbf{{{text}}}" if cell.best and cell.text != MISSING else text
         return rf"\textcolor{{gray}}{{{text}}}" if cell.grey else text
 
-    body = []
-    previous = None
-    for row in rows(content, data):
-        if row.label != previous:
-            body += [r"\midrule"] if previous is None else [r"\addlinespace"]
-        label = "" if row.label == previous else escape_latex(row.label)
-        cells = [label, escape_latex(row.kind), *(show(cell) for cell in row.cells)]
-        body.append(" & ".join(cells) + r" \\")
-        previous = row.label
-    header = ["", table.axis, *table.columns]
+    printed = rows(content, data)
+
+    def block(columns: slice) -> list[str]:
+        body = []
+        previous = None
+        for row in printed:
+            if row.label != previous:
+                body += [r"\midrule"] if previous is None else [r"\addlinespace"]
+            label = "" if row.label == previous else escape_latex(row.label)
+            cells = [label, escape_latex(row.kind), *(show(cell) for cell in row.cells[columns])]
+            body.append(" & ".join(cells) + r" \\")
+            previous = row.label
+        header = ["", table.axis, *table.columns[columns]]
+        return [
+            rf"\setbox0=\hbox{{\begin{{tabular}}{{ll{'r' * (len(header) - 2)}}}",
+            r"\toprule",
+            " & ".join(escape_latex(text) for text in header) + r" \\",
+            *body,
+            r"\bottomrule",
+            r"\end{tabular}}%",
+            r"\leavevmode\ifdim\wd0>\linewidth\ifx\resizebox\undefined\box0\else",
+            r"  \resizebox{\linewidth}{!}{\box0}\fi\else\box0\fi",
+        ]
+
+    # What has more columns than a page is wide stands in blocks below each other.
+    count = len(table.columns)
+    width = count if count <= _COLUMNS else -(-count // -(-count // _COLUMNS))
+    blocks = [block(slice(start, start + width)) for start in range(0, count, width)]
     lines = [
         _HEAD,
         r"\begin{table}[htbp]",
         r"\centering\small\setlength{\tabcolsep}{4pt}",
         rf"\caption{{{escape_latex(title(content))}}}",
-        rf"\setbox0=\hbox{{\begin{{tabular}}{{ll{'r' * len(table.columns)}}}",
-        r"\toprule",
-        " & ".join(escape_latex(text) for text in header) + r" \\",
-        *body,
-        r"\bottomrule",
-        r"\end{tabular}}%",
-        r"\leavevmode\ifdim\wd0>\linewidth\ifx\resizebox\undefined\box0\else",
-        r"  \resizebox{\linewidth}{!}{\box0}\fi\else\box0\fi",
+        *blocks[0],
+        *(line for each in blocks[1:] for line in (r"\par\medskip", *each)),
         r"\par\smallskip\begin{minipage}{0.9\linewidth}\footnotesize\raggedright",
         *(escape_latex(note) + r"\par" for note in notes(content, data)),
         r"\end{minipage}",
