@@ -36,6 +36,8 @@ ROOT = Path(__file__).parent.parent
 SAMPLE = dataset("mnist-sample")
 # Of a loss, how far the GPU's may be from the CPU's in fp32: sums in another order drift apart.
 TOLERANCES = {"fp32": 0.02, "tf32": 0.03, "bf16": 0.06}
+# Of a rank: a singular value may lie at the threshold, and rounding decides on which side.
+RANKS = {"fp32": 0, "tf32": 1, "bf16": 1}
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ def checked(check: str, proves: str, do: Callable[[], tuple[bool, str]]) -> Line
         passed, found = do()
     except Exception as error:  # noqa: BLE001 - the other checks go on
         passed, found = False, " ".join(f"{type(error).__name__}: {error}".split())
-    line = Line(check, proves, passed, found, round(time.perf_counter() - start, 1))
+    line = Line(check, proves, bool(passed), found, round(time.perf_counter() - start, 1))
     print(f"{'passed' if passed else 'FAILED'}: {check}: {found} ({line.seconds} s)", flush=True)
     return line
 
@@ -126,7 +128,7 @@ def twins(
     theirs, wanted = expected
     apart = float(np.abs(np.array(losses) / np.array(theirs) - 1).max())
     text = f"losses at most {apart:.2%} apart, {TOLERANCES[precision]:.0%} allowed; rank {found}"
-    passed = apart <= TOLERANCES[precision] and found == wanted
+    passed = apart <= TOLERANCES[precision] and abs(found - wanted) <= RANKS[precision]
     return passed, f"{text}, on the CPU {wanted}"
 
 
@@ -171,7 +173,7 @@ def checks(arguments: argparse.Namespace, folder: Path) -> Iterator[Line]:
     ]
     yield checked(
         f"run_all.py --table 4 --profile {arguments.profile} --set epochs=2",
-        "the whole way of a user on a GPU, with both measuring and the table",
+        "the whole way of a user on a GPU: training, measuring and the table",
         lambda: command(
             *("run_all.py", "--table", "4", "--profile", arguments.profile),
             *("--set", "epochs=2", "--device", str(device), "--features", "trained"),
