@@ -49,7 +49,6 @@ class PlannedRun:
         steps_done: steps of an unfinished run that are behind it.
         training_seconds: estimated time of the training that is left, on one worker.
         measuring_seconds: likewise, of measuring.
-        measured: what was measured, where it is done.
     """
 
     job: Job
@@ -58,7 +57,6 @@ class PlannedRun:
     steps_done: int = 0
     training_seconds: float = 0.0
     measuring_seconds: float = 0.0
-    measured: MeasurementRecord | None = None
 
     @property
     def run_id(self) -> str:
@@ -106,9 +104,8 @@ def _planned(
     job: Job, folder: RunFolder, store: Store, estimate: _Estimate, expected: ExpectedChecksum
 ) -> PlannedRun:
     checksum = expected(job.training.dataset, job.measurement.features)
-    measured = measurement_of(folder, job.measurement, checksum)
-    if measured is not None:
-        return PlannedRun(job, State.DONE, measured=measured)
+    if measurement_of(folder, job.measurement, checksum) is not None:
+        return PlannedRun(job, State.DONE)
     if failed := folder.failure_of(job.measurement):
         return PlannedRun(job, State.FAILED, failed.reason)
     measuring = estimate.measuring(job)

@@ -116,7 +116,7 @@ class Source:
         while folders:
             for entry in os.scandir(folders.pop()):
                 name = entry.path[len(root) + 1 :].replace(os.sep, "/")
-                reason = _not_ones_own(entry.name)
+                reason = _left_by_others(entry.name)
                 if not reason and entry.is_symlink():
                     if not entry.is_file():
                         reason = "links to folders or to nothing"
@@ -168,12 +168,12 @@ def is_picture(name: str) -> bool:
 
 def _passed_over(name: str) -> str:
     """Why a file does not count, by its name with its folders; empty where it does."""
-    reasons = (_not_ones_own(part) for part in name.split("/"))
+    reasons = (_left_by_others(part) for part in name.split("/"))
     other = "" if name.lower().endswith(ENDINGS) else "without a picture's ending"
     return next((reason for reason in reasons if reason), other)
 
 
-def _not_ones_own(part: str) -> str:
+def _left_by_others(part: str) -> str:
     """Why a file or folder of that name does not count, whatever is in it."""
     if part in _LEFT_BY_SYSTEMS:
         return "left by other programs"
