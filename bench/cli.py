@@ -362,6 +362,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         say("interrupted; the same command goes on from the checkpoints")
         return 130
+    except BrokenPipeError:
+        # Whoever reads the output has seen enough; there is nobody left to tell.
+        leave(sys.stdout)
+        return 1
     except Exception as error:  # noqa: BLE001 - every error ends in one line
         if "--debug" in arguments:
             traceback.print_exc()
