@@ -53,7 +53,7 @@ smoke: $(VENV)/installed ## whole tables, a figure and a report of embedded digi
 benchmarks: $(VENV)/installed ## speed as ratios against baselines in the same run: an hour of a quiet machine
 	for name in startup scaling evaluation training pictures faults; do $(BIN)/python -m benchmarks.$$name || exit 1; done
 
-gpu-acceptance: $(VENV)/installed-dev ## whether a GPU does what a CPU does, and how fast: ten minutes of one
+gpu-acceptance: $(VENV)/installed-dev ## whether a GPU does what a CPU does, and how fast
 	$(BIN)/python -m benchmarks.acceptance $(ARGS)
 
 test: $(VENV)/installed-dev ## the tests (minutes; no GPU and no network needed)

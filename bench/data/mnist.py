@@ -37,7 +37,8 @@ def load(dataset: Dataset, data_dir: Path) -> LoadedData:
     """Load MNIST, or what lies in its folder, see :meth:`bench.data.Dataset.load`."""
     checksums = {name: str(dataset.content[name]) for name in FILES}
     if dataset.folder:
-        contents, source = _verified(Path(dataset.folder), checksums), dataset.folder
+        folder, source = Path(dataset.folder), dataset.folder
+        contents = _verified(folder, find_files(folder), checksums)
     else:
         contents, source = _find(checksums, data_dir)
     arrays = [parse(contents[name], name) for name in FILES]
@@ -50,9 +51,8 @@ def _split(images: np.ndarray, labels: np.ndarray) -> Split:
     return Split(resize(tensor, IMAGE_SIZE), torch.from_numpy(labels.astype(np.int64))[:, None])
 
 
-def _verified(folder: Path, checksums: dict[str, str]) -> dict[str, bytes]:
-    """Contents of a folder's four files, which must be the published ones."""
-    files = find_files(folder)
+def _verified(folder: Path, files: dict[str, Path], checksums: dict[str, str]) -> dict[str, bytes]:
+    """Contents of the four files that were found in a folder, which must be the published ones."""
     if len(files) < len(FILES):
         raise BenchError(
             f"{folder}: has {', '.join(path.name for path in files.values())}, but "
@@ -68,8 +68,8 @@ def _here(checksums: dict[str, str], data_dir: Path) -> tuple[dict[str, bytes], 
     # Flat, and where torchvision puts them for a root of data_dir or its parent.
     for folder in (data_dir, data_dir / "MNIST" / "raw", data_dir / "raw", data_dir / "mnist"):
         try:
-            if find_files(folder):
-                return _verified(folder, checksums), str(folder)
+            if files := find_files(folder):
+                return _verified(folder, files, checksums), str(folder)
         except BenchError as error:
             refused = refused or error
     if refused is not None:

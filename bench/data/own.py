@@ -60,19 +60,24 @@ def declare(
     kind, _, place = argument.partition(":")
     if kind not in KINDS or not place:
         raise UsageError(f"--dataset takes idx:FOLDER, images:FOLDER or a name, not {argument!r}")
-    try:
-        path = Path(place).expanduser().resolve()
-    except RuntimeError as error:
-        raise BenchError(f"--dataset {argument}: {error}; give the whole path") from error
+    path = _path(place).resolve()
     called = _name(path, kind, name)
     if kind == "idx":
         return _idx(path, called)
     return _images(Source(path, tuple(each.resolve() for each in outputs)), cache, called, make)
 
 
+def _path(place: str) -> Path:
+    """A path as a shell reads it, which does not where it follows ``images:``."""
+    try:
+        return Path(place).expanduser()
+    except RuntimeError as error:
+        raise BenchError(f"--dataset {place}: {error}; give the whole path") from error
+
+
 def suggestion(argument: str) -> str:
     """How to name a folder that was given without saying what is in it; empty where it is none."""
-    path = Path(argument).expanduser()
+    path = _path(argument)
     if not path.exists():
         return ""
     kind = "idx" if path.is_dir() and find_files(path) else "images"

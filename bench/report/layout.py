@@ -102,9 +102,12 @@ def _reproduced(part: pd.DataFrame, metric: Metric) -> list[Text]:
     """Yes or no for each mean that a printed number stands against."""
     return [
         Text(MISSING, math.nan)
-        if math.isnan(difference)
-        else Text("yes" if metric.reproduces(mean, paper) else "no", difference)
-        for mean, paper, difference in zip(part["mean"], part.paper, part.difference, strict=True)
+        if math.isnan(number["difference"]) or number["not_learned"]
+        else Text(
+            "yes" if metric.reproduces(number["mean"], number["paper"]) else "no",
+            number["difference"],
+        )
+        for number in part.to_dict("records")
     ]
 
 
@@ -169,8 +172,8 @@ def notes(content: Content, data: pd.DataFrame) -> list[str]:
     result += [
         f"Reproduced: the mean is within {metric.near[0]:.0%} of the printed number or within "
         f"{metric.near[1]:g} of it."
-        for metric in metrics
-        if metric.near and data[data.paper.notna()].difference.notna().any()
+        for name, metric in zip(content.table.metrics, metrics, strict=True)
+        if metric.near and (data.paper.notna() & data.difference.notna())[data.metric == name].any()
     ]
     if "effective_rank" in content.table.metrics:
         result.append(
@@ -255,7 +258,7 @@ def run_notes(content: Content) -> list[str]:
         f"{cell.row} {cell.label}".strip(): [
             f"{error_share(each):.0%}"
             for each in content.results.get(cell, ())
-            if each.spec.seed in content.unlearned(cell)
+            if not content.reading.learned(each)
         ]
         for cell in table.cells
     }

@@ -12,7 +12,7 @@ import torch
 from torch.nn import functional as F
 
 from bench.campaign import commands, worker
-from bench.campaign.job import Job, WorkerSettings
+from bench.campaign.job import Job, Outcome, WorkerSettings
 from bench.cli import main
 from bench.data import dataset
 from bench.data.images import LoadedData
@@ -164,6 +164,12 @@ def jobs(tmp_path: Path) -> tuple[list[Job], WorkerSettings]:
     return made, WorkerSettings(runs_dir=tmp_path / "runs", device="cpu")
 
 
+def _outcomes(group: list[Job], settings: WorkerSettings) -> list[Outcome]:
+    """What becomes of jobs, in their order."""
+    outcomes = {outcome.run_id: outcome for outcome in worker.execute(group, settings)}
+    return [outcomes[job.run_id] for job in group]
+
+
 def test_a_gpu_that_fails_in_measuring_costs_no_weights(
     jobs: tuple[list[Job], WorkerSettings], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -199,8 +205,7 @@ def test_a_failure_of_measuring_is_that_runs_alone_and_costs_no_weights(
         return real(model, training, *rest, **named)  # type: ignore[arg-type]
 
     monkeypatch.setattr(worker, "evaluate", fails)
-    outcomes = {outcome.run_id: outcome for outcome in worker.execute(group, settings)}
-    first, second = (outcomes[job.run_id] for job in group)
+    first, second = _outcomes(group, settings)
     assert first.failure is not None
     assert "ValueError: not this one" in first.failure.reason
     assert second.measured is not None
@@ -219,8 +224,7 @@ def test_memory_that_is_short_when_a_model_is_built_fails_that_run_alone(
         return real(name, spec, *rest)  # type: ignore[arg-type]
 
     monkeypatch.setattr(checkpoint, "resume", resume)
-    outcomes = {outcome.run_id: outcome for outcome in worker.execute(group, settings)}
-    first, second = (outcomes[job.run_id] for job in group)
+    first, second = _outcomes(group, settings)
     assert first.failure is not None
     assert "out of memory" in first.failure.reason
     assert second.measured is not None
