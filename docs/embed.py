@@ -5,6 +5,8 @@ A document says what belongs where by the arguments that make it:
     <!-- run_all.py --table 4 -->
     what that prints of tables and claims
     <!-- end -->
+
+After ``--table 4, in brief`` claims stand without what is behind them.
 """
 
 from __future__ import annotations
@@ -24,8 +26,8 @@ from bench.cli import main as run_all
 from bench.errors import UsageError
 from bench.files import write_bytes
 
-_BLOCK = re.compile(r"(<!-- run_all\.py (.*?) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
-_KEPT = ("|", "- Claim: ")
+_BLOCK = re.compile(r"(<!-- run_all\.py (.*?)(, in brief)? -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+_KEPT = ("|", "- Claim: ", "  - ")
 
 
 def embed(text: str, runs_dir: Path) -> str:
@@ -38,21 +40,26 @@ def embed(text: str, runs_dir: Path) -> str:
     Raises:
         UsageError: arguments that print no table.
     """
-    return _BLOCK.sub(lambda block: f"{block[1]}{_content(block[2], runs_dir)}{block[4]}", text)
+
+    def made(block: re.Match[str]) -> str:
+        kept = _KEPT[:-1] if block[3] else _KEPT
+        return f"{block[1]}{_content(block[2], runs_dir, kept)}{block[5]}"
+
+    return _BLOCK.sub(made, text)
 
 
-def _content(arguments: str, runs_dir: Path) -> str:
+def _content(arguments: str, runs_dir: Path, kept: tuple[str, ...]) -> str:
     printed = io.StringIO()
     with tempfile.TemporaryDirectory() as folder:
         folders = [f"--runs-dir={runs_dir}", f"--tables-dir={folder}", f"--figures-dir={folder}"]
         with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(io.StringIO()):
             # Status 1 is that of a table with empty cells.
             run_all([*shlex.split(arguments), "--collect", *folders])
-    lines = [line for line in printed.getvalue().splitlines() if line.startswith(_KEPT)]
+    lines = [line for line in printed.getvalue().splitlines() if line.startswith(kept)]
     if not lines:
         raise UsageError(f"run_all.py {arguments}: no table comes of it")
     # Tables and lists are told apart by an empty line.
-    parts = itertools.groupby(lines, key=lambda line: line[0])
+    parts = itertools.groupby(lines, key=lambda line: line.startswith("|"))
     return "\n\n".join("\n".join(part) for _, part in parts) + "\n"
 
 

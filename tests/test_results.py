@@ -84,6 +84,12 @@ def test_a_block_is_what_its_arguments_print(
     assert claims.startswith("- Claim: ")
     assert claims.endswith("\n<!-- end -->\nafter\n")
     assert embed_main([*command, "--check"]) == 0
+    assert "\n  - " in claims
+    document.write_text(before.replace(" -->\nold", ", in brief -->\nold"))
+    assert embed_main(command) == 0
+    brief = document.read_text()
+    assert brief.count("- Claim: ") == claims.count("- Claim: ")
+    assert "\n  - " not in brief
 
 
 def test_a_block_without_a_table_is_refused(tmp_path: Path) -> None:

@@ -35,7 +35,8 @@ def render(request: Request, parts: Sequence[Resolved], runs: Runs, store: Store
     Returns:
         The exit status: 1 where a table or figure, or something of one, is missing.
     """
-    from bench.report.claims import claims_markdown, judge
+    from bench.report.claims import judge
+    from bench.report.markdown import claims_markdown
     from bench.report.table_files import write_table
 
     tables = {

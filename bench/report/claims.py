@@ -9,7 +9,7 @@ from math import exp
 
 from bench.experiments.spec import ClaimSpec, Place
 from bench.report.frame import Content
-from bench.report.metrics import METRICS, REAL
+from bench.report.metrics import METRICS, REAL, Metric
 from bench.report.statistics import (
     CONFIDENCE,
     deviation,
@@ -40,18 +40,18 @@ class Comparison:
     """One cell against another that the claim puts above it.
 
     Attributes:
+        metric: what is compared.
         lower: the cell that should have the smaller number.
         higher: the cell that should have the larger one.
         margin: by how much the lower may still be larger.
-        differences: higher minus lower by seed, of logarithms where ``logarithmic``.
-        logarithmic: whether the comparison is of ratios.
+        differences: higher minus lower by seed, of logarithms where the metric is logarithmic.
     """
 
+    metric: Metric
     lower: Place
     higher: Place
     margin: float
     differences: Sequence[float]
-    logarithmic: bool
 
     @property
     def n(self) -> int:
@@ -76,17 +76,17 @@ class Comparison:
     @property
     def evidence(self) -> str:
         """The difference or ratio with its interval."""
-        name = _name(self.higher), _name(self.lower)
-        found = interval(self.differences)
+        higher, lower = _name(self.higher), _name(self.lower)
         if self.n == 0:
-            return f"{name[0]} and {name[1]}: no seed has both"
-        ends = (found.mean, found.low, found.high)
-        if self.logarithmic:
-            ratio = "{:.3g} [{:.3g}, {:.3g}]".format(*map(exp, ends))
-            return f"{name[0]} is {ratio} times {name[1]}, {self.n} seeds"
-        allowed = f", {-self.margin:g} allowed" if self.margin else ""
-        text = "{:.4g} [{:.4g}, {:.4g}]".format(*ends)
-        return f"{name[0]} minus {name[1]}{allowed}: {text}, {self.n} seeds"
+            return f"no seed has both {higher} and {lower}"
+        found = interval(self.differences)
+        ends = [found.mean, found.low, found.high]
+        if self.metric.logarithmic:
+            ends = [exp(end) for end in ends]
+        word = "over" if self.metric.logarithmic else "minus"
+        text = "{:.3g} [{:.3g}, {:.3g}]".format(*ends)
+        bound = f", claimed to be above {-self.margin:g}" if self.margin else ""
+        return f"{self.metric.label}, {higher} {word} {lower}: {text}{bound}, {self.n} seeds"
 
     @property
     def settling(self) -> str:
@@ -95,9 +95,9 @@ class Comparison:
         if abs(distance) < 1e-12:
             return "no difference to be seen"
         seeds = seeds_to_settle(distance, deviation(self.differences), self.n + 1)
-        way = "as claimed" if distance > 0 else "against it"
+        way = "confirm" if distance > 0 else "refute"
         count = "more than a thousand" if seeds is None else f"about {seeds}"
-        return f"{count} seeds would settle it {way} with 80 % power"
+        return f"{count} would {way} it with 80 % power"
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,7 @@ class Judgement:
 
     @property
     def evidence(self) -> str:
-        """The comparisons behind it: those that decide it, or the closest one."""
+        """The comparisons behind it: those that decide it, or the least clear one."""
         left_out = f"; {self.unlearned} runs left out that have not learned"
         return self._evidence + (left_out if self.unlearned else "")
 
@@ -162,8 +162,10 @@ class Judgement:
             return "; ".join(comparison.evidence for comparison, out in deciding if out)
         if self.standing is Standing.UNDECIDED:
             open_ = [c for c in self.comparisons if not c.holds]
-            return "; ".join(f"{c.evidence}; {c.settling}" for c in open_)
-        return min(self.comparisons, key=lambda c: interval(c.differences).low + c.margin).evidence
+            return "; ".join(f"{c.evidence}, {c.settling}" for c in open_)
+        closest = min(self.comparisons, key=lambda c: interval(c.differences).low + c.margin)
+        which = f"closest of {len(self.comparisons)}: " if len(self.comparisons) > 1 else ""
+        return which + closest.evidence
 
 
 @dataclass(frozen=True)
@@ -201,11 +203,11 @@ class Verdict:
         return f"{self.standing}{everywhere}"
 
     @property
-    def evidence(self) -> str:
+    def evidence(self) -> list[str]:
         """What is behind it, under each sampler."""
         if len(self.judgements) == 1 or self.standing in (Standing.NOT_RUN, Standing.NOT_LEARNED):
-            return self.judgements[0].evidence
-        return "; ".join(f"{j.sampler}: {j.evidence}" for j in self.judgements)
+            return [self.judgements[0].evidence]
+        return [f"{j.sampler}: {j.evidence}" for j in self.judgements]
 
 
 def judge(content: Content) -> list[Verdict]:
@@ -251,37 +253,10 @@ def _compare(
 ) -> Comparison:
     # A figure may show a part of the table alone.
     below, above = values.get(lower, {}), values.get(higher, {})
-    logarithmic = METRICS[claim.metric].logarithmic
-    found = differences(below, above, logarithmic=logarithmic)
-    return Comparison(lower, higher, claim.margin, found, logarithmic)
+    metric = METRICS[claim.metric]
+    found = differences(below, above, logarithmic=metric.logarithmic)
+    return Comparison(metric, lower, higher, claim.margin, found)
 
 
 def _name(place: Place) -> str:
     return " ".join(part for part in place if part)
-
-
-def claims_markdown(verdicts: Sequence[Verdict]) -> str:
-    """The verdicts as a table in Markdown."""
-    lines = [
-        (
-            "**Claims of the paper, judged by differences over paired seeds (95 % intervals, "
-            "Student t)**"
-        ),
-        "",
-        "| claim | data | verdict | because |",
-        "| --- | --- | --- | --- |",
-    ]
-    lines += [
-        f"| {v.claim.statement} ({v.claim.source}) | {v.data} | {v.text} | {v.evidence} |"
-        for v in verdicts
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def claim_notes(verdicts: Sequence[Verdict]) -> list[str]:
-    """The verdicts as footnotes of their table, which lists itself what was not run."""
-    return [
-        f"Claim: {v.claim.statement}: {v.text} ({v.evidence})."
-        for v in verdicts
-        if v.standing is not Standing.NOT_RUN
-    ]

@@ -7,7 +7,7 @@ import unicodedata
 import pandas as pd
 
 from bench.report.frame import Content
-from bench.report.layout import MISSING, Text, notes, rows, title
+from bench.report.layout import MISSING, Note, Text, notes, rows, title
 
 _HEAD = r"""% Compiles by itself; \input takes it into a document with booktabs (xcolor for grey,
 % graphicx to shrink what is wider than the text).
@@ -52,6 +52,12 @@ def _ascii(character: str) -> str:
     plain = "".join(_LATEX_SPECIAL.get(each, each) for each in plain if each.isprintable())
     # Combining marks belong to the letter before them.
     return plain or ("" if unicodedata.combining(character) else f"[U+{ord(character):04X}]")
+
+
+def _paragraphs(note: Note) -> list[str]:
+    """A note and, indented, what is behind it."""
+    details = [rf"{{\leftskip1em {escape_latex(detail)}\par}}" for detail in note.details]
+    return [escape_latex(note.text) + r"\par", *details]
 
 
 def latex(content: Content, data: pd.DataFrame) -> str:
@@ -99,7 +105,7 @@ def latex(content: Content, data: pd.DataFrame) -> str:
         *blocks[0],
         *(line for each in blocks[1:] for line in (r"\par\medskip", *each)),
         r"\par\smallskip\begin{minipage}{0.9\linewidth}\footnotesize\raggedright",
-        *(escape_latex(note) + r"\par" for note in notes(content, data)),
+        *(line for note in notes(content, data) for line in _paragraphs(note)),
         r"\end{minipage}",
         r"\end{table}",
         r"\irmaeend",

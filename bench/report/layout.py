@@ -13,7 +13,7 @@ import pandas as pd
 from bench.data import dataset
 from bench.evaluation.protocol import COMPONENTS, components
 from bench.experiments.spec import HEADLINE_SAMPLER, PRIOR, Cell, TableSpec
-from bench.report.claims import LEAST_SEEDS, claim_notes, judge
+from bench.report.claims import LEAST_SEEDS, Standing, Verdict, judge
 from bench.report.frame import Content
 from bench.report.metrics import METRICS, REAL, Metric
 from bench.report.reading import LEARNED_SHARE, error_share
@@ -55,6 +55,19 @@ class Row:
     def label(self) -> str:
         """What it is of, in a table that has all lines below each other."""
         return f"{self.metric}, {self.line}" if self.line else self.metric
+
+
+@dataclass(frozen=True)
+class Note:
+    """What is said below a table.
+
+    Attributes:
+        text: one or more sentences.
+        details: what is behind it, each on a line of its own.
+    """
+
+    text: str
+    details: Sequence[str] = ()
 
 
 def rows(content: Content, data: pd.DataFrame) -> list[Row]:
@@ -160,8 +173,20 @@ def _exceeds(larger: Mapping[int, float], smaller: Mapping[int, float], logarith
     return len(found) < LEAST_SEEDS or interval(found).low > 0
 
 
-def notes(content: Content, data: pd.DataFrame) -> list[str]:
-    """What must be said of the numbers: seeds, extractor, samplers, profile, data, departures."""
+def notes(content: Content, data: pd.DataFrame) -> list[Note]:
+    """What must be said of the numbers, and what they say of the paper's claims."""
+    verdicts = [verdict for verdict in judge(content) if verdict.standing is not Standing.NOT_RUN]
+    said = [*_notes(content, data), *(f"{MISSING} {reason}" for reason in content.missing)]
+    return [*map(Note, said), *map(claim_note, verdicts)]
+
+
+def claim_note(verdict: Verdict) -> Note:
+    """What became of a claim, and what that rests on."""
+    return Note(f"Claim: {verdict.claim.statement}: {verdict.text}.", verdict.evidence)
+
+
+def _notes(content: Content, data: pd.DataFrame) -> list[str]:
+    """Seeds, extractor, samplers, profile, data, departures."""
     metrics = [METRICS[name] for name in content.table.metrics]
     result = [_seeds_note(content, data)]
     if "rank" in content.table.metrics:
@@ -190,12 +215,7 @@ def notes(content: Content, data: pd.DataFrame) -> list[str]:
         result += fid_notes(content)
     result += run_notes(content)
     caveats = dict.fromkeys(text for text in data.paper_caveat if text)
-    result += [*(f"{text}." for text in caveats), *content.table.notes]
-    return [
-        *result,
-        *(f"{MISSING} {reason}" for reason in content.missing),
-        *claim_notes(judge(content)),
-    ]
+    return [*result, *(f"{text}." for text in caveats), *content.table.notes]
 
 
 def _seeds_note(content: Content, data: pd.DataFrame) -> str:

@@ -1,13 +1,14 @@
-"""A table in Markdown, as GitHub renders it and as a terminal shows it."""
+"""Tables and verdicts in Markdown, as GitHub renders it and as a terminal shows it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
+from bench.report.claims import Verdict
 from bench.report.frame import Content
-from bench.report.layout import MISSING, Text, notes, rows, title
+from bench.report.layout import MISSING, Note, Text, notes, rows, title
 
 
 def markdown(content: Content, data: pd.DataFrame) -> str:
@@ -34,8 +35,30 @@ def markdown(content: Content, data: pd.DataFrame) -> str:
 
     rule = [("-" * width) if i < 2 else "-" * (width - 1) + ":" for i, width in enumerate(widths)]
     lines = [f"**{heading}**", "", line(header), line(rule), *map(line, body), ""]
-    lines += [f"- {_escape(note)}" for note in notes(content, data)]
+    return "\n".join([*lines, *_bullets(notes(content, data))]) + "\n"
+
+
+def claims_markdown(verdicts: Sequence[Verdict]) -> str:
+    """What became of the paper's claims, as a list."""
+    heading = "Claims of the paper, judged by differences between runs of one seed"
+    said = [
+        Note(f"{v.claim.statement} ({v.claim.source}, {v.data}): {v.text}.", v.evidence)
+        for v in verdicts
+    ]
+    lines = [f"**{heading} (95 % intervals, Student t)**", "", *_bullets(said)]
     return "\n".join(lines) + "\n"
+
+
+def _bullets(said: Iterable[Note]) -> list[str]:
+    """Notes as a list, with what is behind them below each."""
+    return [
+        line
+        for note in said
+        for line in (
+            f"- {_escape(note.text)}",
+            *(f"  - {_escape(detail)}" for detail in note.details),
+        )
+    ]
 
 
 def _escape(text: str) -> str:

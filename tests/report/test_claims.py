@@ -13,8 +13,9 @@ from scipy import stats
 from bench.cli import main
 from bench.experiments.published import PUBLISHED
 from bench.experiments.tables import PAPER_TABLES, TABLES
-from bench.report.claims import Standing, claims_markdown, judge
+from bench.report.claims import Standing, judge
 from bench.report.frame import Content
+from bench.report.markdown import claims_markdown
 from bench.report.metrics import METRICS
 from bench.report.reading import Reading
 from tests.support.results import content as content_of
@@ -56,13 +57,13 @@ def test_a_claim_holds_where_every_order_does() -> None:
     assert rank.standing == "holds"
     assert (best.text, worst.text) == ("does not hold under every sampler",) * 2
     # The closest of the orders that hold; differences 4, 3, 5: 4 +- 4.303 x 1 / sqrt(3).
-    assert rank.evidence == "8 minus 12: 4 [1.516, 6.484], 3 seeds"
+    assert rank.evidence == ["closest of 3: Latent rank, 8 minus 12: 4 [1.52, 6.48], 3 seeds"]
 
 
 def test_one_order_the_other_way_refutes_a_claim() -> None:
     (verdict, *_) = judge(_content_of_ranks([[70, 68, 73], [39, 41, 40], [8, 7, 9], [19, 19, 19]]))
     assert verdict.standing == "does not hold"
-    assert verdict.evidence == "8 minus 12: -11 [-13.48, -8.516], 3 seeds"
+    assert verdict.evidence == ["Latent rank, 8 minus 12: -11 [-13.5, -8.52], 3 seeds"]
 
 
 def test_a_refutation_must_stand_holms_correction() -> None:
@@ -73,17 +74,19 @@ def test_a_refutation_must_stand_holms_correction() -> None:
     assert 0.025 / 3 < p < 0.025
     (verdict, *_) = judge(_content_of_ranks(ranks))
     assert verdict.standing == "undecided"
-    assert "would settle it against it with 80 % power" in verdict.evidence
+    assert verdict.evidence[0].endswith(" would refute it with 80 % power")
 
 
 def test_what_seeds_disagree_on_is_undecided_and_says_what_would_settle_it() -> None:
     (verdict, *_) = judge(_content_of_ranks([[70, 68, 73], [39, 41, 40], [8, 6, 8], [4, 9, 4]]))
     assert verdict.standing == "undecided"
     # Differences 4, -3, 4: mean 1.667, deviation 4.041; 49 by statsmodels' TTestPower.
-    assert verdict.evidence == (
-        "8 minus 12: 1.667 [-8.373, 11.71], 3 seeds; about 49 seeds would settle it as claimed "
-        "with 80 % power"
-    )
+    assert verdict.evidence == [
+        (
+            "Latent rank, 8 minus 12: 1.67 [-8.37, 11.7], 3 seeds, about 49 would confirm it with "
+            "80 % power"
+        )
+    ]
 
 
 def test_fids_are_compared_by_their_ratios() -> None:
@@ -95,7 +98,7 @@ def test_fids_are_compared_by_their_ratios() -> None:
     comparison = worst.judgements[0].comparisons[2]
     logs = np.log([2, 4, 2])
     low, high = np.exp(stats.t.interval(0.95, 2, logs.mean(), stats.sem(logs)))
-    found = re.search(r"12 is (\S+) \[(\S+), (\S+)\] times 8", comparison.evidence)
+    found = re.search(r"FID, 12 over 8: (\S+) \[(\S+), (\S+)\]", comparison.evidence)
     assert found is not None
     assert [float(x) for x in found.groups()] == pytest.approx(
         [math.exp(logs.mean()), low, high], rel=1e-2
@@ -114,7 +117,7 @@ def test_a_claim_of_fids_says_on_which_sampler_it_depends() -> None:
     assert verdict.text == (
         "depends on the sampler: holds with gmm10; does not hold with mvg; undecided with gmm4"
     )
-    assert "gmm10: " in verdict.evidence
+    assert [line.partition(": ")[0] for line in verdict.evidence] == ["gmm10", "gmm4", "mvg"]
     one = replace(content, reading=Reading(samplers=("mvg",)))
     assert judge(one)[1].text == "does not hold"
 
@@ -130,20 +133,20 @@ def test_differences_are_between_runs_of_one_seed() -> None:
     results[second] = results[second][2:]
     (verdict,) = judge(replace(content, results=results))
     assert verdict.standing is Standing.NOT_RUN
-    assert verdict.evidence == "2x and 1x: no seed has both"
+    assert verdict.evidence == ["no seed has both 2x and 1x"]
 
 
 def test_too_few_seeds_decide_nothing() -> None:
     rank, best, _ = judge(_content_of_ranks([[70, 71], [39, 40], [8, 80], [4, 5]]))
     assert (rank.standing, best.standing) == ("undecided", "undecided")
-    assert rank.evidence == "as claimed in 1 of 2 seeds"
+    assert rank.evidence == ["as claimed in 1 of 2 seeds"]
     assert _standings(content_of("table4", [[], [], [], []])) == ["not run"] * 3
 
 
 def test_equal_numbers_are_no_order() -> None:
     (verdict,) = judge(content_of("table3", [[5, 5, 5], [5, 5, 5], [9, 9, 9]]))
     assert verdict.standing == "undecided"
-    assert "no difference to be seen" in verdict.evidence
+    assert "no difference to be seen" in verdict.evidence[0]
 
 
 def test_a_comparable_number_may_be_larger_by_the_margin() -> None:
@@ -158,7 +161,9 @@ def test_a_comparable_number_may_be_larger_by_the_margin() -> None:
         superior, comparable = judge(content_of("mnist-baselines", [ae, vae, *others, irmae]))
         assert superior.standing == "holds"
         assert comparable.standing == standing
-    assert "VAE minus IRMAE (l = 8), -0.05 allowed: -0.04333 [" in comparable.evidence
+    evidence = comparable.evidence[0].removeprefix("gmm10: ")
+    assert evidence.startswith("Told from real, VAE minus IRMAE (l = 8): -0.0433 [")
+    assert "], claimed to be above -0.05, 3 seeds" in evidence
 
 
 def test_fids_of_two_extractors_are_not_compared() -> None:
@@ -180,14 +185,15 @@ def test_verdicts_are_printed_and_stand_under_their_table(
     output = capsys.readouterr().out
     printed = output[output.index("**Claims of the paper") :]
     # Four epochs of a thousand digits: nothing is learned, and nothing is judged.
-    assert printed.count("| mnist-sample | not learned | ") == 4
-    assert "The latent rank falls with depth (section 2.2)" in printed
+    assert printed.count(", mnist-sample): not learned.") == 4
+    assert "\n- The latent rank falls with depth (section 2.2, " in printed
     for ending in ("md", "tex"):
         text = (tmp_path / f"table4.{ending}").read_text()
-        assert "Claim: The FID is best at l = 4: not learned (no two runs to compare" in text
+        assert "Claim: The FID is best at l = 4: not learned." in text
+        assert "no two runs to compare; " in text
 
 
 def test_an_unrun_claim_is_in_the_list_and_not_under_the_table(tmp_path: Path) -> None:
     verdicts = judge(content_of("table6", [[]] * 10))
     text = claims_markdown(verdicts)
-    assert text.count("| celeba | not run |") == 3
+    assert text.count(", celeba): not run.\n  - no two runs to compare") == 3

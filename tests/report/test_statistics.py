@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from bench.report.claims import Comparison, Judgement, Standing
+from bench.report.metrics import METRICS
 from bench.report.statistics import differences, holm, interval, p_below, seeds_to_settle
 
 VALUES = st.lists(st.floats(0.01, 1e6), min_size=2, max_size=9)
@@ -77,7 +78,7 @@ def test_of_equal_cells_a_claim_rarely_holds_and_is_rarely_refuted(orders: int, 
     cells = rng.normal(size=(draws, orders + 1, seeds))
     for cell in cells:
         comparisons = [
-            Comparison(("", "a"), ("", "b"), 0.0, list(other - cell[0]), False)
+            Comparison(METRICS["rank"], ("", "a"), ("", "b"), 0.0, list(other - cell[0]))
             for other in cell[1:]
         ]
         counts[Judgement("", comparisons).standing] += 1

@@ -54,13 +54,15 @@ def test_ranks_are_reproduced_or_not() -> None:
     data = frame(made)
     (row,) = [each for each in rows(made, data) if each.kind == "reproduced"]
     assert [cell.text for cell in row.cells] == ["yes", "no", "yes", "--"]
-    assert any("within 10% of the printed number or within 2" in note for note in notes(made, data))
+    assert any(
+        "within 10% of the printed number or within 2" in note.text for note in notes(made, data)
+    )
     # The paper prints no rank there, though FIDs that are compared.
     of_dimensions = content_of("table6", [[40]] * 10)
     for other in (replace(made, profile="quick"), of_dimensions):
         data = frame(other)
         assert not [each for each in rows(other, data) if each.kind == "reproduced"]
-        assert not any("Reproduced" in note for note in notes(other, data))
+        assert not any("Reproduced" in note.text for note in notes(other, data))
     assert frame(of_dimensions).difference.notna().any()
 
 
@@ -74,7 +76,7 @@ def test_fids_of_another_extractor_are_never_set_against_the_papers() -> None:
     assert r"\textcolor{gray}{44.0}" in latex(content, data)
     assert "paper, not comparable" in markdown(content, data)
     assert any(
-        "not Inception but a classifier of mnist that was trained on this machine" in note
+        "not Inception but a classifier of mnist that was trained on this machine" in note.text
         for note in notes(content, data)
     )
 
@@ -89,7 +91,7 @@ def test_a_table_never_mixes_two_extractors() -> None:
     cells = _cells(content)
     assert math.isnan(cells["fid", "12"]["mean"])
     assert cells["rank", "12"]["mean"] == 4
-    assert any(stray.run_id in note for note in notes(content, frame(content)))
+    assert any(stray.run_id in note.text for note in notes(content, frame(content)))
 
 
 def _bold(content: Content, label: str) -> list[bool]:
@@ -110,7 +112,7 @@ def test_bold_is_what_cannot_be_told_from_the_best() -> None:
     # Two seeds leave nothing to test by.
     two = content_of("table4", [[70, 71], [40, 44], [8, 2], [4, 4]])
     assert not any(_bold(two, r"FID +\| gmm10"))
-    assert any("nothing is in bold" in note for note in notes(two, frame(two)))
+    assert any("nothing is in bold" in note.text for note in notes(two, frame(two)))
 
 
 def test_fids_have_intervals_that_stay_above_zero() -> None:

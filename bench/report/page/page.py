@@ -24,7 +24,7 @@ from bench.report.figures.gallery import tile
 from bench.report.figures.lines import SMALLEST_SHARE
 from bench.report.figures.write import Drawn
 from bench.report.frame import Content, frame
-from bench.report.layout import Text, notes, rows, title
+from bench.report.layout import Note, Text, notes, rows, title
 from bench.report.page.charts import HEIGHT, LEFT, RIGHT, WIDTH, Chart, chart
 from bench.report.reading import Reading
 from bench.store.folders import Store, read_history
@@ -129,7 +129,7 @@ class _Table:
     groups: Sequence[tuple[str, int]]
     kinds: Sequence[str]
     lines: Sequence[_Line]
-    notes: Sequence[str]
+    notes: Sequence[Note]
 
 
 def _table(content: Content) -> _Table:
