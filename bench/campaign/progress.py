@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import threading
-import time
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Self, TextIO
@@ -15,6 +14,7 @@ from bench.campaign.job import Outcome
 from bench.campaign.plan import PlannedRun, State
 from bench.evaluation.spectrum import rank
 from bench.experiments.spec import HEADLINE_SAMPLER
+from bench.machine import Stopwatch
 from bench.screen import leave
 from bench.store.folders import Store
 
@@ -47,7 +47,9 @@ class ProgressBar:
             file=self._stream,
             disable=not self._terminal,
         )
-        # The clock of the rate starts with the first step, not with what precedes it.
+        # The clock of the rate starts with the first step, not with what precedes it, and stands
+        # still while the process is stopped.
+        self._clock = Stopwatch()
         self._started: float | None = None
         self._initial = self._done()
 
@@ -104,16 +106,20 @@ class ProgressBar:
         return sum(self._images(run_id, steps) for run_id, steps in self._steps.items())
 
     def _follow(self) -> None:
-        next_line = time.monotonic() + _LINE_SECONDS
+        with self._clock.running():
+            self._look()
+
+    def _look(self) -> None:
+        next_line = self._clock.seconds() + _LINE_SECONDS
         while not self._stop.wait(_POLL_SECONDS):
             for run_id, planned in self._plan.items():
                 if self._steps[run_id] < planned.job.training.steps:
                     self._steps[run_id] = self._store.steps_done(run_id)
             if self._started is None and self._done() > self._initial:
-                self._started, self._initial = time.monotonic(), self._done()
+                self._started, self._initial = self._clock.seconds(), self._done()
             if self._terminal:
                 self._bar.update(self._done() - self._bar.n)
-            elif time.monotonic() > next_line:
+            elif self._clock.seconds() > next_line:
                 next_line += _LINE_SECONDS
                 self.line(self._summary())
 
@@ -122,7 +128,7 @@ class ProgressBar:
         text = f"{done / total:4.0%} of {total:,} images"
         if done == self._initial or self._started is None:
             return text
-        rate = (done - self._initial) / (time.monotonic() - self._started)
+        rate = (done - self._initial) / (self._clock.seconds() - self._started)
         left = tqdm.format_interval((total - done) / rate)
         return f"{text}, {rate:,.0f} images/s, {left} left"
 

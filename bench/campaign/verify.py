@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import fnmatch
+import itertools
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -83,10 +84,14 @@ def differences(before: Result, store: Store, settings: WorkerSettings) -> Itera
 _ROUNDING = 0.05
 
 
+_MADE_WITH = ("torch", "numpy", "scikit-learn", "device", "cpu", "threads")
+
+
 def _rounds(result: Result) -> bool:
     """Whether a run is repeated to rounding only."""
     made = result.trained.provenance
-    return made["device"] != "cpu" or made["stacked"] > 1
+    devices = {each["device"] for each in (*result.trained.earlier, made)}
+    return devices != {"cpu"} or made["stacked"] > 1
 
 
 def _compare(
@@ -124,7 +129,12 @@ def _compare(
 
 
 def _circumstances(before: Result, after: Result) -> Iterator[str]:
-    for name in ("torch", "numpy", "scikit-learn", "device", "cpu", "threads", "stacked"):
-        was, now = (result.trained.provenance[name] for result in (before, after))
-        if was != now:
-            yield f"(it was made with {name} {was}, now {now})"
+    last, now = before.trained.provenance, after.trained.provenance
+    for name in (*_MADE_WITH, "stacked"):
+        if last[name] != now[name]:
+            yield f"(it was made with {name} {last[name]}, now {now[name]})"
+    for sitting, following in itertools.pairwise([*before.trained.earlier, last]):
+        for name in _MADE_WITH:
+            if sitting[name] != now[name]:
+                step = following["from_step"]
+                yield f"(up to step {step:,} it was made with {name} {sitting[name]})"

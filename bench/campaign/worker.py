@@ -145,9 +145,10 @@ class _Group:
         test = data.test.images[_of_spectra(len(data.test.images), first.train_images)]
         outcomes: dict[str, Outcome] = {}
         run_ids: dict[Trainee, str] = {}
+        made = self._provenance() | {"images_sha256": training.checksum}
         for job in jobs:
             try:
-                trainee = checkpoint.resume(job.run_id, job.training, store, self._device)
+                trainee = checkpoint.resume(job.run_id, job.training, store, self._device, made)
             except (BenchError, OSError):
                 raise
             except Exception as error:  # noqa: BLE001 - the other runs go on
@@ -173,7 +174,6 @@ class _Group:
             checkpoint=lambda trainee: checkpoint.keep(run_ids[trainee], trainee, store),
             checkpoint_steps=checkpoint.CHECKPOINT_STEPS[self._device.type],
         )
-        made = self._provenance() | {"images_sha256": training.checksum}
         for trainee, run_id in run_ids.items():
             if trainee in failures:
                 outcomes[run_id] = self._failed(run_id, trainee.spec, failures[trainee])
@@ -181,9 +181,7 @@ class _Group:
                     # From where it was, it would come to the same end.
                     store.checkpoint(run_id).unlink(missing_ok=True)
                 continue
-            record = checkpoint.finish(
-                run_id, trainee, store, spectra_images=len(test), provenance=made
-            )
+            record = checkpoint.finish(run_id, trainee, store, spectra_images=len(test))
             outcomes[run_id] = Outcome(run_id, record)
         return outcomes
 

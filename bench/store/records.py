@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from bench.data import Dataset
@@ -24,7 +24,9 @@ class TrainingRecord:
         spectra_images: test images behind the spectra of every epoch.
         timing: ``seconds`` in training, pauses of the process left out; ``images_per_second``;
             ``finished``, seconds since 1970.
-        provenance: commit, versions, hardware, data.
+        provenance: commit, versions, hardware, data; of the steps from ``from_step`` on, which is
+            0 unless training was stopped and went on under other circumstances.
+        earlier: the same of the steps before, as often as the circumstances changed.
     """
 
     run_id: str
@@ -34,6 +36,7 @@ class TrainingRecord:
     spectra_images: int
     timing: dict[str, float]
     provenance: dict[str, Any]
+    earlier: list[dict[str, Any]] = field(default_factory=list)
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> TrainingRecord:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 
 import numpy as np
@@ -22,14 +23,29 @@ from bench.training.trainee import Trainee
 CHECKPOINT_STEPS = {"cpu": 500, "cuda": 5_000}
 
 
-def resume(run_id: str, spec: TrainingSpec, store: Store, device: torch.device) -> Trainee:
-    """Build a run, and take it to where its checkpoint left it."""
+def resume(
+    run_id: str,
+    spec: TrainingSpec,
+    store: Store,
+    device: torch.device,
+    provenance: Mapping[str, str | int],
+) -> Trainee:
+    """Build a run, and take it to where its checkpoint left it.
+
+    Args:
+        run_id: the run's identity.
+        spec: what is trained.
+        store: where its checkpoint is, if there is one.
+        device: where it is trained.
+        provenance: of the steps that are left, see :mod:`bench.store.provenance`.
+    """
     trainee = Trainee(spec, device)
     state = load_tensors(store.checkpoint(run_id))
     if state is not None and state.get("run_id") != run_id:
         set_aside(store.checkpoint(run_id), "the checkpoint of another run")
     elif state is not None:
         trainee.load_state_dict(state)
+    trainee.sit_down(provenance)
     store.write_spec(run_id, spec)
     # Lines behind the checkpoint will be written again.
     rows = [row for row in read_history(store.history(run_id)) if row["step"] <= trainee.step]
@@ -48,14 +64,7 @@ def keep(run_id: str, trainee: Trainee, store: Store) -> None:
     save_tensors(store.checkpoint(run_id), {"run_id": run_id, **owned(trainee.state_dict())})
 
 
-def finish(
-    run_id: str,
-    trainee: Trainee,
-    store: Store,
-    *,
-    spectra_images: int,
-    provenance: dict[str, str | int],
-) -> TrainingRecord:
+def finish(run_id: str, trainee: Trainee, store: Store, *, spectra_images: int) -> TrainingRecord:
     """Write a trained run's weights, spectra and record; its checkpoint goes.
 
     Args:
@@ -63,12 +72,12 @@ def finish(
         trainee: at the end of its spec.
         store: where it is kept.
         spectra_images: test images behind its spectra.
-        provenance: where it was made, see :mod:`bench.store.provenance`.
     """
     spec = trainee.spec
     state = owned(trainee.model.state_dict())
     save_state(store.weights(run_id), state)
     store.write_spectra(run_id, np.stack(trainee.spectra))
+    *earlier, last = trainee.sittings
     record = TrainingRecord(
         run_id=run_id,
         spec=spec,
@@ -80,7 +89,8 @@ def finish(
             "images_per_second": round(spec.epochs * spec.train_images / trainee.seconds, 1),
             "finished": round(time.time()),
         },
-        provenance=provenance | {"stacked": trainee.stacked},
+        provenance=last | {"stacked": trainee.stacked},
+        earlier=earlier,
     )
     store.write_trained(record)
     store.checkpoint(run_id).unlink(missing_ok=True)

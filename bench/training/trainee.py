@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -109,6 +109,7 @@ class Trainee:
         loss: sum of the losses since the mean was last read, a scalar on the device.
         stacked: the most runs that were trained as one with it, itself included.
         spectra: of the test codes after every epoch so far, each float64 (latent_dim,).
+        sittings: under which circumstances it was trained, see :meth:`sit_down`.
     """
 
     def __init__(self, spec: TrainingSpec, device: torch.device) -> None:
@@ -126,6 +127,7 @@ class Trainee:
         self.loss = torch.zeros((), device=device)
         self.stacked = 1
         self.spectra: list[np.ndarray] = []
+        self.sittings: list[dict[str, str | int]] = []
         self._unread = 0
         self._batches = Batches([spec])
 
@@ -138,6 +140,7 @@ class Trainee:
             "seconds": self.seconds,
             "stacked": self.stacked,
             "spectra": [torch.from_numpy(values) for values in self.spectra],
+            "sittings": self.sittings,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -148,6 +151,22 @@ class Trainee:
         self.seconds = state["seconds"]
         self.stacked = state["stacked"]
         self.spectra = [values.numpy() for values in state["spectra"]]
+        # Checkpoints of before hold none.
+        self.sittings = state.get("sittings", [])
+
+    def sit_down(self, provenance: Mapping[str, str | int]) -> None:
+        """Note the circumstances of the steps from here on, where they are others than before.
+
+        Args:
+            provenance: commit, versions, hardware; ``from_step`` is added.
+        """
+        sitting = {**provenance, "from_step": self.step}
+        if not self.sittings:
+            self.sittings.append(sitting)
+        elif self.step < self.spec.steps:
+            last = self.sittings[-1]
+            if last != sitting | {"from_step": last["from_step"]}:
+                self.sittings.append(sitting)
 
     def advance(self, images: torch.Tensor) -> None:
         """Take one optimiser step on uint8 images (train_images, channels, size, size).

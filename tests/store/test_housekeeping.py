@@ -132,7 +132,12 @@ def test_a_run_is_verified(
         f"{four.run_id}: losses of history.jsonl",
     ]
     # Of a stack of runs, sums are taken in another order: what rounding allows is no difference.
-    stacked = replace(four.trained, provenance=four.trained.provenance | {"stacked": 4})
+    made = four.trained.provenance
+    stacked = replace(
+        four.trained,
+        provenance=made | {"stacked": 4, "from_step": 1_500},
+        earlier=[made | {"cpu": "of another make"}],
+    )
     store.write_trained(stacked)
     four.metrics["test_mse"] = 1.001 * error
     store.write_measured(four.measured)
@@ -141,7 +146,9 @@ def test_a_run_is_verified(
     store.write_measured(four.measured)
     capsys.readouterr()
     assert main(["--verify", "*-l4-*", *folders]) == 1
-    assert "in a stack: relative differences up to" in capsys.readouterr().out
+    output = capsys.readouterr().out
+    assert "(up to step 1,500 it was made with cpu of another make)" in output
+    assert "in a stack: relative differences up to" in output
     assert all(path.stat().st_mtime_ns == before[path] for path in runs_dir.glob("*-l2-*/*"))
 
 

@@ -216,6 +216,10 @@ def _run(result: Result, reading: Reading, store: Store) -> _Run:
             "Time of training": _timing(trained.timing),
             "Time of measuring": _timing(measured.timing),
             "Provenance of weights": _texts(trained.provenance),
+            **{
+                f"Provenance of weights, from step {each['from_step']:,}": _texts(each)
+                for each in trained.earlier
+            },
             "Provenance of numbers": _texts(measured.provenance),
         },
         charts=list(_charts(result, rank, store)),
