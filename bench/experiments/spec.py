@@ -289,7 +289,7 @@ class ClaimSpec:
     Attributes:
         statement: the sentence, in short.
         source: where the paper has it.
-        metric: what is compared, see :data:`bench.report.frame.METRICS`.
+        metric: what is compared, see :data:`bench.report.metrics.METRICS`.
         orders: pairs of cells, the one with the smaller number first; all must be in that order.
         margin: by how much the first may still be larger, for claims that two are comparable.
     """
@@ -310,7 +310,7 @@ class TableSpec:
         title: what the table shows, one line.
         axis: what its columns vary (``Depth l``).
         cells: its places, row by row.
-        metrics: names of rows, see :data:`bench.report.frame.METRICS`.
+        metrics: names of rows, see :data:`bench.report.metrics.METRICS`.
         notes: footnotes that hold whatever was measured.
         known: right answers by metric, where the data fixes them.
         published: the table of :mod:`bench.experiments.published` whose numbers stand beside the

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 import pandas as pd
@@ -10,7 +11,7 @@ from bench.report.frame import Content
 from bench.report.layout import MISSING, Note, Text, notes, rows, title
 
 _HEAD = r"""% Compiles by itself; \input takes it into a document with booktabs (xcolor for grey,
-% graphicx to shrink what is wider than the text).
+% graphicx to shrink what is wider than the text or higher than a page).
 % LaTeX sets \@nodocument to \relax at \begin{document}, which tells the two apart.
 \expandafter\ifx\csname @nodocument\endcsname\relax
   \def\irmaeend{}%
@@ -61,7 +62,10 @@ def _paragraphs(note: Note) -> list[str]:
 
 
 def latex(content: Content, data: pd.DataFrame) -> str:
-    """The table as a document of its own, or as a float where a document takes it in."""
+    """The table as a document of its own, or as a float where a document takes it in.
+
+    It is labelled after its name, ``tab:table4``.
+    """
     table = content.table
 
     def show(cell: Text) -> str:
@@ -75,6 +79,9 @@ def latex(content: Content, data: pd.DataFrame) -> str:
         body = []
         previous = None
         for row in printed:
+            if all(cell.text == MISSING for cell in row.cells[columns]) and width < count:
+                # Other columns have these numbers.
+                continue
             if row.label != previous:
                 body += [r"\midrule"] if previous is None else [r"\addlinespace"]
             label = "" if row.label == previous else escape_latex(row.label)
@@ -99,14 +106,18 @@ def latex(content: Content, data: pd.DataFrame) -> str:
     blocks = [block(slice(start, start + width)) for start in range(0, count, width)]
     lines = [
         _HEAD,
-        r"\begin{table}[htbp]",
+        r"\begin{table}[htbp]\centering",
+        r"\setbox1=\hbox{\begin{minipage}{\linewidth}",
         r"\centering\small\setlength{\tabcolsep}{4pt}",
         rf"\caption{{{escape_latex(title(content))}}}",
+        rf"\label{{tab:{re.sub('[^A-Za-z0-9-]', '-', table.name)}}}",
         *blocks[0],
         *(line for each in blocks[1:] for line in (r"\par\medskip", *each)),
         r"\par\smallskip\begin{minipage}{0.9\linewidth}\footnotesize\raggedright",
         *(line for note in notes(content, data) for line in _paragraphs(note)),
-        r"\end{minipage}",
+        r"\end{minipage}\end{minipage}}%",
+        r"\leavevmode\ifdim\dimexpr\ht1+\dp1\relax>\textheight\ifx\resizebox\undefined\box1\else",
+        r"  \resizebox*{!}{0.99\textheight}{\box1}\fi\else\box1\fi",
         r"\end{table}",
         r"\irmaeend",
     ]

@@ -219,12 +219,26 @@ def test_latex_compiles_by_itself_and_inside_a_document(tmp_path: Path) -> None:
         content = replace(base, table=table)
         write_table(content, tmp_path)
         assert "1 page" in _compile(tmp_path, f"{content.table.name}.tex")
-    body = r"\begin{document}\input{table4}\input{strange.tex} after \end{document}"
+    body = (
+        r"\begin{document}\input{table4}\input{strange.tex} after \ref{tab:table4} \end{document}"
+    )
     for name, packages in (("plain", "booktabs"), ("shrinking", "booktabs,graphicx")):
         outer = rf"\documentclass{{article}}\usepackage{{{packages}}}"
         (tmp_path / f"{name}.tex").write_text(outer + body)
+        _compile(tmp_path, f"{name}.tex")
         log = _compile(tmp_path, f"{name}.tex")
+        assert "Reference `tab:table4'" not in log
     # What is wider than the text is shrunk where graphicx is there to do it.
+    assert "Overfull" not in log
+
+
+@needs_latex
+def test_latex_of_the_largest_table_fits_a_page(tmp_path: Path) -> None:
+    content = content_of("mnist-baselines", [[70, 71, 75]] * 8)
+    write_table(replace(content, missing=["a cell, and why it is empty"] * 40), tmp_path)
+    log = _compile(tmp_path, "mnist-baselines.tex")
+    assert "1 page" in log
+    assert "Float too large" not in log
     assert "Overfull" not in log
 
 
