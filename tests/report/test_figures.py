@@ -24,6 +24,7 @@ from bench.report.frame import Content
 from bench.report.reading import Reading
 from bench.store.folders import Store
 from tests.support.results import cells_of, result
+from tests.support.results import content as content_of
 
 FIGURE = FIGURES["figure1"]
 NO_STORE = Store(Path("no-such-folder"))
@@ -199,6 +200,26 @@ def test_ranks_are_those_of_the_spectra_of_every_epoch(filled: tuple[Content, St
     other = replace(content, reading=Reading(rank_threshold=1e-2))
     line, *_ = run_lines.draw_ranks(FIGURES["ranks-dimension"], other, store).axes[0].get_lines()
     assert list(line.get_ydata()) == [1, 2, 2, 2, 2, 2]  # type: ignore[arg-type]
+
+
+def test_printed_ranks_are_marked_where_they_can_be_compared(tmp_path: Path) -> None:
+    content, store = content_of("table4", [[70], [40], [], [4]]), Store(tmp_path)
+    for each in content.all_results:
+        store.write_spectra(each.run_id, np.ones((50, each.spec.latent_dim)))
+    for made, printed in (
+        (content, [[50, 70], [50, 39], [50, 4]]),
+        (replace(content, profile="quick"), []),
+    ):
+        page = run_lines.draw_ranks(FIGURES["ranks-depth"], made, store)
+        (axes,) = page.axes
+        circles = [line for line in axes.get_lines() if line.get_marker() == "o"]
+        assert [[*line.get_xdata(), *line.get_ydata()] for line in circles] == printed  # type: ignore[misc]
+        runs = [line for line in axes.get_lines() if line not in circles]
+        assert [line.get_color() for line in runs][: len(circles)] == [
+            circle.get_color() for circle in circles
+        ]
+        text = " ".join(t.get_text() for t in page.texts)
+        assert ("the ranks that the paper prints" in text) == bool(printed)
 
 
 def test_numbers_of_logarithmic_axes_are_no_formulae(filled: tuple[Content, Store]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -12,7 +13,7 @@ from matplotlib.figure import Figure
 from bench.evaluation.spectrum import rank
 from bench.experiments.spec import Cell, FigureSpec
 from bench.report.figures.style import caption, plain_numbers
-from bench.report.frame import Content
+from bench.report.frame import Content, frame
 from bench.report.layout import run_notes, title_of
 from bench.store.folders import Store, read_history
 from bench.store.records import Result
@@ -22,19 +23,19 @@ SMALLEST_SHARE = 1e-9
 _LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
 
 # Draws one run in a panel; False where the run left nothing to draw.
-_DrawRun = Callable[[Axes, Result, dict[str, object]], bool]
+_DrawRun = Callable[[Axes, Result, dict[str, Any]], bool]
 
 
 def draw_spectra(figure: FigureSpec, content: Content, store: Store) -> Figure:
     """Singular values over the largest, on a logarithmic scale; a dot marks each run's rank."""
 
-    def draw(axes: Axes, result: Result, look: dict[str, object]) -> bool:
+    def draw(axes: Axes, result: Result, look: dict[str, Any]) -> bool:
         values = np.array(result.metrics["spectrum"])
         if values.max() <= 0:
             return False
         shares = np.maximum(values / values.max(), np.finfo(float).tiny)
         last = content.reading.rank(result)
-        axes.plot(np.arange(1, len(shares) + 1), shares, **look)  # type: ignore[arg-type]
+        axes.plot(np.arange(1, len(shares) + 1), shares, **look)
         axes.plot(last, shares[last - 1], marker="o", color=str(look["color"]), markersize=4)
         return True
 
@@ -61,11 +62,11 @@ def draw_spectra(figure: FigureSpec, content: Content, store: Store) -> Figure:
 def draw_curves(figure: FigureSpec, content: Content, store: Store) -> Figure:
     """The loss over epochs, each point a mean over the steps since the last."""
 
-    def draw(axes: Axes, result: Result, look: dict[str, object]) -> bool:
+    def draw(axes: Axes, result: Result, look: dict[str, Any]) -> bool:
         history = read_history(store.history(result.run_id))
         if not history:
             return False
-        axes.plot([row["epoch"] for row in history], [row["loss"] for row in history], **look)  # type: ignore[arg-type]
+        axes.plot([row["epoch"] for row in history], [row["loss"] for row in history], **look)
         return True
 
     page, panels, notes = _panels(figure, content, draw)
@@ -79,16 +80,19 @@ def draw_curves(figure: FigureSpec, content: Content, store: Store) -> Figure:
 
 
 def draw_ranks(figure: FigureSpec, content: Content, store: Store) -> Figure:
-    """The rank of the test codes after every epoch: whether it still moves at the end."""
+    """The rank of the test codes after every epoch: whether it still moves at the end.
+
+    In the paper's setting, circles stand for the ranks that it prints.
+    """
     threshold = content.reading.rank_threshold
     images: set[int] = set()
 
-    def draw(axes: Axes, result: Result, look: dict[str, object]) -> bool:
+    def draw(axes: Axes, result: Result, look: dict[str, Any]) -> bool:
         spectra = store.spectra(result.run_id)
         if spectra is None:
             return False
         ranks = [rank(values, threshold) for values in spectra]
-        axes.plot(range(1, len(ranks) + 1), ranks, **look)  # type: ignore[arg-type]
+        axes.plot(range(1, len(ranks) + 1), ranks, **look)
         images.add(result.trained.spectra_images)
         return True
 
@@ -103,20 +107,32 @@ def draw_ranks(figure: FigureSpec, content: Content, store: Store) -> Figure:
         f"Rank: singular values above {threshold:g} of the largest, of the codes of {counts} test "
         "images, spread over the split.",
     )
+    if _mark_printed(panels, content):
+        notes.insert(2, "Circles: the ranks that the paper prints.")
     caption(page, notes)
     return page
+
+
+def _mark_printed(panels: Sequence[Axes], content: Content) -> bool:
+    """Mark the printed ranks at the end of the runs that they stand against; False without any."""
+    data = frame(content)
+    printed = data[(data.metric == "rank") & data.paper.notna() & data.difference.notna()]
+    epochs = {(cell.row, cell.label): cell.training.epochs for cell in content.table.cells}
+    for number in printed.to_dict("records"):
+        place = number["row"], number["column"]
+        axes = panels[_rows(content).index(number["row"])]
+        look = _look(content, number["column"]) | {"marker": "o", "markerfacecolor": "none"}
+        axes.plot(epochs[place], number["paper"], clip_on=False, **look)
+    return not printed.empty
 
 
 def _panels(
     figure: FigureSpec, content: Content, draw: _DrawRun
 ) -> tuple[Figure, Sequence[Axes], list[str]]:
     """A panel for each row of the table, in it a colour for each column and a line a run."""
-    rows = list(dict.fromkeys(cell.row for cell in content.table.cells))
+    rows = _rows(content)
     page = Figure(figsize=(max(5.6, 3.8 * len(rows)), 3.6))
     panels = page.subplots(1, len(rows), sharey=True, squeeze=False)[0]
-    columns = content.table.columns
-    # From dark to light, so that their order shows in grey too.
-    shades = mpl.colormaps["viridis"](np.linspace(0, 0.85, len(columns)))
     left_out: list[str] = []
     seeds: set[int] = set()
     for axes, row in zip(panels, rows, strict=True):
@@ -124,11 +140,7 @@ def _panels(
         for cell in content.table.cells:
             if cell.row != row:
                 continue
-            place = columns.index(cell.label)
-            look: dict[str, object] = {
-                "color": mpl.colors.to_hex(shades[place]),
-                "linestyle": _LINES[place % len(_LINES)],
-            }
+            look = _look(content, cell.label)
             drawn = _draw_cell(axes, cell, content.results.get(cell, ()), look, draw)
             seeds |= {r.spec.seed for r in drawn}
             left_out += [r.run_id for r in content.results.get(cell, ()) if r not in drawn]
@@ -141,8 +153,21 @@ def _panels(
     return page, panels, notes + run_notes(content)
 
 
+def _rows(content: Content) -> list[str]:
+    return list(dict.fromkeys(cell.row for cell in content.table.cells))
+
+
+def _look(content: Content, column: str) -> dict[str, Any]:
+    """Colour and line of a column's runs."""
+    columns = content.table.columns
+    place = columns.index(column)
+    # From dark to light, so that their order shows in grey too.
+    shades = mpl.colormaps["viridis"](np.linspace(0, 0.85, len(columns)))
+    return {"color": mpl.colors.to_hex(shades[place]), "linestyle": _LINES[place % len(_LINES)]}
+
+
 def _draw_cell(
-    axes: Axes, cell: Cell, results: Sequence[Result], look: dict[str, object], draw: _DrawRun
+    axes: Axes, cell: Cell, results: Sequence[Result], look: dict[str, Any], draw: _DrawRun
 ) -> list[Result]:
     """Draw the runs of a cell, the first of them with its label; return those that were drawn."""
     drawn: list[Result] = []
