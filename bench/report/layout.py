@@ -177,10 +177,10 @@ def notes(content: Content, data: pd.DataFrame) -> list[Note]:
     """What must be said of the numbers, and what they say of the paper's claims."""
     verdicts = [verdict for verdict in judge(content) if verdict.standing is not Standing.NOT_RUN]
     said = [*_notes(content, data), *(f"{MISSING} {reason}" for reason in content.missing)]
-    return [*map(Note, said), *map(claim_note, verdicts)]
+    return [*map(Note, said), *map(_claim_note, verdicts)]
 
 
-def claim_note(verdict: Verdict) -> Note:
+def _claim_note(verdict: Verdict) -> Note:
     """What became of a claim, and what that rests on."""
     return Note(f"Claim: {verdict.claim.statement}: {verdict.text}.", verdict.evidence)
 
