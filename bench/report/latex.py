@@ -79,8 +79,9 @@ def latex(content: Content, data: pd.DataFrame) -> str:
         body = []
         previous = None
         for row in printed:
-            if all(cell.text == MISSING for cell in row.cells[columns]) and width < count:
-                # Other columns have these numbers.
+            filled = [cell.text != MISSING for cell in row.cells]
+            if any(filled) and not any(filled[columns]):
+                # The row's numbers are in another block.
                 continue
             if row.label != previous:
                 body += [r"\midrule"] if previous is None else [r"\addlinespace"]

@@ -191,6 +191,13 @@ def test_numbers_of_rows_agree_between_formats() -> None:
     assert tex == bold
 
 
+def test_a_row_that_is_empty_in_every_block_of_columns_stays() -> None:
+    for values, blocks in (([], 2), ([[9]] + [[]] * 7, 1)):
+        content = content_of("mnist-baselines", values or [[]] * 8)
+        text = latex(content, frame(content))
+        assert text.count("Latent rank & measured") == blocks
+
+
 def test_text_is_escaped_in_latex() -> None:
     assert escape_latex(r"50 % of \x_1 & {a} ~ $^# --x") == (
         r"50 \% of \textbackslash{}x\_1 \& \{a\} \textasciitilde{} \$\textasciicircum{}\# -{}-x"
