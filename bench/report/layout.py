@@ -97,7 +97,7 @@ def rows(content: Content, data: pd.DataFrame) -> list[Row]:
             ]
             result.append(Row(metric.label, line, _KINDS.get(sampler, sampler), cells))
             if part.difference.notna().any():
-                cells = [Text(_signed(value, decimals), value) for value in part.difference]
+                cells = [Text(signed(value, decimals), value) for value in part.difference]
                 kind = f"difference, {sampler}" if sampler else "difference"
                 result.append(Row(metric.label, line, kind, cells))
                 if metric.near and part.paper.notna().any():
@@ -368,7 +368,8 @@ def _measured(number: Mapping[Hashable, Any], decimals: int) -> str:
     return f"{mean:.{decimals}f} \N{PLUS-MINUS SIGN} {high - mean:.{decimals}f}"
 
 
-def _signed(value: float, decimals: int) -> str:
+def signed(value: float, decimals: int) -> str:
+    """A difference, with its sign."""
     return MISSING if math.isnan(value) else f"{value:+.{decimals}f}".replace("-", _MINUS)
 
 

@@ -197,9 +197,26 @@ def test_ranks_are_those_of_the_spectra_of_every_epoch(filled: tuple[Content, St
         assert list(line.get_ydata()) == [1, 2, 3, 3, 3, 3]  # type: ignore[arg-type]
     text = " ".join(" ".join(t.get_text() for t in page.texts).split())
     assert "above 0.001 of the largest, of the codes of 32 test images" in text
+    assert "IRMAE (l = 4) 32: +0.0, IRMAE (l = 4) 64: +0.0." in text
     other = replace(content, reading=Reading(rank_threshold=1e-2))
     line, *_ = run_lines.draw_ranks(FIGURES["ranks-dimension"], other, store).axes[0].get_lines()
     assert list(line.get_ydata()) == [1, 2, 2, 2, 2, 2]  # type: ignore[arg-type]
+
+
+def test_the_figure_of_ranks_says_how_far_they_moved_at_the_end(tmp_path: Path) -> None:
+    content, store = content_of("table4", [[70, 71], [40], [8], []]), Store(tmp_path)
+    (deepest,) = [each for each in content.all_results if each.spec.depth == 8]
+    for each in content.all_results:
+        # A value more every epoch, from a rank that is the seed's; too few epochs at l = 8.
+        epochs = 4 if each is deepest else 50
+        rise = 1 if each.spec.depth == 2 and each.spec.seed == 0 else 2
+        spectra = [
+            [1.0] * (1 + rise * epoch) + [0.0] * (127 - rise * epoch) for epoch in range(epochs)
+        ]
+        store.write_spectra(each.run_id, np.array(spectra))
+    page = run_lines.draw_ranks(FIGURES["ranks-depth"], content, store)
+    text = " ".join(" ".join(t.get_text() for t in page.texts).split())
+    assert "last fifth of the epochs, mean over runs; Depth l 2: +15.0, 4: +20.0." in text
 
 
 def test_printed_ranks_are_marked_where_they_can_be_compared(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import matplotlib as mpl
@@ -14,7 +14,8 @@ from bench.evaluation.spectrum import rank
 from bench.experiments.spec import Cell, FigureSpec
 from bench.report.figures.style import caption, plain_numbers
 from bench.report.frame import Content, frame
-from bench.report.layout import run_notes, title_of
+from bench.report.layout import run_notes, signed, title_of
+from bench.report.statistics import interval
 from bench.store.folders import Store, read_history
 from bench.store.records import Result
 
@@ -85,14 +86,15 @@ def draw_ranks(figure: FigureSpec, content: Content, store: Store) -> Figure:
     In the paper's setting, circles stand for the ranks that it prints.
     """
     threshold = content.reading.rank_threshold
+    ranks: dict[str, list[int]] = {}
     images: set[int] = set()
 
     def draw(axes: Axes, result: Result, look: dict[str, Any]) -> bool:
         spectra = store.spectra(result.run_id)
         if spectra is None:
             return False
-        ranks = [rank(values, threshold) for values in spectra]
-        axes.plot(range(1, len(ranks) + 1), ranks, **look)
+        of_run = ranks[result.run_id] = [rank(values, threshold) for values in spectra]
+        axes.plot(range(1, len(of_run) + 1), of_run, **look)
         images.add(result.trained.spectra_images)
         return True
 
@@ -109,8 +111,24 @@ def draw_ranks(figure: FigureSpec, content: Content, store: Store) -> Figure:
     )
     if _mark_printed(panels, content):
         notes.insert(2, "Circles: the ranks that the paper prints.")
+    notes[2:2] = _still_moving(content, ranks)
     caption(page, notes)
     return page
+
+
+def _still_moving(content: Content, ranks: Mapping[str, Sequence[int]]) -> list[str]:
+    """By how much each column's rank changed at the end; empty where no run has epochs enough."""
+    found = []
+    for cell in content.table.cells:
+        curves = [ranks.get(result.run_id, ()) for result in content.results.get(cell, ())]
+        changes = [each[-1] - each[-1 - len(each) // 5] for each in curves if len(each) >= 5]
+        if changes:
+            place = f"{cell.row} {cell.label}".strip()
+            found.append(f"{place}: {signed(interval(changes).mean, 1)}")
+    if not found:
+        return []
+    text = "Change of the rank over the last fifth of the epochs, mean over runs"
+    return [f"{text}; {content.table.axis} {', '.join(found)}."]
 
 
 def _mark_printed(panels: Sequence[Axes], content: Content) -> bool:
