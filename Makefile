@@ -44,7 +44,6 @@ reproduce: $(VENV)/installed ## the documents' tables at the paper's settings, 3
 
 docs: $(VENV)/installed ## tables, figures and the documents' tables from cached runs, without training
 	$(BIN)/python run_all.py --collect $(TABLES) --figure all || $(INCOMPLETE)
-	$(BIN)/python run_all.py --collect --profile paper --figure ranks-depth --figures-dir figures/paper || $(INCOMPLETE)
 	$(BIN)/python -m docs.embed README.md docs/reproduction.md
 
 smoke: $(VENV)/installed ## whole tables, a figure and a report of embedded digits and toy faces, in two minutes

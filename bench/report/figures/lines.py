@@ -127,7 +127,7 @@ def _still_moving(content: Content, ranks: Mapping[str, Sequence[int]]) -> list[
             found.append(f"{place}: {signed(interval(changes).mean, 1)}")
     if not found:
         return []
-    text = "Change of the rank over the last fifth of the epochs, mean over runs"
+    text = "Change over the last fifth of the epochs, mean over runs"
     return [f"{text}; {content.table.axis} {', '.join(found)}."]
 
 
