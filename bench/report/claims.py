@@ -198,6 +198,9 @@ class Verdict:
                 if names:
                     parts.append(f"{standing} with {', '.join(names)}")
             return f"{Standing.DEPENDS}: {'; '.join(parts)}"
+        few = all(judgement.seeds < LEAST_SEEDS for judgement in self.judgements)
+        if self.standing is Standing.UNDECIDED and few:
+            return f"{Standing.UNDECIDED}, too few seeds"
         decided = self.standing in (Standing.HOLDS, Standing.FAILS)
         everywhere = " under every sampler" if decided and len(self.judgements) > 1 else ""
         return f"{self.standing}{everywhere}"

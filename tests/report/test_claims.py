@@ -139,6 +139,7 @@ def test_differences_are_between_runs_of_one_seed() -> None:
 def test_too_few_seeds_decide_nothing() -> None:
     rank, best, _ = judge(_content_of_ranks([[70, 71], [39, 40], [8, 80], [4, 5]]))
     assert (rank.standing, best.standing) == ("undecided", "undecided")
+    assert rank.text == "undecided, too few seeds"
     assert rank.evidence == ["as claimed in 1 of 2 seeds"]
     assert _standings(content_of("table4", [[], [], [], []])) == ["not run"] * 3
 
