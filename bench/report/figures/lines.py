@@ -104,14 +104,16 @@ def draw_ranks(figure: FigureSpec, content: Content, store: Store) -> Figure:
         axes.set_ylim(bottom=0)
     panels[0].set_ylabel("latent rank")
     counts = " or ".join(f"{count:,}" for count in sorted(images)) or "no"
-    notes.insert(
-        1,
-        f"Rank: singular values above {threshold:g} of the largest, of the codes of {counts} test "
-        "images, spread over the split.",
-    )
+    said = [
+        (
+            f"Rank: singular values above {threshold:g} of the largest, of the codes of {counts} "
+            "test images, spread over the split."
+        ),
+        *_still_moving(content, ranks),
+    ]
     if _mark_printed(panels, content):
-        notes.insert(2, "Circles: the ranks that the paper prints.")
-    notes[2:2] = _still_moving(content, ranks)
+        said.append("Circles: the ranks that the paper prints.")
+    notes[1:1] = said
     caption(page, notes)
     return page
 
