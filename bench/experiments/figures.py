@@ -5,6 +5,10 @@ from __future__ import annotations
 from bench.experiments.spec import FigureSpec
 from bench.experiments.tables import IRMAE_8
 
+# Tables whose figures are named after what varies, and those whose columns are methods.
+_SWEEPS = {"variance": "table3", "depth": "table4", "dimension": "table6"}
+_METHODS = ("mnist-baselines", "shape", "table5")
+
 FIGURES = {
     figure.name: figure
     for figure in (
@@ -28,21 +32,17 @@ FIGURES = {
                 ("curves", "Training loss"),
                 ("ranks", "Latent rank by epoch"),
             )
-            for axis, table in (
-                ("variance", "table3"),
-                ("depth", "table4"),
-                ("dimension", "table6"),
-            )
+            for axis, table in _SWEEPS.items()
         ),
         *(
-            FigureSpec(f"{kind}-{table}", title, table, kind)
+            FigureSpec(f"{kind}-{name}", title, table, kind)
             for kind, title in (
                 ("samples", "Sampled images"),
                 ("reconstructions", "Reconstructions of test images"),
                 ("interpolations", "Linear interpolations in the latent space"),
                 ("walks", "Walks along principal directions of the latent space"),
             )
-            for table in ("mnist-baselines", "shape", "table5")
+            for name, table in (_SWEEPS | {each: each for each in _METHODS}).items()
         ),
     )
 }

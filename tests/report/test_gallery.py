@@ -18,6 +18,7 @@ from bench.report.frame import Content
 from bench.report.reading import Reading
 from bench.store.folders import Store
 from bench.store.records import Result
+from tests.support.results import content as content_of
 from tests.support.results import result
 
 KINDS = ("samples", "reconstructions", "interpolations", "walks")
@@ -68,6 +69,16 @@ def test_each_method_has_a_block_of_its_images(kind: str, filled: tuple[Content,
     assert f"No images are cached of {_result(content, 2).run_id}." in text
     assert "seeds 0." in text
     assert "Profile paper" in text
+
+
+def test_blocks_of_a_sweep_say_what_varies(tmp_path: Path) -> None:
+    content, store = content_of("table4", [[70], [39], [], [4]]), Store(tmp_path)
+    for each in content.all_results:
+        arrays = {name: np.zeros((40, 1, 8, 8), np.uint8) for name in ("originals", "samples")}
+        store.write_arrays(each.run_id, f"measured-{each.measured.identity}.npz", arrays)
+    page = gallery.draw(FIGURES["samples-depth"], content, store)
+    names = [axes.get_title(loc="left") for axes in page.axes if axes.images]
+    assert names == ["Depth l: 2", "Depth l: 4", "Depth l: 12"]
 
 
 def test_reconstructions_stand_below_their_images(filled: tuple[Content, Store]) -> None:

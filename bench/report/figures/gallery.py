@@ -36,20 +36,22 @@ _WHAT = {
 def draw(figure: FigureSpec, content: Content, store: Store) -> Figure:
     """A block of images for each cell, of its lowest seed."""
     blocks, left_out, seeds = {}, [], set[int]()
+    # A method's name needs no word before it, a number does.
+    axis = "" if "method" in content.table.varies else f"{content.table.axis}: "
     for cell in content.table.cells:
         for result in content.results.get(cell, ())[:1]:
             images = _lines(figure.kind, store.images(result.measured, "originals", figure.kind))
             if images is None:
                 left_out.append(result.run_id)
             else:
-                blocks[f"{cell.row} {cell.label}".strip()] = images
+                blocks[axis + f"{cell.row} {cell.label}".strip()] = images
                 seeds.add(result.spec.seed)
     page = _page(blocks)
     page.suptitle(title_of(figure.title, figure.name, content), fontsize=10)
     notes = [
         _WHAT[figure.kind],
         *([headline_note(content)] if figure.kind == "samples" else []),
-        f"One run a method; seeds {', '.join(map(str, sorted(seeds))) or 'none'}.",
+        f"One run a column; seeds {', '.join(map(str, sorted(seeds))) or 'none'}.",
     ]
     if left_out:
         notes.append(f"No images are cached of {', '.join(left_out)}.")
