@@ -36,7 +36,7 @@ class Drawn:
 
     Attributes:
         title: its heading.
-        text: its heading and all that is written below it.
+        text: all that is written below it.
         paths: its files, ``.pdf`` and ``.png``.
     """
 
@@ -78,5 +78,6 @@ def write_figure(
             )
             paths.append(folder / f"{figure.name}{ending}")
             write_bytes(paths[-1], buffer.getvalue())
-    words = " ".join(" ".join(text.get_text().split()) for text in drawn.texts)
+    below = [text.get_text() for text in drawn.texts if text.get_text() != drawn.get_suptitle()]
+    words = " ".join(" ".join(below).split())
     return Drawn(title_of(figure.title, figure.name, content), words, tuple(paths))
