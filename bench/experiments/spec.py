@@ -253,6 +253,11 @@ class Cell:
     row: str = ""
     measurement: MeasurementSpec = field(default_factory=MeasurementSpec)
 
+    @property
+    def name(self) -> str:
+        """Its line and column, as texts name it."""
+        return f"{self.row} {self.label}".strip()
+
 
 @dataclass(frozen=True)
 class FigureSpec:

@@ -275,7 +275,7 @@ def run_notes(content: Content) -> list[str]:
         f"Data: {dataset(run.dataset).description}. Profile {content.profile}: {_settings(table)}."
     ]
     shares = {
-        f"{cell.row} {cell.label}".strip(): [
+        cell.name: [
             f"{error_share(each):.0%}"
             for each in content.results.get(cell, ())
             if not content.reading.learned(each)

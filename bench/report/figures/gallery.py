@@ -44,7 +44,7 @@ def draw(figure: FigureSpec, content: Content, store: Store) -> Figure:
             if images is None:
                 left_out.append(result.run_id)
             else:
-                blocks[axis + f"{cell.row} {cell.label}".strip()] = images
+                blocks[axis + cell.name] = images
                 seeds.add(result.spec.seed)
     page = _page(blocks)
     page.suptitle(title_of(figure.title, figure.name, content), fontsize=10)

@@ -125,8 +125,7 @@ def _still_moving(content: Content, ranks: Mapping[str, Sequence[int]]) -> list[
         curves = [ranks.get(result.run_id, ()) for result in content.results.get(cell, ())]
         changes = [each[-1] - each[-1 - len(each) // 5] for each in curves if len(each) >= 5]
         if changes:
-            place = f"{cell.row} {cell.label}".strip()
-            found.append(f"{place}: {signed(interval(changes).mean, 1)}")
+            found.append(f"{cell.name}: {signed(interval(changes).mean, 1)}")
     if not found:
         return []
     text = "Change over the last fifth of the epochs, mean over runs"
