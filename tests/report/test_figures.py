@@ -207,7 +207,7 @@ def test_the_figure_of_ranks_says_how_far_they_moved_at_the_end(tmp_path: Path) 
     content, store = content_of("table4", [[70, 71], [40], [8], []]), Store(tmp_path)
     (deepest,) = [each for each in content.all_results if each.spec.depth == 8]
     for each in content.all_results:
-        # A value more every epoch, from a rank that is the seed's; too few epochs at l = 8.
+        # One value more every epoch, or two; at l = 8 there are too few epochs.
         epochs = 4 if each is deepest else 50
         rise = 1 if each.spec.depth == 2 and each.spec.seed == 0 else 2
         spectra = [
