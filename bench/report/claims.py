@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from math import exp
+from math import exp, sqrt
 
 from bench.experiments.spec import ClaimSpec, Place
 from bench.report.frame import Content
 from bench.report.metrics import METRICS, REAL, Metric
 from bench.report.statistics import (
     CONFIDENCE,
+    Interval,
     deviation,
     differences,
     holm,
@@ -61,17 +62,27 @@ class Comparison:
     @property
     def mean(self) -> float:
         """Mean difference; NaN of none."""
-        return interval(self.differences).mean
+        return self.interval.mean
+
+    @property
+    def interval(self) -> Interval:
+        """Of the mean difference: 95 %, Student t."""
+        return interval(self.differences, least=self._least)
+
+    @property
+    def _least(self) -> float:
+        # Both numbers of a pair are rounded.
+        return sqrt(2) * self.metric.least_deviation
 
     @property
     def holds(self) -> bool:
-        """Whether the whole interval (95 %, Student t) lies on the claimed side."""
-        return self.n >= LEAST_SEEDS and interval(self.differences).low > -self.margin
+        """Whether the whole interval lies on the claimed side."""
+        return self.n >= LEAST_SEEDS and self.interval.low > -self.margin
 
     @property
     def p_against(self) -> float:
         """One-sided p-value of the claimed order: small where it is the other way round."""
-        return p_below(self.differences, -self.margin)
+        return p_below(self.differences, -self.margin, least=self._least)
 
     @property
     def evidence(self) -> str:
@@ -79,7 +90,7 @@ class Comparison:
         higher, lower = _name(self.higher), _name(self.lower)
         if self.n == 0:
             return f"no seed has both {higher} and {lower}"
-        found = interval(self.differences)
+        found = self.interval
         ends = [found.mean, found.low, found.high]
         if self.metric.logarithmic:
             ends = [exp(end) for end in ends]
@@ -94,7 +105,7 @@ class Comparison:
         distance = self.mean + self.margin
         if abs(distance) < 1e-12:
             return "no difference to be seen"
-        seeds = seeds_to_settle(distance, deviation(self.differences), self.n + 1)
+        seeds = seeds_to_settle(distance, deviation(self.differences, self._least), self.n + 1)
         way = "confirm" if distance > 0 else "refute"
         count = "more than a thousand" if seeds is None else f"about {seeds}"
         return f"{count} would {way} it with 80 % power"
@@ -163,7 +174,7 @@ class Judgement:
         if self.standing is Standing.UNDECIDED:
             open_ = [c for c in self.comparisons if not c.holds]
             return "; ".join(f"{c.evidence}, {c.settling}" for c in open_)
-        closest = min(self.comparisons, key=lambda c: interval(c.differences).low + c.margin)
+        closest = min(self.comparisons, key=lambda c: c.interval.low + c.margin)
         which = f"closest of {len(self.comparisons)}: " if len(self.comparisons) > 1 else ""
         return which + closest.evidence
 

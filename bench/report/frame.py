@@ -117,7 +117,9 @@ def frame(content: Content) -> pd.DataFrame:
 def _row(content: Content, name: str, sampler: str, cell: Cell) -> dict[str, object]:
     table, metric = content.table, METRICS[name]
     values = content.values(name, sampler, cell)
-    mean = interval(list(values.values()), logarithmic=metric.logarithmic)
+    mean = interval(
+        list(values.values()), logarithmic=metric.logarithmic, least=metric.least_deviation
+    )
     published = PUBLISHED.get((table.published, name, cell.row, cell.label))
     reference = published.value if published else table.known.get(name)
     extractor = cell.measurement.features if metric.by_sampler else None

@@ -17,7 +17,7 @@ from bench.report.claims import LEAST_SEEDS, Standing, Verdict, judge
 from bench.report.frame import Content
 from bench.report.metrics import METRICS, REAL, Metric
 from bench.report.reading import LEARNED_SHARE, error_share
-from bench.report.statistics import differences, interval
+from bench.report.statistics import ROUNDING, differences, interval
 
 MISSING = "--"
 _MINUS = "\N{MINUS SIGN}"
@@ -193,6 +193,11 @@ def _notes(content: Content, data: pd.DataFrame) -> list[str]:
         result.append(
             "Latent rank: singular values of the test codes' covariance above "
             f"{content.reading.rank_threshold:g} of the largest."
+        )
+    if data.n.max() > 1 and any(metric.whole for metric in metrics):
+        result.append(
+            "Ranks are whole numbers: their standard deviation over seeds counts as at least that "
+            f"of rounding, {ROUNDING:.2f}."
         )
     result += [
         f"Reproduced: the mean is within {metric.near[0]:.0%} of the printed number or within "

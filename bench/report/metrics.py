@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from bench.evaluation.spectrum import effective_rank, rank
 from bench.report.reading import Reading
+from bench.report.statistics import ROUNDING
 from bench.store.records import Result
 
 # In place of a sampler: real training images, as many as samples are drawn.
@@ -23,6 +24,7 @@ class Metric:
         lower_is_better: whether it has a direction; False means that it has none.
         by_sampler: whether it is of samples, and so has a value for each sampler and for real
             images.
+        whole: whether it is a count, whose values are whole numbers.
         logarithmic: whether runs differ by factors, so that means and intervals are taken of
             logarithms: they stay above zero.
         decimals: digits after the point, or None for as many as its values ask for.
@@ -34,9 +36,15 @@ class Metric:
     value: Callable[[Result, Reading, str], float | None]
     lower_is_better: bool = False
     by_sampler: bool = False
+    whole: bool = False
     logarithmic: bool = False
     decimals: int | None = None
     near: tuple[float, float] | None = None
+
+    @property
+    def least_deviation(self) -> float:
+        """The least standard deviation over seeds that is believed."""
+        return ROUNDING if self.whole else 0.0
 
     def reproduces(self, mean: float, printed: float) -> bool:
         """Whether a mean over seeds is as near to the printed number as is asked for."""
@@ -67,12 +75,19 @@ def _distance_from_real(result: Result, reading: Reading, sampler: str) -> float
 
 def _rank_at(threshold: float) -> Metric:
     return Metric(
-        f"Rank at {threshold:g}", lambda result, *_: rank(result.metrics["spectrum"], threshold)
+        f"Rank at {threshold:g}",
+        lambda result, *_: rank(result.metrics["spectrum"], threshold),
+        whole=True,
     )
 
 
 METRICS = {
-    "rank": Metric("Latent rank", lambda result, reading, _: reading.rank(result), near=(0.1, 2.0)),
+    "rank": Metric(
+        "Latent rank",
+        lambda result, reading, _: reading.rank(result),
+        whole=True,
+        near=(0.1, 2.0),
+    ),
     "rank_1e-2": _rank_at(1e-2),
     "rank_1e-3": _rank_at(1e-3),
     "rank_1e-4": _rank_at(1e-4),
@@ -86,6 +101,7 @@ METRICS = {
             if "spectrum_sampled" in result.metrics
             else None
         ),
+        whole=True,
     ),
     "fid": Metric("FID", _fid, lower_is_better=True, by_sampler=True, logarithmic=True),
     "test_mse": Metric(

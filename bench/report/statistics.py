@@ -11,6 +11,8 @@ from scipy.special import nctdtr, stdtr, stdtrit
 CONFIDENCE = 0.95
 # Chance to settle a question of the size that was seen, with the seeds that are proposed.
 POWER = 0.8
+# Standard deviation of the error of rounding to a whole number (Sheppard 1898).
+ROUNDING = sqrt(1 / 12)
 _MOST_SEEDS = 1_000
 
 
@@ -31,10 +33,15 @@ class Interval:
     n: int
 
 
-def interval(values: Sequence[float], *, logarithmic: bool = False) -> Interval:
+def interval(values: Sequence[float], *, logarithmic: bool = False, least: float = 0.0) -> Interval:
     """Mean of values with its 95 % interval, of logarithms where runs differ by factors.
 
     Values that are not above 0 have no logarithm; where one is among them, none is taken.
+
+    Args:
+        values: independent measurements.
+        logarithmic: take the logarithms of values; the mean is then geometric.
+        least: the least standard deviation that is believed, see :func:`deviation`.
     """
     n = len(values)
     if n == 0:
@@ -43,7 +50,7 @@ def interval(values: Sequence[float], *, logarithmic: bool = False) -> Interval:
         inner = interval([log(value) for value in values])
         return Interval(exp(inner.mean), exp(inner.low), exp(inner.high), n)
     mean = sum(values) / n
-    half = quantile(n - 1) * deviation(values) / sqrt(n) if n > 1 else nan
+    half = quantile(n - 1) * deviation(values, least) / sqrt(n) if n > 1 else nan
     return Interval(mean, mean - half, mean + half, n)
 
 
@@ -60,13 +67,17 @@ def differences(
     return [above - below for below, above in pairs]
 
 
-def deviation(values: Sequence[float]) -> float:
-    """Sample standard deviation; NaN below two values."""
+def deviation(values: Sequence[float], least: float = 0.0) -> float:
+    """Sample standard deviation, or ``least`` where that is more; NaN below two values.
+
+    A few numbers that were rounded to whole ones are often equal, and so seem not to scatter.
+    Their deviation is at least that of their rounding, :data:`ROUNDING`.
+    """
     n = len(values)
     if n < 2:
         return nan
     mean = sum(values) / n
-    return sqrt(sum((value - mean) ** 2 for value in values) / (n - 1))
+    return max(least, sqrt(sum((value - mean) ** 2 for value in values) / (n - 1)))
 
 
 def quantile(degrees: int) -> float:
@@ -74,12 +85,15 @@ def quantile(degrees: int) -> float:
     return float(stdtrit(degrees, (1 + CONFIDENCE) / 2))
 
 
-def p_below(values: Sequence[float], bound: float = 0.0) -> float:
-    """One-sided p-value of "the mean is at least the bound", small where it is below."""
+def p_below(values: Sequence[float], bound: float = 0.0, *, least: float = 0.0) -> float:
+    """One-sided p-value of "the mean is at least the bound", small where it is below.
+
+    The deviation is at least ``least``, see :func:`deviation`.
+    """
     n = len(values)
     if n < 2:
         return nan
-    distance, spread = sum(values) / n - bound, deviation(values)
+    distance, spread = sum(values) / n - bound, deviation(values, least)
     if spread == 0:
         return 0.0 if distance < 0 else 1.0
     return float(stdtr(n - 1, distance * sqrt(n) / spread))

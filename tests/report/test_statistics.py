@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -12,7 +13,14 @@ from scipy import stats
 
 from bench.report.claims import Comparison, Judgement, Standing
 from bench.report.metrics import METRICS
-from bench.report.statistics import differences, holm, interval, p_below, seeds_to_settle
+from bench.report.statistics import (
+    ROUNDING,
+    differences,
+    holm,
+    interval,
+    p_below,
+    seeds_to_settle,
+)
 
 VALUES = st.lists(st.floats(0.01, 1e6), min_size=2, max_size=9)
 
@@ -36,6 +44,32 @@ def test_intervals_of_too_few() -> None:
     assert interval([3.0]).mean == 3
     # A zero has no logarithm.
     assert interval([0.0, 2.0], logarithmic=True).mean == 1
+
+
+def test_equal_whole_numbers_have_the_interval_of_their_rounding() -> None:
+    errors = np.random.default_rng(0).uniform(-0.5, 0.5, 100_000)
+    assert errors.std() == pytest.approx(ROUNDING, rel=0.01)
+    found = interval([39.0] * 3, least=ROUNDING)
+    low, high = stats.t.interval(0.95, 2, 39.0, ROUNDING / math.sqrt(3))
+    assert (found.mean, found.low, found.high) == pytest.approx((39, low, high))
+    # A deviation that is larger stays as it is.
+    assert interval([36.0, 39.0, 43.0], least=ROUNDING) == interval([36.0, 39.0, 43.0])
+    t = -1 / (ROUNDING / math.sqrt(3))
+    assert p_below([2.0] * 3, 3.0, least=ROUNDING) == pytest.approx(stats.t.cdf(t, 2))
+
+
+@pytest.mark.parametrize(("least", "covers"), [(0.0, False), (ROUNDING, True)])
+def test_intervals_of_counts_between_two_whole_numbers(least: float, covers: bool) -> None:
+    """Three seeds, each 7 or 8: how often the interval holds the mean, by all eight outcomes."""
+    coverages = []
+    for share in np.linspace(0.01, 0.99, 99):
+        coverage = 0.0
+        for eights in itertools.product((0, 1), repeat=3):
+            found = interval([7.0 + eight for eight in eights], least=least)
+            if found.low <= 7 + share <= found.high:
+                coverage += math.prod(share if eight else 1 - share for eight in eights)
+        coverages.append(coverage)
+    assert (min(coverages) >= 0.975) == covers
 
 
 @given(VALUES)
@@ -69,22 +103,27 @@ def test_the_seeds_that_settle_it_have_the_power(effect: float) -> None:
 
 @pytest.mark.parametrize("orders", [1, 3])
 @pytest.mark.parametrize("seeds", [3, 5])
-def test_of_equal_cells_a_claim_rarely_holds_and_is_rarely_refuted(orders: int, seeds: int) -> None:
+@pytest.mark.parametrize("metric", ["effective_rank", "rank"])
+def test_of_equal_cells_a_claim_rarely_holds_and_is_rarely_refuted(
+    orders: int, seeds: int, metric: str
+) -> None:
     """10,000 draws with all cells equal: neither in more than 2.5 % (and the noise of drawing)."""
     rng = np.random.default_rng(20)
     draws = 10_000
     counts = dict.fromkeys(Standing, 0)
     # One cell is compared with each of the others, as claims do.
     cells = rng.normal(size=(draws, orders + 1, seeds))
+    if METRICS[metric].whole:
+        cells = cells.round()
     for cell in cells:
         comparisons = [
-            Comparison(METRICS["rank"], ("", "a"), ("", "b"), 0.0, list(other - cell[0]))
+            Comparison(METRICS[metric], ("", "a"), ("", "b"), 0.0, list(other - cell[0]))
             for other in cell[1:]
         ]
         counts[Judgement("", comparisons).standing] += 1
     for standing in (Standing.HOLDS, Standing.FAILS):
         assert counts[standing] / draws < 0.025 + 3 * math.sqrt(0.025 * 0.975 / draws)
-    if orders == 1:
+    if orders == 1 and metric == "effective_rank":
         assert counts[Standing.HOLDS] / draws > 0.018
 
 
