@@ -31,7 +31,7 @@ from bench.experiments.spec import (
 )
 from bench.experiments.tables import PAPER_TABLES, TABLES, own_parameters
 from bench.report.reading import Reading
-from bench.screen import leave, make_do, say
+from bench.screen import discard, escape_unknown_characters, say
 
 PROGRAM = "irmae-bench"
 
@@ -298,7 +298,7 @@ def _request(arguments: argparse.Namespace) -> Request:
     tables = _chosen("table", arguments.table or [], TABLES, PAPER_TABLES)
     figures = _chosen("figure", arguments.figure or [], FIGURES, FIGURES)
     alone = not tables and not figures
-    # They tell what was run: nobody waits for hours to be told.
+    # Alone, --claims and --report describe the cached runs, and start none.
     of_cache = alone and mode in ("run", "collect") and (arguments.claims or arguments.report)
     if of_cache:
         mode, tables = "collect", list(TABLES)
@@ -335,8 +335,9 @@ def _of_system(error: OSError) -> str:
     if error.filename is not None:
         verb = "read" if isinstance(error, PermissionError) else "use"
         return str(refused(f"cannot {verb} {printable(str(error.filename))}", error))
-    # A file of the suite's own is named. What is written last, as the program ends, fails as well.
-    leave(sys.stdout)
+    # Errors of files carry a name, so this one is of standard output, which Python would flush
+    # once more as the program ends.
+    discard(sys.stdout)
     return str(refused("cannot write the output", error))
 
 
@@ -356,7 +357,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = sys.argv[1:] if argv is None else list(argv)
     # So that workers are stopped with the program.
     signal.signal(signal.SIGTERM, _terminate)
-    make_do()
+    escape_unknown_characters()
     try:
         return carry_out(_request(_parser().parse_args(arguments)))
     except KeyboardInterrupt:
@@ -364,7 +365,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
     except BrokenPipeError:
         # Whoever reads the output has seen enough; there is nobody left to tell.
-        leave(sys.stdout)
+        discard(sys.stdout)
         return 1
     except Exception as error:  # noqa: BLE001 - every error ends in one line
         if "--debug" in arguments:

@@ -36,7 +36,7 @@ def atomic(path: Path) -> Iterator[IO[bytes]]:
     temporary = Path(name)
     try:
         with os.fdopen(handle, "wb") as file:
-            # So that it can be told from one whose writer is gone, where the disk knows locks.
+            # Locked while it is written, where the disk knows locks: --gc removes the others.
             with contextlib.suppress(OSError):
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             yield file

@@ -1,4 +1,4 @@
-"""What is shown to the user, on screens that lack characters or are closed before the end."""
+"""Output to the user, also on screens that lack some characters or are closed before the end."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import os
 import sys
 from typing import TextIO
 
-# Of what tables print, where the screen's encoding has no such character.
+# What tables print in place of a character that the screen's encoding lacks.
 _PLAIN = {"\N{PLUS-MINUS SIGN}": "+-", "\N{MINUS SIGN}": "-", "\N{DAGGER}": "(!)"}
 
 
@@ -26,16 +26,16 @@ def _print(text: str, stream: TextIO) -> None:
     try:
         print(text, file=stream, flush=True)
     except BrokenPipeError:
-        leave(stream)
+        discard(stream)
 
 
-def leave(stream: TextIO) -> None:
-    """Have what is written from now on go nowhere: whoever read it has seen enough."""
+def discard(stream: TextIO) -> None:
+    """Send everything that is written to a closed stream from now on to the null device."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
-def make_do() -> None:
-    """Have the screen show what its encoding can, and the rest in other characters."""
+def escape_unknown_characters() -> None:
+    """Replace characters that the screen's encoding lacks, instead of failing on them."""
     codecs.register_error("plain", _plain)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):

@@ -76,9 +76,9 @@ def loky(settings: WorkerSettings, jobs: int) -> Backend:
 
 
 def _end_with(parent: int) -> None:
-    """Have this process end when its parent has, however that came to its end.
+    """Have this process end when its parent has ended, even if that was killed.
 
-    Whoever asked for its work is gone; checkpoints are what they may come back for.
+    Nobody would collect its results. The same command goes on from its checkpoints.
     """
 
     def watch() -> None:
@@ -121,7 +121,7 @@ def dask(settings: WorkerSettings, jobs: int, scheduler: str | None) -> Iterator
         return_files=True,
     )
     with contextlib.ExitStack() as stack:
-        # It traces what it loses; here, that becomes one line.
+        # The client logs a traceback of what it loses; the command prints one line instead.
         logger = logging.getLogger("distributed.client")
         stack.callback(logger.setLevel, logger.level)
         logger.setLevel(logging.CRITICAL)

@@ -111,7 +111,7 @@ def _usable_device(request: Request) -> str:
             f"--device {device}: PyTorch finds {count} GPUs here; use --device cpu, or install a "
             "CUDA build of PyTorch and a driver for it"
         )
-    # PyTorch takes seconds to import, and tells what no count does.
+    # Only a computation shows whether the GPU works. Imported here, since it takes seconds.
     import torch
 
     from bench.models.device import why_unusable
@@ -154,7 +154,7 @@ def _verify(request: Request, runs: Runs, store: Store, device: str) -> int:
 
 
 def _forget(plan: Sequence[PlannedRun], request: Request, store: Store) -> None:
-    """Clear runs for a new start, unless another process is at them."""
+    """Clear runs for a new start, unless another process is working on them."""
     for planned in plan:
         with lock(store.lock_path(planned.run_id), wait=False) as held:
             if held and request.mode == "force":

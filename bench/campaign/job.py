@@ -67,8 +67,8 @@ class Outcome:
         run_id: which run.
         trained: its training record, if it came so far.
         measured: what was measured of it, if it came to its end.
-        failure: why it failed, if it did; where there is no measurement either, another process
-            is at it.
+        failure: why it failed, if it did. If there is neither a measurement nor a failure, another
+            process is working on the run.
         elsewhere: whether another process had brought it to its end.
         files: what its folder holds by name, where that was asked for.
     """

@@ -15,7 +15,7 @@ from bench.campaign.plan import PlannedRun, State
 from bench.evaluation.spectrum import rank
 from bench.experiments.spec import HEADLINE_SAMPLER
 from bench.machine import Stopwatch
-from bench.screen import leave
+from bench.screen import discard
 from bench.store.folders import Store
 
 _POLL_SECONDS = 0.5
@@ -75,7 +75,7 @@ class ProgressBar:
             tqdm.write(message, file=self._stream)
             self._stream.flush()
         except BrokenPipeError:
-            leave(self._stream)
+            discard(self._stream)
 
     def finished(self, outcome: Outcome) -> None:
         """Print what became of a run."""

@@ -92,7 +92,7 @@ def render(request: Request, parts: Sequence[Resolved], runs: Runs, store: Store
             others=others,
         )
         written.append(request.report)
-    # After the files, which nobody is to miss because the screen is full or closed.
+    # Only after the files are written, so that a closed screen costs none of them.
     for text in printed:
         show(text)
     if left_out:

@@ -291,7 +291,7 @@ def resolve_for_run(request: Request, runs: Runs, cache: Path, device: str) -> R
             continue
         if all(runs.has(job) for job in requested_jobs(request, cached)):
             return cached
-    # Whether it is there, before hours of training.
+    # A weights file that was given and does not exist is found before hours of training.
     inception = weights.at_hand(request.worker.fid_weights)
     name = request.profile
     if name == "auto":

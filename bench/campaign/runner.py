@@ -112,9 +112,9 @@ _ALONE = threading.Lock()
 @contextlib.contextmanager
 def _task(settings: WorkerSettings) -> Iterator[None]:
     """Make ready for a task in a worker."""
-    # What scikit-learn does in parallel would wait for the workers that wait for it.
+    # Were scikit-learn to use the same pool, it would wait for workers that wait for it.
     with _ALONE, joblib.parallel_config("sequential"):
-        # What the user brought along has to be made known here too.
+        # The user's own methods and data are registered in every process that needs them.
         load_plugins(settings.plugin)
         for found in settings.located:
             register_dataset(found, replace=True)

@@ -64,7 +64,8 @@ def differences(before: Result, store: Store, settings: WorkerSettings) -> Itera
             again.cache.symlink_to(store.cache.resolve(), target_is_directory=True)
         (outcome,) = execute([job], replace(settings, runs_dir=again.root))
         if outcome.trained is None or outcome.measured is None:
-            reason = outcome.failure.reason if outcome.failure else "another process is at it"
+            busy = "another process is working on it"
+            reason = outcome.failure.reason if outcome.failure else busy
             raise BenchError(f"--verify {before.run_id}: {reason}")
         after = Result(outcome.trained, outcome.measured)
         rounded = _rounds(before) or _rounds(after)

@@ -107,7 +107,8 @@ class _Group:
         """Bring every run to its end."""
         ended = {job.run_id: self._known(job) for job in self._jobs}
         left = [job for job in self._jobs if not ended[job.run_id].ended]
-        # Measuring goes by what is kept, so that it finds the same whenever it is done.
+        # Measurements read the kept weights, also of a run that was trained just now, so that their
+        # numbers do not depend on when they are made.
         to_train = [job for job in left if not self._has_weights(job, ended[job.run_id])]
         if to_train:
             ended |= self._train(to_train)
@@ -178,7 +179,7 @@ class _Group:
             if trainee in failures:
                 outcomes[run_id] = self._failed(run_id, trainee.spec, failures[trainee])
                 if isinstance(failures[trainee], ArithmeticError):
-                    # From where it was, it would come to the same end.
+                    # Going on from it would lead to the same loss.
                     store.checkpoint(run_id).unlink(missing_ok=True)
                 continue
             record = checkpoint.finish(run_id, trainee, store, spectra_images=len(test))

@@ -87,7 +87,7 @@ def locate(declared: Dataset, data_dir: Path, cache: Path, *, make: bool) -> Dat
     if labels:
         stacked = np.stack([rows[file.name] for file in (*train, *test)])
         content["attributes"] = hashlib.sha256(stacked.tobytes()).hexdigest()
-    # Without the remarks of an earlier look.
+    # Leave out the remarks that an earlier call added.
     described = declared.description.partition(";")[0]
     return replace(
         declared,

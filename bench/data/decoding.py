@@ -69,7 +69,7 @@ def _square(content: bytes, form: Form) -> tuple[torch.Tensor, bool]:
     """The part of a picture that is kept (side, side, channels), and whether it was converted."""
     try:
         with warnings.catch_warnings():
-            # What Pillow has to say of a file is not about anything that the user can see.
+            # Pillow warns of details of the file format that the user cannot act on.
             warnings.simplefilter("ignore")
             image = Image.open(io.BytesIO(content))
             mode = image.mode

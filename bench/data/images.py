@@ -40,7 +40,10 @@ class Split:
         return digest.hexdigest()
 
     def spread(self, count: int) -> Split:
-        """So many images, evenly spread: user data may come sorted by class, MNIST's by writer."""
+        """Take so many images, evenly spread.
+
+        The first ones would be no fair sample: MNIST is sorted by writer, other data by class.
+        """
         if count == len(self.images):
             return self
         chosen = spread(len(self.images), count)

@@ -24,7 +24,7 @@ from bench.screen import say
 KINDS = ("idx", "images")
 # Networks of Table 1 by the images that they take: width and height, channels.
 _PRESETS = {(32, 1): "mnist", (32, 3): "shape", (64, 3): "celeba"}
-# Pictures whose headers tell what most of them are.
+# How many pictures' headers are read to find the preset that most of them fit.
 _LOOKED_AT = 256
 # Names of folders that say nothing of what is in them; the folder around them does.
 _GENERIC = ("data", "dataset", "idx", "images", "img", "imgs", "photos", "pictures", "raw")

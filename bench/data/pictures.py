@@ -72,8 +72,8 @@ class Source:
     def listing(self) -> Listing:
         """Every picture, and what was passed over.
 
-        Hidden files and folders are, what systems leave beside pictures, the suite's own outputs,
-        links that lead out of the folder or to folders, and what has another ending.
+        Passed over are hidden files and folders, what systems leave beside pictures, the suite's
+        own outputs, links to folders or out of the folder, and files with other endings.
 
         Raises:
             BenchError: the folder or the zip cannot be read.

@@ -237,7 +237,7 @@ def _render_chunk(
     start: int,
 ) -> dict[str, Any]:
     """Write the images of some files to their places. Runs in a worker process."""
-    # A look at what is prepared does without PyTorch.
+    # Imported here, so that looking for prepared pictures needs no PyTorch.
     from bench.data.decoding import render
 
     images = np.lib.format.open_memmap(path, "r+")
@@ -266,7 +266,7 @@ def _finish(task: Task, folder: Path, chunks: Sequence[dict[str, Any]]) -> Index
     digests = [digest for chunk in chunks for digest in chunk["digests"]]
     bad = tuple((name, reason) for chunk in chunks for name, reason in chunk["bad"])
     if len(bad) > MAX_BAD_SHARE * len(files):
-        _give_up(folder)
+        _clear_unfinished(folder)
         raise BenchError(
             f"{task.source.path}: {len(bad):,} of {len(files):,} pictures cannot be used, more "
             f"than {MAX_BAD_SHARE:.0%}; the first is {bad[0][0]}: {bad[0][1]}"
@@ -288,7 +288,7 @@ def _finish(task: Task, folder: Path, chunks: Sequence[dict[str, Any]]) -> Index
         )
     partial, images = folder / "images.npy.partial", folder / "images.npy"
     if good.all():
-        # Whether it is whole is told by its checksum, whenever it is looked at.
+        # It needs no flush to the disk: its checksum is compared whenever it is looked for.
         partial.replace(images)
     else:
         _copy_rows(partial, images, good)
@@ -304,7 +304,7 @@ def _finish(task: Task, folder: Path, chunks: Sequence[dict[str, Any]]) -> Index
     write_bytes(folder / "index.json", f"{json.dumps(asdict(index), indent=1)}\n".encode())
     if bad:
         say(f"{len(bad)} bad pictures were left out, see {folder / 'index.json'}")
-    _give_up(folder)
+    _clear_unfinished(folder)
     return index
 
 
@@ -319,7 +319,7 @@ def _copy_rows(source: Path, target: Path, chosen: np.ndarray) -> None:
             file.write(images[part][chosen[part]].tobytes())
 
 
-def _give_up(folder: Path) -> None:
+def _clear_unfinished(folder: Path) -> None:
     """Remove what only an unfinished preparation needs."""
     for name in ("images.npy.partial", "journal.jsonl"):
         (folder / name).unlink(missing_ok=True)

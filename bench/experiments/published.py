@@ -66,7 +66,7 @@ PUBLISHED: _Numbers = {
     **_row("3", "2.1", "fid", {"1x": 37.4, "2x": 33.8, "4x": 49.0}),
     **_row("4", "2.2", "rank", {"2": 70, "4": 39, "8": 8, "12": 4}),
     **_row("4", "2.2", "fid", {"2": 44.0, "4": 30.1, "8": 37.4, "12": 62.6}),
-    # By the RAE authors' configuration; of WAE it is the likeliest.
+    # RAE's sampler is that of its authors' configuration, WAE's is the likeliest one.
     **_row("5", "2.3", "fid", {"WAE": 53.7}, caveat=_FROM_RAE, sampler="prior"),
     **_row("5", "2.3", "fid", {"RAE": 44.7}, caveat=_FROM_RAE, sampler="gmm10"),
     **_row("5", "2.3", "fid", {"IRMAE": 42.0}),

@@ -54,8 +54,8 @@ def raise_if_of_device(error: BaseException, doing: str) -> None:
 def why_unusable(device: torch.device) -> str:
     """Why nothing can be computed on a device, in one line; empty where it can.
 
-    A driver that is too old for the installed PyTorch is found by all that counts GPUs, and
-    fails at the first sum.
+    With a driver that is too old for the installed PyTorch, GPUs are counted as usual and the
+    first computation fails.
     """
     try:
         values = torch.ones(2, 2, device=device)

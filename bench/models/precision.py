@@ -15,7 +15,7 @@ from bench.errors import UsageError
 def arithmetic(precision: str, device: torch.device) -> Iterator[None]:
     """Compute in a precision of :data:`bench.experiments.spec.PRECISIONS`; switches are put back.
 
-    Said for fp32 too: unless it is told otherwise, PyTorch's convolutions on a GPU are in tf32.
+    The switches are set for fp32 too, since PyTorch's convolutions on a GPU are in tf32 by default.
 
     Raises:
         UsageError: ``tf32`` on a device other than a GPU.
@@ -28,7 +28,7 @@ def arithmetic(precision: str, device: torch.device) -> Iterator[None]:
         setattr(owner, name, on if precision == "tf32" else off)
     bf16 = precision == "bf16"
     try:
-        # Its cache holds weights as they were when first used, for as long as this lasts.
+        # Its cache would keep the weights as they were in the first step, in all that follow.
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16, cache_enabled=False):
             yield
     finally:

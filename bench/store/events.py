@@ -31,7 +31,7 @@ def require_tensorboard() -> None:
 
 
 class Events:
-    """Writes a run's event file, anew and from its first line on: a resumed run's is whole."""
+    """Writes a run's event file from the first line of its history on, after a resumption too."""
 
     def __init__(
         self, folder: Path, spec: TrainingSpec, history: Sequence[Mapping[str, float]]
@@ -47,7 +47,7 @@ class Events:
 
         for old in folder.glob(_FILES):
             old.unlink()
-        # A TensorBoard that has read the old file forgets what it read.
+        # purge_step has a running TensorBoard drop what it read from the old file.
         self._writer = SummaryWriter(str(folder), purge_step=0, flush_secs=_FLUSH_SECONDS)
         self._batch_size = spec.batch_size
         self._last = (0.0, 0.0)

@@ -20,7 +20,7 @@ class RunStatus:
     Attributes:
         run_id: its name.
         state: ``measured``, ``trained``, ``failed``, ``started``, ``empty``, ``damaged``, or
-            ``running`` where a process is at it.
+            ``running`` where a process is working on it.
         size: of its files, in bytes.
         note: why it failed or cannot be trusted, or how far it is.
     """

@@ -137,7 +137,7 @@ class Result:
 
 @dataclass(frozen=True)
 class FailedRun:
-    """A run that came to a bad end.
+    """A run whose training or measuring failed.
 
     Attributes:
         run_id: which run.

@@ -84,10 +84,10 @@ def train(
         while active:
             members = _furthest_behind(active, most)
             try:
-                _sit(members, teams, images, clock)
+                _advance(members, teams, images, clock)
             except Exception as error:  # noqa: BLE001 - the other runs go on
                 raise_if_of_device(error, f"training {members[0].spec.name}")
-                # Of several, alone they tell whose it is, and are smaller.
+                # Halves of the group need less memory, and in the end show whose failure it is.
                 if len(members) > 1:
                     most = len(members) // 2
                     teams.clear()
@@ -117,7 +117,7 @@ def _furthest_behind(active: Sequence[Trainee], most: int) -> tuple[Trainee, ...
     return tuple(t for t in active if t.step == first.step and signature(t) == alike)[:most]
 
 
-def _sit(
+def _advance(
     members: tuple[Trainee, ...], teams: _Teams, images: torch.Tensor, clock: Stopwatch
 ) -> None:
     """Train runs that are at the same step up to their next line of history or end of an epoch."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ from bench.experiments.spec import Cell, FigureSpec
 from bench.report.figures.style import caption, plain_numbers
 from bench.report.frame import Content, frame
 from bench.report.layout import run_notes, signed, title_of
+from bench.report.metrics import METRICS
 from bench.report.statistics import interval
 from bench.store.folders import Store, read_history
 from bench.store.records import Result
@@ -111,8 +113,13 @@ def draw_ranks(figure: FigureSpec, content: Content, store: Store) -> Figure:
         ),
         *_still_moving(content, ranks),
     ]
-    if _mark_printed(panels, content):
-        said.append("Circles: the ranks that the paper prints.")
+    printed = _printed_ranks(content)
+    if printed:
+        _mark(panels, content, printed)
+        said += [
+            "Circles: the ranks that the paper prints.",
+            _when_reproduced(content, ranks, printed),
+        ]
     notes[1:1] = said
     caption(page, notes)
     return page
@@ -132,17 +139,46 @@ def _still_moving(content: Content, ranks: Mapping[str, Sequence[int]]) -> list[
     return [f"{text}; {content.table.axis} {', '.join(found)}."]
 
 
-def _mark_printed(panels: Sequence[Axes], content: Content) -> bool:
-    """Mark the printed ranks at the end of the runs that they stand against; False without any."""
+def _printed_ranks(content: Content) -> dict[Cell, float]:
+    """The printed ranks of the cells whose runs can be held against them."""
     data = frame(content)
     printed = data[(data.metric == "rank") & data.paper.notna() & data.difference.notna()]
-    epochs = {(cell.row, cell.label): cell.training.epochs for cell in content.table.cells}
-    for number in printed.to_dict("records"):
-        place = number["row"], number["column"]
-        axes = panels[_rows(content).index(number["row"])]
-        look = _look(content, number["column"]) | {"marker": "o", "markerfacecolor": "none"}
-        axes.plot(epochs[place], number["paper"], clip_on=False, **look)
-    return not printed.empty
+    cells = {(cell.row, cell.label): cell for cell in content.table.cells}
+    places = zip(printed.row, printed.column, strict=True)
+    return {cells[place]: rank for place, rank in zip(places, printed.paper, strict=True)}
+
+
+def _mark(panels: Sequence[Axes], content: Content, printed: Mapping[Cell, float]) -> None:
+    """Mark the printed ranks at the end of the runs that they stand against."""
+    for cell, rank_ in printed.items():
+        axes = panels[_rows(content).index(cell.row)]
+        look = _look(content, cell.label) | {"marker": "o", "markerfacecolor": "none"}
+        axes.plot(cell.training.epochs, rank_, clip_on=False, **look)
+
+
+def _when_reproduced(
+    content: Content, ranks: Mapping[str, Sequence[int]], printed: Mapping[Cell, float]
+) -> str:
+    """How much the number of epochs decides which of the printed ranks count as reproduced."""
+    metric = METRICS["rank"]
+    found = []
+    for cell, rank_ in printed.items():
+        curves = [ranks[r.run_id] for r in content.results[cell] if r.run_id in ranks]
+        means = [interval(values).mean for values in zip(*curves, strict=True)]
+        near = [i for i, mean in enumerate(means, 1) if metric.reproduces(mean, rank_)]
+        found.append(f"{cell.name}: {_ranges(near) or 'none'}")
+    return (
+        "Epochs after which the mean over runs would count as reproduced; "
+        f"{content.table.axis} {', '.join(found)}."
+    )
+
+
+def _ranges(numbers: Sequence[int]) -> str:
+    """Rising whole numbers in words: ``1 to 3 and 7``."""
+    runs = itertools.groupby(enumerate(numbers), lambda pair: pair[1] - pair[0])
+    ends = [[number for _, number in group] for _, group in runs]
+    texts = [f"{e[0]} to {e[-1]}" if len(e) > 1 else f"{e[0]}" for e in ends]
+    return " and ".join(texts)
 
 
 def _panels(

@@ -42,7 +42,7 @@ def draw(figure: FigureSpec, content: Content, store: Store) -> Figure:
             _scatter(axes, plane)
             count = len(plane) // 2
             seeds.add(result.spec.seed)
-    # One panel's stand for all; a panel may be empty.
+    # One legend serves all panels; it is taken from one that is not empty.
     handles = max(
         (axes.get_legend_handles_labels() for axes in panels), key=lambda pair: len(pair[0])
     )
@@ -101,7 +101,7 @@ def _embedding(result: Result, store: Store) -> np.ndarray | str:
     inputs = hashlib.sha256(f"{_VERSION} {_PERPLEXITY} {_SEED}".encode() + points.tobytes())
     if cached and str(cached["inputs"]) == inputs.hexdigest():
         return cached["plane"]
-    # Of such points scikit-learn's t-SNE ends the process.
+    # On such points scikit-learn's t-SNE crashes the process.
     if np.ptp(points, axis=0).max() == 0:
         return "all of its images are alike"
     plane = embed(points / np.float32(255))
