@@ -101,9 +101,6 @@ def draw_ranks(figure: FigureSpec, content: Content, store: Store) -> Figure:
         return True
 
     page, panels, notes = _panels(figure, content, draw)
-    for axes in panels:
-        axes.set_xlabel("epoch")
-        axes.set_ylim(bottom=0)
     panels[0].set_ylabel("latent rank")
     counts = " or ".join(f"{count:,}" for count in sorted(images)) or "no"
     said = [
@@ -120,6 +117,10 @@ def draw_ranks(figure: FigureSpec, content: Content, store: Store) -> Figure:
             "Circles: the ranks that the paper prints.",
             _when_reproduced(content, ranks, printed),
         ]
+    for axes in panels:
+        axes.set_xlabel("epoch")
+        # After the circles, since it ends that the axis grows with what is drawn.
+        axes.set_ylim(bottom=0)
     notes[1:1] = said
     caption(page, notes)
     return page
