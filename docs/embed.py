@@ -6,7 +6,8 @@ A document says what belongs where by the arguments that make it:
     what that prints of tables and claims
     <!-- end -->
 
-After ``--table 4, in brief`` claims stand without what is behind them.
+After ``--table 4, in brief`` claims stand without what is behind them, and measured numbers without
+their differences from the printed ones.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ from bench.files import write_bytes
 
 _BLOCK = re.compile(r"(<!-- run_all\.py (.*?)(, in brief)? -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 _KEPT = ("|", "- Claim: ", "  - ")
+# In brief: what is behind a claim, and rows of differences.
+_LEFT_OUT = re.compile(r"  - |\|[^|]*\| difference")
 
 
 def embed(text: str, runs_dir: Path) -> str:
@@ -42,25 +45,29 @@ def embed(text: str, runs_dir: Path) -> str:
     """
 
     def made(block: re.Match[str]) -> str:
-        kept = _KEPT[:-1] if block[3] else _KEPT
-        return f"{block[1]}{_content(block[2], runs_dir, kept)}{block[5]}"
+        lines = _lines(block[2], runs_dir)
+        if block[3]:
+            lines = [line for line in lines if not _LEFT_OUT.match(line)]
+        # Tables and lists are told apart by an empty line.
+        parts = itertools.groupby(lines, key=lambda line: line.startswith("|"))
+        content = "\n\n".join("\n".join(part) for _, part in parts)
+        return f"{block[1]}{content}\n{block[5]}"
 
     return _BLOCK.sub(made, text)
 
 
-def _content(arguments: str, runs_dir: Path, kept: tuple[str, ...]) -> str:
+def _lines(arguments: str, runs_dir: Path) -> list[str]:
+    """Lines of tables and verdicts that a command prints."""
     printed = io.StringIO()
     with tempfile.TemporaryDirectory() as folder:
         folders = [f"--runs-dir={runs_dir}", f"--tables-dir={folder}", f"--figures-dir={folder}"]
         with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(io.StringIO()):
             # Status 1 is that of a table with empty cells.
             run_all([*shlex.split(arguments), "--collect", *folders])
-    lines = [line for line in printed.getvalue().splitlines() if line.startswith(kept)]
+    lines = [line for line in printed.getvalue().splitlines() if line.startswith(_KEPT)]
     if not lines:
         raise UsageError(f"run_all.py {arguments}: no table comes of it")
-    # Tables and lists are told apart by an empty line.
-    parts = itertools.groupby(lines, key=lambda line: line.startswith("|"))
-    return "\n\n".join("\n".join(part) for _, part in parts) + "\n"
+    return lines
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -92,6 +92,15 @@ def test_a_block_is_what_its_arguments_print(
     assert "\n  - " not in brief
 
 
+def test_a_brief_block_has_no_differences() -> None:
+    mark = "<!-- run_all.py --table 4 --profile paper{} -->\n<!-- end -->\n"
+    whole, brief = (embed(mark.format(form), RUNS) for form in ("", ", in brief"))
+    assert whole.count("| difference ") == 1
+    left_out = [line for line in whole.splitlines() if line not in brief.splitlines()[1:]]
+    assert all("| difference " in line or line.startswith("  - ") for line in left_out[1:])
+    assert "| difference " not in brief
+
+
 def test_a_block_without_a_table_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no table comes of it"):
         embed("<!-- run_all.py --figure 2 -->\n<!-- end -->", tmp_path)
