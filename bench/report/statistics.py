@@ -41,13 +41,14 @@ def interval(values: Sequence[float], *, logarithmic: bool = False, least: float
     Args:
         values: independent measurements.
         logarithmic: take the logarithms of values; the mean is then geometric.
-        least: the least standard deviation that is believed, see :func:`deviation`.
+        least: the least standard deviation that is believed, of logarithms where they are taken;
+            see :func:`deviation`.
     """
     n = len(values)
     if n == 0:
         return Interval(nan, nan, nan, 0)
     if logarithmic and n > 1 and min(values) > 0:
-        inner = interval([log(value) for value in values])
+        inner = interval([log(value) for value in values], least=least)
         return Interval(exp(inner.mean), exp(inner.low), exp(inner.high), n)
     mean = sum(values) / n
     half = quantile(n - 1) * deviation(values, least) / sqrt(n) if n > 1 else nan
