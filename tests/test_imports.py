@@ -104,7 +104,7 @@ def test_the_top_floor_is_small_and_no_module_name_stands_twice() -> None:
     assert {name for name in names if names.count(name) > 1} == set()
 
 
-def test_no_two_classes_or_public_functions_have_one_name() -> None:
+def test_no_two_classes_have_one_name() -> None:
     names = [
         node.name
         for path in PACKAGE.rglob("*.py")

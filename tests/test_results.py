@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,18 @@ def test_figures_are_there_as_pdf_and_png() -> None:
     assert {path.stem for path in figures.glob("*.png")} == {
         path.stem for path in figures.glob("*.pdf")
     }
+
+
+def test_links_of_documents_lead_somewhere() -> None:
+    documents = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
+    links = [
+        (document, target)
+        for document in documents
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)", document.read_text())
+    ]
+    assert {document.name for document, _ in links} >= {"README.md", "reproduction.md"}
+    lost = [(doc.name, target) for doc, target in links if not (doc.parent / target).exists()]
+    assert lost == []
 
 
 def test_a_block_is_what_its_arguments_print(

@@ -1,4 +1,4 @@
-"""The report as text; tests/test_browser.py opens it."""
+"""The report as text; test_browser.py opens it in Chromium."""
 
 from __future__ import annotations
 
