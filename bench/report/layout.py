@@ -199,12 +199,10 @@ def _notes(content: Content, data: pd.DataFrame) -> list[str]:
             "Ranks are whole numbers: their standard deviation over seeds counts as at least that "
             f"of rounding, {ROUNDING:.2f}."
         )
-    result += [
-        f"Reproduced: the mean is within {metric.near[0]:.0%} of the printed number or within "
-        f"{metric.near[1]:g} of it."
-        for name, metric in zip(content.table.metrics, metrics, strict=True)
-        if metric.near and (data.paper.notna() & data.difference.notna())[data.metric == name].any()
-    ]
+    for name, metric in zip(content.table.metrics, metrics, strict=True):
+        part = data[(data.metric == name) & data.paper.notna() & data.difference.notna()]
+        if metric.near and len(part):
+            result.append(_reproduced_note(metric, metric.near, part, content.table.axis))
     if "effective_rank" in content.table.metrics:
         result.append(
             "Effective rank: exponential of the entropy of the normalised singular values (Roy "
@@ -221,6 +219,22 @@ def _notes(content: Content, data: pd.DataFrame) -> list[str]:
     result += run_notes(content)
     caveats = dict.fromkeys(text for text in data.paper_caveat if text)
     return [*result, *(f"{text}." for text in caveats), *content.table.notes]
+
+
+def _reproduced_note(
+    metric: Metric, near: tuple[float, float], part: pd.DataFrame, axis: str
+) -> str:
+    """What counts as reproduced, and where the runs are enough to be sure of it."""
+    sure = [
+        f"{number['row']} {number['column']}".strip()
+        for number in part.to_dict("records")
+        if all(metric.reproduces(number[end], number["paper"]) for end in ("low", "high"))
+    ]
+    where = f"at {axis} {', '.join(sure)}" if sure else "in no column"
+    return (
+        f"Reproduced: the mean is within {near[0]:.0%} of the printed number or within "
+        f"{near[1]:g} of it. Its whole interval is so {where}."
+    )
 
 
 def _seeds_note(content: Content, data: pd.DataFrame) -> str:
