@@ -64,7 +64,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pictures", type=int, default=162_770 + 19_962)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/pictures.json"))
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/preparation.json"))
     arguments = parser.parse_args()
     count, cores = arguments.pictures, core_count()
     with tempfile.TemporaryDirectory() as name:

@@ -13,7 +13,7 @@ from bench.machine import core_count
 from benchmarks.report import compare, write_json
 
 ROOT = Path(__file__).parent.parent
-RECORDS = ROOT / "tests" / "golden" / "runs"
+RECORDS = ROOT / "tests" / "report" / "golden" / "runs"
 COMMANDS = {
     "--help": "import torch",
     "--table 4 --plan": "import torch",

@@ -1,0 +1,61 @@
+"""Benchmarks run to their end, at sizes that say nothing of speed."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench.store.folders import Store
+from benchmarks import startup
+from benchmarks.faults import run_campaign
+
+ROOT = Path(__file__).parent.parent
+# Of few samples, pytorch-fid's distance ends in an error.
+SMALL = {
+    "startup": [],
+    "scaling": [],
+    "evaluation": ["--samples", "1000"],
+    "training": ["--steps", "4"],
+    "preparation": ["--pictures", "300"],
+}
+
+
+def test_what_make_benchmarks_names_is_there() -> None:
+    named = re.findall(r"for name in (.*); do \S+ -m benchmarks", (ROOT / "Makefile").read_text())
+    assert [set(names.split()) for names in named] == [{*SMALL, "faults"}]
+    for name in (*SMALL, "faults"):
+        assert callable(importlib.import_module(f"benchmarks.{name}").main)
+    assert Store(startup.RECORDS).read()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SMALL)
+def test_a_benchmark_writes_its_numbers(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "numbers.json"
+    arguments = ["--rounds", "1", "--out", str(out), *SMALL[name]]
+    monkeypatch.setattr(sys, "argv", [name, *arguments])
+    importlib.import_module(f"benchmarks.{name}").main()
+    written = json.loads(out.read_text())
+    assert written["provenance"]["commit"]
+    for comparison in written.get("comparisons", ()):
+        assert len(comparison["ratios"]) == 1
+        assert comparison["ratios"][0] > 0
+    for growth in written.get("growth", ()):
+        assert all(times[0] > 0 for times in growth["seconds"].values())
+    assert written.get("comparisons") or written.get("growth")
+
+
+@pytest.mark.slow
+def test_under_faults_nothing_is_lost_and_nothing_differs(tmp_path: Path) -> None:
+    campaign = run_campaign(1, seed=1, folder=tmp_path)
+    assert len(campaign.expected) == 2
+    assert campaign.rounds == 1
+    assert sum(campaign.faults.values()) > 0, campaign.line()
+    assert (campaign.lost, campaign.differing, campaign.tracebacks) == (0, 0, 0), campaign.line()
