@@ -230,10 +230,14 @@ def _reproduced_note(
         for number in part.to_dict("records")
         if all(metric.reproduces(number[end], number["paper"]) for end in ("low", "high"))
     ]
-    where = f"at {axis} {', '.join(sure)}" if sure else "in no column"
+    whole = (
+        f"The whole interval lies there at {axis} {', '.join(sure)}."
+        if sure
+        else "In no column does the whole interval lie there."
+    )
     return (
         f"Reproduced: the mean is within {near[0]:.0%} of the printed number or within "
-        f"{near[1]:g} of it. Its whole interval is so {where}."
+        f"{near[1]:g} of it. {whole}"
     )
 
 

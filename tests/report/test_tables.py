@@ -55,12 +55,12 @@ def test_ranks_are_reproduced_or_not() -> None:
     (row,) = [each for each in rows(made, data) if each.kind == "reproduced"]
     assert [cell.text for cell in row.cells] == ["yes", "no", "yes", "--"]
     assert (
-        "Reproduced: the mean is within 10% of the printed number or within 2 of it. Its whole "
-        "interval is so in no column."
+        "Reproduced: the mean is within 10% of the printed number or within 2 of it. In no column "
+        "does the whole interval lie there."
     ) in [note.text for note in notes(made, data)]
     # 70.3 +- 1.4 of 70; 41 +- 2.5 of 39, above 42.9; 9 +- 0.7 of 8.
     surer = content_of("table4", [[70, 70, 71], [40, 41, 42], [9, 9, 9], [4]])
-    assert any("is so at Depth l 2, 8." in note.text for note in notes(surer, frame(surer)))
+    assert any("lies there at Depth l 2, 8." in note.text for note in notes(surer, frame(surer)))
     # The paper prints no rank there, though FIDs that are compared.
     of_dimensions = content_of("table6", [[40]] * 10)
     for other in (replace(made, profile="quick"), of_dimensions):
