@@ -114,6 +114,11 @@ def frame(content: Content) -> pd.DataFrame:
     return pd.DataFrame(rows).astype(dict.fromkeys(numbers, float))
 
 
+def beside_printed(data: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """The rows of a frame whose measured numbers can be held against printed ones."""
+    return data[(data.metric == metric) & data.paper.notna() & data.difference.notna()]
+
+
 def _row(content: Content, name: str, sampler: str, cell: Cell) -> dict[str, object]:
     table, metric = content.table, METRICS[name]
     values = content.values(name, sampler, cell)

@@ -14,7 +14,7 @@ from bench.data import dataset
 from bench.evaluation.protocol import COMPONENTS, components
 from bench.experiments.spec import HEADLINE_SAMPLER, PRIOR, Cell, TableSpec
 from bench.report.claims import LEAST_SEEDS, Standing, Verdict, judge
-from bench.report.frame import Content
+from bench.report.frame import Content, beside_printed
 from bench.report.metrics import METRICS, REAL, Metric
 from bench.report.reading import LEARNED_SHARE, error_share
 from bench.report.statistics import ROUNDING, differences, interval
@@ -200,7 +200,7 @@ def _notes(content: Content, data: pd.DataFrame) -> list[str]:
             f"of rounding, {ROUNDING:.2f}."
         )
     for name, metric in zip(content.table.metrics, metrics, strict=True):
-        part = data[(data.metric == name) & data.paper.notna() & data.difference.notna()]
+        part = beside_printed(data, name)
         if metric.near and len(part):
             result.append(_reproduced_note(metric, metric.near, part, content.table.axis))
     if "effective_rank" in content.table.metrics:
@@ -227,7 +227,7 @@ def _reproduced_note(
     """What counts as reproduced, and where the runs are enough to be sure of it."""
     sure = [
         f"{number['row']} {number['column']}".strip()
-        for number in part.to_dict("records")
+        for number in part[part.not_learned == ""].to_dict("records")
         if all(metric.reproduces(number[end], number["paper"]) for end in ("low", "high"))
     ]
     whole = (

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from bench.evaluation.spectrum import rank
 from bench.experiments.spec import Cell, FigureSpec
 from bench.report.figures.style import caption, plain_numbers
-from bench.report.frame import Content, frame
+from bench.report.frame import Content, beside_printed, frame
 from bench.report.layout import run_notes, signed, title_of
 from bench.report.metrics import METRICS
 from bench.report.statistics import interval
@@ -142,8 +142,7 @@ def _still_moving(content: Content, ranks: Mapping[str, Sequence[int]]) -> list[
 
 def _printed_ranks(content: Content) -> dict[Cell, float]:
     """The printed ranks of the cells whose runs can be held against them."""
-    data = frame(content)
-    printed = data[(data.metric == "rank") & data.paper.notna() & data.difference.notna()]
+    printed = beside_printed(frame(content), "rank")
     cells = {(cell.row, cell.label): cell for cell in content.table.cells}
     places = zip(printed.row, printed.column, strict=True)
     return {cells[place]: rank for place, rank in zip(places, printed.paper, strict=True)}
