@@ -242,19 +242,27 @@ def _reproduced_note(
 
 
 def _seeds_note(content: Content, data: pd.DataFrame) -> str:
-    most = int(data.n.max())
-    if most == 0:
+    """What the measured numbers are over, and which of them can be in bold."""
+    seeds = data.groupby(["row", "column"]).n.max()
+    if seeds.max() == 0:
         return "Measured: nothing yet."
-    if most == 1:
+    if seeds.max() == 1:
         return "Measured: one seed, so no interval and nothing in bold."
     text = "Measured: mean over n seeds with its 95 % interval (Student t)"
     if data.logarithmic.any():
         text += ", of FIDs and errors the geometric mean, its interval in brackets"
-    if most < LEAST_SEEDS:
-        return f"{text}; two seeds are too few to test by, so nothing is in bold."
-    bold = ". Bold: cannot be told from the smallest of its row (paired t test, 5 %)."
-    directed = any(METRICS[name].lower_is_better for name in content.table.metrics)
-    return text + (bold if directed else ".")
+    if not any(METRICS[name].lower_is_better for name in content.table.metrics):
+        return f"{text}."
+    enough = seeds >= LEAST_SEEDS
+    if enough.groupby("row").sum().max() < 2:
+        return (
+            f"{text}; fewer than two columns have the {LEAST_SEEDS} seeds that a test needs, so "
+            "nothing is in bold."
+        )
+    bold = "Bold: cannot be told from the smallest of its row (paired t test, 5 %)"
+    if ((seeds > 0) & ~enough).any():
+        bold += f", where columns with fewer than {LEAST_SEEDS} seeds take no part"
+    return f"{text}. {bold}."
 
 
 def fid_notes(content: Content) -> list[str]:

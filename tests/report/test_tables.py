@@ -119,6 +119,18 @@ def test_bold_is_what_cannot_be_told_from_the_best() -> None:
     assert any("nothing is in bold" in note.text for note in notes(two, frame(two)))
 
 
+def test_columns_with_too_few_seeds_take_no_part_in_bold() -> None:
+    one = content_of("table4", [[70, 71, 72], [40, 42], [8, 9], []])
+    assert not any(_bold(one, r"FID +\| gmm10"))
+    assert "nothing is in bold" in notes(one, frame(one))[0].text
+    two = content_of("table4", [[70, 71, 72], [40, 42, 41], [8, 9], []])
+    assert _bold(two, r"FID +\| gmm10") == [False, True, False, False]
+    left_out = "where columns with fewer than 3 seeds take no part."
+    assert notes(two, frame(two))[0].text.endswith(left_out)
+    all_three = content_of("table4", [[70, 71, 72], [40, 42, 41], [8, 9, 7], []])
+    assert notes(all_three, frame(all_three))[0].text.endswith("(paired t test, 5 %).")
+
+
 def test_fids_have_intervals_that_stay_above_zero() -> None:
     content = content_of("table4", [[70, 7, 700], [40], [8], []])
     row = _cells(content)["fid", "2"]
