@@ -85,7 +85,13 @@ def _parser() -> argparse.ArgumentParser:
         help="write claims, tables, figures and runs as one page that needs nothing beside itself "
         "(default: %(const)s); alone, of everything that is cached",
     )
-    what.add_argument("--only", metavar="GLOB", help="only runs whose name matches")
+    what.add_argument(
+        "--only",
+        action="append",
+        default=[],
+        metavar="GLOB",
+        help="only runs whose name matches; repeatable, for runs that match one of several",
+    )
     what.add_argument(
         "--seeds",
         type=_positive,

@@ -30,7 +30,7 @@ class Request:
     figures: Sequence[str] = ()
     optional: Collection[str] = ()
     everything: bool = False
-    only: str | None = None
+    only: Sequence[str] = ()
     seeds: int | None = None
     overrides: Mapping[str, Any] = field(default_factory=dict)
     profile: str = "auto"

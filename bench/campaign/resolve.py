@@ -318,18 +318,18 @@ def requested_jobs(request: Request, resolved: Resolved) -> list[Job]:
     """Every run that was asked for.
 
     Raises:
-        UsageError: ``--only`` matches none.
+        UsageError: a pattern of ``--only`` matches none.
     """
     seeds = range(request.seeds or 1)
     jobs = [job_of(cell, seed) for cell in resolved.cells for seed in seeds]
-    chosen = [job for job in jobs if matches(request.only, job)]
-    if not chosen:
-        names = ", ".join(dict.fromkeys(job.training.name for job in jobs))
-        raise UsageError(f"--only {request.only!r} matches none of {names}")
-    return chosen
+    for glob in request.only:
+        if not any(matches([glob], job) for job in jobs):
+            names = ", ".join(dict.fromkeys(job.training.name for job in jobs))
+            raise UsageError(f"--only {glob!r} matches none of {names}")
+    return [job for job in jobs if matches(request.only, job)]
 
 
-def matches(glob: str | None, job: Job) -> bool:
-    """Whether ``--only`` chooses a run, by its name or its folder's."""
+def matches(only: Sequence[str], job: Job) -> bool:
+    """Whether the patterns of ``--only`` choose a run, by its name or its folder's."""
     names = (job.training.name, job.run_id)
-    return glob is None or any(fnmatch.fnmatchcase(name, glob) for name in names)
+    return not only or any(fnmatch.fnmatchcase(name, glob) for glob in only for name in names)
