@@ -296,11 +296,8 @@ def _request(arguments: argparse.Namespace) -> Request:
     kind, _, index = arguments.device.partition(":")
     if arguments.device not in ("auto", "cpu", "cuda") and not (kind == "cuda" and index.isdigit()):
         raise UsageError(f"--device takes auto, cpu, cuda or cuda:N, not {arguments.device!r}")
-    if arguments.name is not None and ":" not in (arguments.dataset or ""):
-        raise UsageError("--name goes with --dataset idx:FOLDER or images:FOLDER")
-    if arguments.scheduler is not None and arguments.backend != "dask":
-        raise UsageError("--scheduler goes with --backend dask")
     mode = next((m for m in MODES if getattr(arguments, m)), "run")
+    _refuse_what_would_be_ignored(arguments, mode)
     tables = _chosen("table", arguments.table or [], TABLES, PAPER_TABLES)
     figures = _chosen("figure", arguments.figure or [], FIGURES, FIGURES)
     alone = not tables and not figures
@@ -328,6 +325,22 @@ def _request(arguments: argparse.Namespace) -> Request:
         "mode": mode,
     }
     return Request(**_options(Request, arguments) | chosen)
+
+
+def _refuse_what_would_be_ignored(arguments: argparse.Namespace, mode: str) -> None:
+    """Refuse options that say nothing beside the others, since they promise what is not done."""
+    if arguments.name is not None and ":" not in (arguments.dataset or ""):
+        raise UsageError("--name goes with --dataset idx:FOLDER or images:FOLDER")
+    if arguments.scheduler is not None and arguments.backend != "dask":
+        raise UsageError("--scheduler goes with --backend dask")
+    if arguments.weights_of is not None and mode != "gc":
+        raise UsageError("--weights-of goes with --gc")
+    if arguments.fid_weights and arguments.features not in (None, "auto", "inception"):
+        raise UsageError("--fid-weights goes with --features inception or auto")
+    if mode in ("status", "gc", "verify", "export"):
+        for option in ("table", "figure", "claims", "report", "only", "seeds", "set", "dataset"):
+            if getattr(arguments, option):
+                raise UsageError(f"--{option} does not go with --{mode}; leave one of them out")
 
 
 def _options(declared: type, arguments: argparse.Namespace) -> dict[str, Any]:
