@@ -11,7 +11,7 @@ from bench.experiments.spec import ClaimSpec, Place
 from bench.report.frame import Content
 from bench.report.metrics import METRICS, REAL, Metric
 from bench.report.statistics import (
-    CONFIDENCE,
+    TAIL,
     Interval,
     deviation,
     differences,
@@ -99,16 +99,21 @@ class Comparison:
         bound = f", claimed to be above {-self.margin:g}" if self.margin else ""
         return f"{self.metric.label}, {higher} {word} {lower}: {text}{bound}, {self.n} seeds"
 
-    @property
-    def settling(self) -> str:
-        """How many seeds would settle it, and which way, if the difference stays."""
+    def settling(self, orders: int) -> str:
+        """How many seeds would settle it, and which way, if the difference stays.
+
+        Args:
+            orders: of the claim; a refutation is tested at the level of Holm's first step.
+        """
         distance = self.mean + self.margin
         if abs(distance) < 1e-12:
             return "no difference to be seen"
-        seeds = seeds_to_settle(distance, deviation(self.differences, self._least), self.n + 1)
-        way = "confirm" if distance > 0 else "refute"
+        way, level = ("confirm", TAIL) if distance > 0 else ("refute", TAIL / orders)
+        spread = deviation(self.differences, self._least)
+        seeds = seeds_to_settle(distance, spread, self.n + 1, level)
         count = "more than a thousand" if seeds is None else f"about {seeds}"
-        return f"{count} would {way} it with 80 % power"
+        alone = f"too few to refute one of {orders} comparisons (Holm's correction), "
+        return f"{alone if self.p_against <= TAIL else ''}{count} would {way} it with 80 % power"
 
 
 @dataclass(frozen=True)
@@ -148,7 +153,7 @@ class Judgement:
     @property
     def _refuted(self) -> list[bool]:
         p_values = [comparison.p_against for comparison in self.comparisons]
-        return holm(p_values, (1 - CONFIDENCE) / 2)
+        return holm(p_values, TAIL)
 
     @property
     def evidence(self) -> str:
@@ -173,7 +178,7 @@ class Judgement:
             return "; ".join(comparison.evidence for comparison, out in deciding if out)
         if self.standing is Standing.UNDECIDED:
             open_ = [c for c in self.comparisons if not c.holds]
-            return "; ".join(f"{c.evidence}, {c.settling}" for c in open_)
+            return "; ".join(f"{c.evidence}, {c.settling(len(self.comparisons))}" for c in open_)
         closest = min(self.comparisons, key=lambda c: c.interval.low + c.margin)
         which = f"closest of {len(self.comparisons)}: " if len(self.comparisons) > 1 else ""
         return which + closest.evidence

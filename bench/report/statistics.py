@@ -9,6 +9,8 @@ from math import exp, isnan, log, nan, sqrt
 from scipy.special import nctdtr, stdtr, stdtrit
 
 CONFIDENCE = 0.95
+# What an interval leaves out on one side, and so the level of a one-sided test.
+TAIL = (1 - CONFIDENCE) / 2
 # Chance to settle a question of the size that was seen, with the seeds that are proposed.
 POWER = 0.8
 # Standard deviation of the error of rounding to a whole number (Sheppard 1898).
@@ -81,9 +83,9 @@ def deviation(values: Sequence[float], least: float = 0.0) -> float:
     return max(least, sqrt(sum((value - mean) ** 2 for value in values) / (n - 1)))
 
 
-def quantile(degrees: int) -> float:
-    """What a t statistic exceeds in 2.5 % of cases."""
-    return float(stdtrit(degrees, (1 + CONFIDENCE) / 2))
+def quantile(degrees: int, level: float = TAIL) -> float:
+    """What a t statistic exceeds by chance, in 2.5 % of cases or the share that is given."""
+    return float(stdtrit(degrees, 1 - level))
 
 
 def p_below(values: Sequence[float], bound: float = 0.0, *, least: float = 0.0) -> float:
@@ -110,13 +112,16 @@ def holm(p_values: Sequence[float], level: float) -> list[bool]:
     return rejected
 
 
-def seeds_to_settle(distance: float, spread: float, at_least: int) -> int | None:
+def seeds_to_settle(
+    distance: float, spread: float, at_least: int, level: float = TAIL
+) -> int | None:
     """Pairs at which a mean of this size is told from its bound with 80 % power.
 
     Args:
         distance: of the mean from the bound.
         spread: standard deviation of the differences.
         at_least: smallest answer.
+        level: of the one-sided test that tells them apart.
 
     Returns:
         The number; None where it is above a thousand.
@@ -124,6 +129,6 @@ def seeds_to_settle(distance: float, spread: float, at_least: int) -> int | None
     for n in range(at_least, _MOST_SEEDS + 1):
         effect = abs(distance) / spread * sqrt(n) if spread else float("inf")
         # Far out, the function below loses itself.
-        if effect > 30 or 1 - nctdtr(n - 1, effect, quantile(n - 1)) >= POWER:
+        if effect > 30 or 1 - nctdtr(n - 1, effect, quantile(n - 1, level)) >= POWER:
             return n
     return None

@@ -74,7 +74,12 @@ def test_a_refutation_must_stand_holms_correction() -> None:
     assert 0.025 / 3 < p < 0.025
     (verdict, *_) = judge(_content_of_ranks(ranks))
     assert verdict.standing == "undecided"
-    assert verdict.evidence[0].endswith(" would refute it with 80 % power")
+    assert verdict.evidence == [
+        (
+            "Latent rank, 8 minus 12: -4 [-6.48, -1.52], 3 seeds, too few to refute one of 3 "
+            "comparisons (Holm's correction), about 4 would refute it with 80 % power"
+        )
+    ]
 
 
 def test_what_seeds_disagree_on_is_undecided_and_says_what_would_settle_it() -> None:

@@ -88,16 +88,17 @@ def test_holm_by_hand() -> None:
     assert holm([0.04, 0.04, 0.01], 0.05) == [False, False, True]
 
 
+@pytest.mark.parametrize("level", [0.025, 0.025 / 3])
 @pytest.mark.parametrize("effect", [0.5, 1.0, 3.0])
-def test_the_seeds_that_settle_it_have_the_power(effect: float) -> None:
-    n = seeds_to_settle(effect, 1.0, 2)
+def test_the_seeds_that_settle_it_have_the_power(effect: float, level: float) -> None:
+    n = seeds_to_settle(effect, 1.0, 2, level)
     assert n is not None
     rng = np.random.default_rng(0)
     draws = rng.normal(effect, 1.0, (20_000, n))
     t = draws.mean(axis=1) / draws.std(axis=1, ddof=1) * math.sqrt(n)
-    power = (t > stats.t.ppf(0.975, n - 1)).mean()
+    power = (t > stats.t.ppf(1 - level, n - 1)).mean()
     assert power >= 0.79
-    assert seeds_to_settle(effect, 1.0, n + 5) == n + 5
+    assert seeds_to_settle(effect, 1.0, n + 5, level) == n + 5
     assert seeds_to_settle(1e-3, 1.0, 2) is None
 
 
