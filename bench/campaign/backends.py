@@ -7,6 +7,7 @@ import logging
 import os
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -58,21 +59,26 @@ def loky(settings: WorkerSettings, jobs: int) -> Backend:
             "written; use --jobs 1, which needs none"
         )
 
+    @contextlib.contextmanager
+    def configure() -> Iterator[None]:
+        with (
+            warnings.catch_warnings(),
+            joblib.parallel_config(
+                "loky",
+                inner_max_num_threads=settings.threads,
+                initializer=_end_with,
+                initargs=(os.getpid(),),
+            ),
+        ):
+            # A worker that grows by 300 MB, as another data set's images make it, is replaced
+            # between two tasks: no run is lost, and there is nothing to do about it.
+            warnings.filterwarnings("ignore", "A worker stopped while some jobs", UserWarning)
+            yield
+
     def stop() -> None:
         get_reusable_executor(reuse=True).shutdown(wait=True, kill_workers=True)
 
-    return Backend(
-        lambda: joblib.parallel_config(
-            "loky",
-            inner_max_num_threads=settings.threads,
-            initializer=_end_with,
-            initargs=(os.getpid(),),
-        ),
-        settings,
-        jobs,
-        (TerminatedWorkerError,),
-        stop,
-    )
+    return Backend(configure, settings, jobs, (TerminatedWorkerError,), stop)
 
 
 def _end_with(parent: int) -> None:
