@@ -166,11 +166,10 @@ def _parser() -> argparse.ArgumentParser:
         help="worker processes (default: a core each, or 1 on a GPU)",
     )
     where.add_argument(
-        "--stack",
+        "--side-by-side",
         type=_positive,
         metavar="N",
-        help="runs that a worker trains as one, where they are alike (default: 16 on a GPU, but 1 "
-        "where a run fills it; 1 on a CPU)",
+        help="runs that a worker trains at once on a GPU (default: 16, but 1 where a run fills it)",
     )
     where.add_argument(
         "--backend",

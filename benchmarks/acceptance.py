@@ -137,7 +137,7 @@ def checks(arguments: argparse.Namespace, folder: Path) -> Iterator[Line]:
     device: torch.device = arguments.device
     yield checked(
         "pytest -m gpu",
-        "training alone and stacked, mixtures and measuring on this GPU pass their tests",
+        "training alone and side by side, mixtures and measuring on this GPU pass their tests",
         lambda: command("-m", "pytest", "-q", "--no-header", "-p", "no:cacheprovider", "-m", "gpu"),
     )
     data = SAMPLE.load(Path("data"))

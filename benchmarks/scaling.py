@@ -18,7 +18,6 @@ from bench.evaluation.samplers import fit_sampler
 from bench.experiments.tables import MNIST_IRMAE
 from bench.files import write_bytes
 from bench.store.provenance import provenance
-from bench.training.stack import Stack
 from bench.training.trainee import Trainee
 
 CPU = torch.device("cpu")
@@ -84,15 +83,6 @@ def training(latent_dim: int) -> Callable[[], None]:
     return steps
 
 
-def stacked(count: int) -> Callable[[], None]:
-    """A step of so many of MNIST's networks (l = 8) as one."""
-    specs = [replace(MNIST_IRMAE, seed=seed, train_images=1_024) for seed in range(count)]
-    trainees = [Trainee(spec, CPU) for spec in specs]
-    images = torch.zeros(1_024, 1, 32, 32, dtype=torch.uint8)
-    team = Stack(trainees) if count > 1 else trainees[0]
-    return lambda: team.advance(images)
-
-
 def statistics_of(count: int) -> Callable[[], object]:
     """Mean and covariance of features of so many images, which are made on the way."""
     network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 32 * 32, DIMENSIONS))
@@ -119,7 +109,6 @@ def main() -> None:
     results = []
     for name, sizes, work in (
         (f"{STEPS} steps at batch 32, by latent dimension", (32, 64, 128, 256, 512), training),
-        ("a step at batch 32, by runs that are stacked", (1, 2, 4, 8, 16, 32), stacked),
         ("statistics of features, by images", images, statistics_of),
         ("gmm10 fitted to codes of rank 32, by codes", images[:3], mixture),
     ):

@@ -2,9 +2,9 @@
 
 The baseline is how the network is mostly trained: a DataLoader with a worker for each core, PIL
 transforms, PyTorch's threads on every core, one model. On CPUs the suite trains as many models at
-once as there are cores, a thread each; on a GPU as many as are asked for, as one: as ``run_all.py``
-does. What is compared is images a second, all models together; 32 of them are a step. Where pythae
-is installed (Chadebec et al., NeurIPS 2022), its trainer is a second baseline.
+once as there are cores, a thread each; on a GPU as many as are asked for, side by side: as
+``run_all.py`` does. What is compared is images a second, all models together; 32 of them are a
+step. Where pythae is installed (Chadebec et al., NeurIPS 2022), its trainer is a second baseline.
 """
 
 from __future__ import annotations
@@ -181,11 +181,11 @@ def on_cpu(steps: int, cores: int) -> Iterator[_Case]:
 
 
 def on_gpu(steps: int, counts: Sequence[int], device: torch.device) -> Iterator[_Case]:
-    """So many models as one."""
+    """So many models side by side."""
     for count, precision in itertools.product(counts, ("fp32", "tf32")):
         call = partial(suites_loop, steps, range(count), precision, device)
         call()
-        name = f"{precision}, {count} models as one on {torch.cuda.get_device_name(device)}"
+        name = f"{precision}, {count} models side by side on {torch.cuda.get_device_name(device)}"
         yield _Case(name, count, call)
 
 
@@ -196,7 +196,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--device", type=torch.device, default="cpu", help="cpu or cuda")
     parser.add_argument(
-        "--models", type=int, nargs="+", default=[1, 16, 32], help="trained as one on a GPU"
+        "--models", type=int, nargs="+", default=[1, 16, 32], help="side by side on a GPU"
     )
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/training.json"))
     arguments = parser.parse_args()

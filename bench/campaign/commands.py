@@ -50,6 +50,8 @@ def carry_out(request: Request) -> int:
         say(f"written: {request.export}, {count} runs")
         return 0
     device = _usable_device(request)
+    if device == "cpu" and request.worker.side_by_side:
+        raise UsageError("--side-by-side is for GPUs; on a CPU, --jobs says how many runs train")
     if request.verify is not None:
         return _verify(request, runs, store, device)
     return _run(request, runs, store, device)

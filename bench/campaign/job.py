@@ -37,7 +37,8 @@ class WorkerSettings:
         data_dir: the user's data, and downloads.
         device: ``cpu``, ``cuda`` or ``cuda:N``; ``auto`` until it is chosen.
         threads: CPU threads of one worker.
-        stack: the most runs that a worker trains as one; None for what suits the device.
+        side_by_side: the most runs that a worker trains at once on a GPU; None for sixteen, but one
+            where a run fills it.
         fid_weights: Inception's weights file, where one was given.
         tensorboard: write event files of runs as they train.
         return_files: hand back with a run what else its folder holds.
@@ -50,7 +51,7 @@ class WorkerSettings:
     data_dir: Path = Path("data")
     device: str = "auto"
     threads: int = 1
-    stack: int | None = None
+    side_by_side: int | None = None
     fid_weights: Path | None = None
     tensorboard: bool = False
     return_files: bool = False

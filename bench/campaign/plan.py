@@ -13,15 +13,15 @@ from bench.store.folders import RunFolder, Store
 from bench.store.identity import run_id
 from bench.store.records import MeasurementRecord
 
-# Images per second of one worker where no finished run tells: one CPU thread (AMD EPYC, AVX-512),
-# and eager training on one H100. Measuring counts each image encoded, decoded or drawn.
+# Images per second of one run where no finished run tells: on one CPU thread (AMD EPYC, AVX-512),
+# and alone on one H100. Measuring counts each image encoded, decoded or drawn.
 _TRAINING = {("mnist", "cpu"): 700.0, ("shape", "cpu"): 900.0, ("celeba", "cpu"): 9.0}
-_TRAINING |= {("mnist", "cuda"): 7_900.0, ("shape", "cuda"): 7_900.0, ("celeba", "cuda"): 1_880.0}
+_TRAINING |= {("mnist", "cuda"): 26_000.0, ("shape", "cuda"): 26_000.0, ("celeba", "cuda"): 1_880.0}
 # How the rate grows as networks are narrowed: less than the work falls, which is its square.
 _NARROWING = 1.45
 _MEASURING = {"cpu": 2_500.0, "cuda": 30_000.0}
-# Runs that a GPU trains as one, and up to which width CelebA's network leaves room for others.
-_STACK = 16
+# Runs that a GPU trains at once, and up to which width CelebA's network leaves room for others.
+_SIDE_BY_SIDE = 16
 _NARROW = 1 / 8
 
 # The checksum, or its first digits, of the extractor of a data set; empty where it is not known.
@@ -144,26 +144,27 @@ def job_of(cell: Cell, seed: int) -> Job:
 
 
 def groups(
-    jobs: Sequence[Job], device: str, stack: int | None = None, together: int = 1
+    jobs: Sequence[Job], device: str, side_by_side: int | None = None, together: int = 1
 ) -> list[list[Job]]:
     """Runs that are trained together, the longest first.
 
     Args:
         jobs: the runs.
         device: ``cpu``, ``cuda`` or ``cuda:N``.
-        stack: the most runs in a group. None: those that leave a GPU idle in sixteens, and each
-            alone on a CPU, where stacks are slower than a run on each core.
+        side_by_side: the most runs in a group on a GPU. None: those that leave it idle in sixteens.
+            On a CPU each run is a group, since a core is full with one.
         together: groups that are trained at a time; no group takes more than its share.
     """
     alike: dict[TrainingSpec, list[Job]] = {}
     for job in sorted(jobs, key=lambda job: (-job.training.steps, job.training.seed)):
-        # Depth, scale and seed change no shape but of layers that come in any number; methods that
-        # cannot be stacked take turns with those that can.
+        # Steps of as many images, that take about as long.
         shared = replace(job.training, method="", parameters=(), depth=0, init_scale=1.0, seed=0)
         alike.setdefault(shared, []).append(job)
     result = []
     for shared, members in alike.items():
-        most = stack or (_STACK if device != "cpu" and _leaves_idle(shared) else 1)
+        most = side_by_side or (_SIDE_BY_SIDE if _leaves_idle(shared) else 1)
+        if device == "cpu":
+            most = 1
         size = min(most, -(-len(members) // together))
         result += [members[i : i + size] for i in range(0, len(members), size)]
     return result

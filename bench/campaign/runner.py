@@ -76,7 +76,7 @@ def _run_all(
         if wait and left:
             progress.line(f"waiting for {len(left)} runs that another process is training")
         turn = replace(backend.settings, wait=wait)
-        together = groups(list(left.values()), turn.device, turn.stack, backend.jobs)
+        together = groups(list(left.values()), turn.device, turn.side_by_side, backend.jobs)
         for outcomes in _dispatch(_execute, together, backend, turn):
             for outcome in outcomes:
                 if outcome.ended:

@@ -42,8 +42,8 @@ def run_named(results: Sequence[Result], name: str) -> Result:
 def differences(before: Result, store: Store, settings: WorkerSettings) -> Iterator[str]:
     """Train and measure a run anew, and name whatever came out otherwise but for times.
 
-    A run that was made on a GPU or in a stack of runs is repeated to rounding only: its numbers
-    may differ by :data:`_ROUNDING`, which is said where they do.
+    A run that was made on a GPU is repeated to rounding only: its numbers may differ by
+    :data:`_ROUNDING`, which is said where they do.
 
     Args:
         before: a finished run.
@@ -75,7 +75,7 @@ def differences(before: Result, store: Store, settings: WorkerSettings) -> Itera
             found += _circumstances(before, after)
             if rounded:
                 found.append(
-                    f"(made on a GPU or in a stack: relative differences up to {_ROUNDING:g} are "
+                    f"(made on a GPU: relative differences up to {_ROUNDING:g} are "
                     "rounding, and not listed)"
                 )
         yield from found
@@ -92,7 +92,7 @@ def _rounds(result: Result) -> bool:
     """Whether a run is repeated to rounding only."""
     made = result.trained.provenance
     devices = {each["device"] for each in (*result.trained.earlier, made)}
-    return devices != {"cpu"} or made["stacked"] > 1
+    return devices != {"cpu"}
 
 
 def _compare(
@@ -131,7 +131,7 @@ def _compare(
 
 def _circumstances(before: Result, after: Result) -> Iterator[str]:
     last, now = before.trained.provenance, after.trained.provenance
-    for name in (*_MADE_WITH, "stacked"):
+    for name in _MADE_WITH:
         if last[name] != now[name]:
             yield f"(it was made with {name} {last[name]}, now {now[name]})"
     for sitting, following in itertools.pairwise([*before.trained.earlier, last]):

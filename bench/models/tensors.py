@@ -41,18 +41,13 @@ def load_tensors(path: Path) -> Any | None:  # noqa: ANN401 - what save_tensors 
     return torch.load(io.BytesIO(body), map_location="cpu", weights_only=True)
 
 
-def owned(value: Any) -> Any:  # noqa: ANN401 - nested dicts and lists
-    """The same value with each tensor on the CPU in memory of its own.
-
-    A tensor that is a view of another is saved with all of that one's memory: a run of a stack
-    with the whole stack.
-    """
+def on_cpu(value: Any) -> Any:  # noqa: ANN401 - nested dicts and lists
+    """The same value with each tensor on the CPU."""
     if isinstance(value, torch.Tensor):
-        here = value.detach().cpu()
-        return here.clone() if here.untyped_storage().nbytes() > here.nbytes else here
+        return value.detach().cpu()
     if isinstance(value, dict):
-        return {key: owned(each) for key, each in value.items()}
-    return [owned(each) for each in value] if isinstance(value, list | tuple) else value
+        return {key: on_cpu(each) for key, each in value.items()}
+    return [on_cpu(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def save_state(path: Path, state: dict[str, torch.Tensor]) -> None:

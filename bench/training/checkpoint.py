@@ -13,13 +13,13 @@ import torch
 from bench.data import dataset
 from bench.experiments.spec import TrainingSpec
 from bench.files import append_line, set_aside, sync, write_bytes
-from bench.models.tensors import digest, load_tensors, owned, save_state, save_tensors
+from bench.models.tensors import digest, load_tensors, on_cpu, save_state, save_tensors
 from bench.store.folders import Store, read_history
 from bench.store.records import TrainingRecord
 from bench.training.loop import HistoryLine
 from bench.training.trainee import Trainee
 
-# A checkpoint of the MNIST network is 25 MB: every 20 s or so on one core, every few on a GPU.
+# A checkpoint of the MNIST network is 25 MB: every 20 s or so on one core, every six on a GPU.
 CHECKPOINT_STEPS = {"cpu": 500, "cuda": 5_000}
 
 
@@ -61,7 +61,7 @@ def log(run_id: str, line: HistoryLine, store: Store) -> None:
 def keep(run_id: str, trainee: Trainee, store: Store) -> None:
     """Write a checkpoint; the history that leads to it is on the disk before."""
     sync(store.history(run_id))
-    save_tensors(store.checkpoint(run_id), {"run_id": run_id, **owned(trainee.state_dict())})
+    save_tensors(store.checkpoint(run_id), {"run_id": run_id, **on_cpu(trainee.state_dict())})
 
 
 def finish(run_id: str, trainee: Trainee, store: Store, *, spectra_images: int) -> TrainingRecord:
@@ -74,7 +74,7 @@ def finish(run_id: str, trainee: Trainee, store: Store, *, spectra_images: int) 
         spectra_images: test images behind its spectra.
     """
     spec = trainee.spec
-    state = owned(trainee.model.state_dict())
+    state = on_cpu(trainee.model.state_dict())
     save_state(store.weights(run_id), state)
     store.write_spectra(run_id, np.stack(trainee.spectra))
     *earlier, last = trainee.sittings
@@ -89,7 +89,7 @@ def finish(run_id: str, trainee: Trainee, store: Store, *, spectra_images: int) 
             "images_per_second": round(spec.epochs * spec.train_images / trainee.seconds, 1),
             "finished": round(time.time()),
         },
-        provenance=last | {"stacked": trainee.stacked},
+        provenance=last | {"side_by_side": trainee.side_by_side},
         earlier=earlier,
     )
     store.write_trained(record)

@@ -12,7 +12,7 @@ from bench.errors import BenchError, UsageError
 from bench.machine import Stopwatch
 from bench.models.device import raise_if_of_device
 from bench.models.precision import arithmetic
-from bench.training.stack import Stack, signature
+from bench.training.recorded import Recorded
 from bench.training.trainee import Trainee
 
 # Reading the loss waits for the device, so it is read this seldom.
@@ -45,15 +45,14 @@ def train(
     checkpoint: Callable[[Trainee], None],
     checkpoint_steps: int,
 ) -> dict[Trainee, Exception]:
-    """Train a group of runs to the end of their specs: as one where they can be, else in turns.
+    """Train a group of runs to the end of their specs: side by side on a GPU, else in turns.
 
-    A run's numbers depend neither on the others in its group, but for the rounding of sums, nor on
-    whether it was stopped and went on from a checkpoint. Where memory does not suffice for a
-    stack of runs, it is halved.
+    A run's numbers depend neither on the others in its group nor on whether it was stopped and
+    went on from a checkpoint. Where memory does not suffice for so many side by side, half of them
+    go on.
 
     Args:
-        group: the runs; those that share data and precision can share a group, and those of one
-            :func:`bench.training.stack.signature` are stacked.
+        group: the runs; those that share data and precision can share a group.
         images: uint8 (train_images, channels, size, size), see :func:`place`.
         test_images: uint8 (m, channels, size, size), whose codes' spectrum every epoch ends with.
         log: called with each line of a run's history, every :data:`LOG_STEPS` steps and at the end.
@@ -82,60 +81,86 @@ def train(
         for precision in precisions:
             stack.enter_context(arithmetic(precision, group[0].device))
         while active:
-            members = _furthest_behind(active, most)
+            members = _furthest_behind(active, images, most)
+            due = _next_line(members[0])
             try:
-                _advance(members, teams, images, clock)
+                _advance(members, due, teams, images, clock)
             except Exception as error:  # noqa: BLE001 - the other runs go on
                 raise_if_of_device(error, f"training {members[0].spec.name}")
                 # Halves of the group need less memory, and in the end show whose failure it is.
                 if len(members) > 1:
                     most = len(members) // 2
                     teams.clear()
+                else:
+                    failures[members[0]] = error
+            for trainee in members:
+                if trainee.step < due or trainee in failures:
                     continue
-                failures[members[0]] = error
-            else:
-                for trainee in members:
-                    try:
-                        _report(trainee, test_images, log, checkpoint, checkpoint_steps)
-                    except (BenchError, OSError):
-                        raise
-                    except Exception as error:  # noqa: BLE001 - the other runs go on
-                        raise_if_of_device(error, f"training {trainee.spec.name}")
-                        failures[trainee] = error
+                try:
+                    _report(trainee, test_images, log, checkpoint, checkpoint_steps)
+                except (BenchError, OSError):
+                    raise
+                except Exception as error:  # noqa: BLE001 - the other runs go on
+                    raise_if_of_device(error, f"training {trainee.spec.name}")
+                    failures[trainee] = error
             active = [t for t in active if t not in failures and t.step < t.spec.steps]
     return failures
 
 
-# Runs that are advanced together, by who they are.
-_Teams = dict[tuple[Trainee, ...], Trainee | Stack]
+# Runs that a GPU advances together, by who they are.
+_Teams = dict[tuple[Trainee, ...], Recorded]
 
 
-def _furthest_behind(active: Sequence[Trainee], most: int) -> tuple[Trainee, ...]:
-    """The runs that go on next, so that those of one signature meet at a step and stay together."""
+def _furthest_behind(
+    active: Sequence[Trainee], images: torch.Tensor, most: int
+) -> tuple[Trainee, ...]:
+    """The runs that go on next, so that those that can go side by side meet and stay together."""
     first = min(active, key=lambda trainee: trainee.step)
-    alike = signature(first)
-    return tuple(t for t in active if t.step == first.step and signature(t) == alike)[:most]
+    if not _repeats(first, images):
+        return (first,)
+    behind = (trainee for trainee in active if trainee.step == first.step)
+    sizes = first.spec.batch_size, first.spec.train_images
+    return tuple(
+        trainee
+        for trainee in behind
+        if _repeats(trainee, images)
+        and (trainee.spec.batch_size, trainee.spec.train_images) == sizes
+    )[:most]
+
+
+def _repeats(trainee: Trainee, images: torch.Tensor) -> bool:
+    """Whether a GPU can repeat a step of a run: it reads nothing that is not on the GPU."""
+    return trainee.method.repeats and images.device.type == trainee.device.type == "cuda"
+
+
+def _next_line(trainee: Trainee) -> int:
+    """The step of a run's next line of history or end of an epoch."""
+    step = trainee.step
+    return step + min(every - step % every for every in (LOG_STEPS, trainee.spec.steps_per_epoch))
 
 
 def _advance(
-    members: tuple[Trainee, ...], teams: _Teams, images: torch.Tensor, clock: Stopwatch
+    members: tuple[Trainee, ...], due: int, teams: _Teams, images: torch.Tensor, clock: Stopwatch
 ) -> None:
-    """Train runs that are at the same step up to their next line of history or end of an epoch."""
-    start, first = clock.seconds(), members[0]
-    steps = min(every - first.step % every for every in (LOG_STEPS, first.spec.steps_per_epoch))
-    if members not in teams:
-        for others in [others for others in teams if not set(others).isdisjoint(members)]:
-            del teams[others]
-        teams[members] = Stack(members) if len(members) > 1 else first
-    team = teams[members]
+    """Train runs that are at the same step up to a later one."""
+    start = clock.seconds()
     try:
-        for _ in range(steps):
-            team.advance(images)
+        if not _repeats(members[0], images):
+            (alone,) = members
+            while alone.step < due:
+                alone.advance(images)
+        else:
+            if members not in teams:
+                for others in [others for others in teams if not set(others).isdisjoint(members)]:
+                    del teams[others]
+                teams[members] = Recorded(members, images)
+            while members[0].step < due:
+                teams[members].advance()
         # The device may lag behind what it was told to do.
         members[-1].loss.item()
+        for trainee in members:
+            trainee.side_by_side = max(trainee.side_by_side, len(members))
     finally:
-        if isinstance(team, Stack):
-            team.settle()
         for trainee in members:
             trainee.seconds += (clock.seconds() - start) / len(members)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -36,25 +36,6 @@ def batch_order(spec: TrainingSpec, epoch: int) -> torch.Tensor:
         return torch.arange(spec.train_images)
     generator = torch.Generator().manual_seed(derive_seed("order", spec.seed, epoch))
     return torch.randperm(spec.train_images, generator=generator)
-
-
-class Batches:
-    """Which images runs that share sizes, batch and length are trained on, step by step."""
-
-    def __init__(self, specs: Sequence[TrainingSpec]) -> None:
-        """Take the runs' specs."""
-        self._specs = specs
-        self._orders = torch.empty(0, dtype=torch.int64)
-        self._epoch = -1
-
-    def at(self, step: int, device: torch.device) -> torch.Tensor:
-        """Indices (runs, batch_size) of a step's images; of an incomplete last batch, fewer."""
-        spec = self._specs[0]
-        epoch, batch = divmod(step, spec.steps_per_epoch)
-        if epoch != self._epoch:
-            orders = [batch_order(each, epoch) for each in self._specs]
-            self._orders, self._epoch = torch.stack(orders).to(device), epoch
-        return self._orders[:, batch * spec.batch_size : (batch + 1) * spec.batch_size]
 
 
 def place(
@@ -104,10 +85,11 @@ class Trainee:
         spec: what is trained.
         device: where.
         model: the autoencoder, on the device.
+        noise: what the method's loss draws from, on the device.
         step: optimiser steps done.
         seconds: time spent in training; what was spent on several at once is shared among them.
         loss: sum of the losses since the mean was last read, a scalar on the device.
-        stacked: the most runs that were trained as one with it, itself included.
+        side_by_side: the most runs that a GPU trained at once with it, itself included.
         spectra: of the test codes after every epoch so far, each float64 (latent_dim,).
         sittings: under which circumstances it was trained, see :meth:`sit_down`.
     """
@@ -123,13 +105,14 @@ class Trainee:
         )
         self.step = 0
         self.seconds = 0.0
-        self._noise = torch.Generator(device)
+        self.noise = torch.Generator(device)
         self.loss = torch.zeros((), device=device)
-        self.stacked = 1
+        self.side_by_side = 1
         self.spectra: list[np.ndarray] = []
         self.sittings: list[dict[str, str | int]] = []
         self._unread = 0
-        self._batches = Batches([spec])
+        self._order = torch.empty(0, dtype=torch.int64)
+        self._epoch = -1
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the rest of the run depends on, at a step where a line was logged."""
@@ -138,7 +121,7 @@ class Trainee:
             "optimizer": self.optimizer.state_dict(),
             "step": self.step,
             "seconds": self.seconds,
-            "stacked": self.stacked,
+            "side_by_side": self.side_by_side,
             "spectra": [torch.from_numpy(values) for values in self.spectra],
             "sittings": self.sittings,
         }
@@ -149,9 +132,9 @@ class Trainee:
         self.optimizer.load_state_dict(state["optimizer"])
         self.step = state["step"]
         self.seconds = state["seconds"]
-        self.stacked = state["stacked"]
         self.spectra = [values.numpy() for values in state["spectra"]]
-        # Checkpoints of before hold none.
+        # Checkpoints of before hold neither.
+        self.side_by_side = state.get("side_by_side", 1)
         self.sittings = state.get("sittings", [])
 
     def sit_down(self, provenance: Mapping[str, str | int]) -> None:
@@ -173,25 +156,40 @@ class Trainee:
 
         The images may lie elsewhere than the model; a batch is then taken to it.
         """
+        self.take_step(images, self.next_batch(images.device))
+        self.count()
+
+    def next_batch(self, device: torch.device) -> torch.Tensor:
+        """Make ready for the next step: seed the noise and choose the images.
+
+        Returns:
+            Indices (batch_size,) on the device; of an incomplete last batch, fewer.
+        """
         spec = self.spec
-        (chosen,) = self._batches.at(self.step, images.device)
         # Seeded by the step, so that a resumed run draws the noise it would have drawn.
-        self._noise.manual_seed(derive_seed("noise", spec.seed, self.step))
+        self.noise.manual_seed(derive_seed("noise", spec.seed, self.step))
+        epoch, batch = divmod(self.step, spec.steps_per_epoch)
+        if epoch != self._epoch:
+            self._order, self._epoch = batch_order(spec, epoch).to(device), epoch
+        return self._order[batch * spec.batch_size : (batch + 1) * spec.batch_size]
+
+    def take_step(self, images: torch.Tensor, chosen: torch.Tensor) -> None:
+        """Do of a step what the device does, on the images of these indices.
+
+        Nothing here may differ from one step to the next but what is in tensors: it may be
+        recorded once and repeated.
+        """
         self.optimizer.zero_grad()
         batch_images = to_float(images[chosen].to(self.device))
-        loss = self.method.loss(self.model, batch_images, self._noise, spec)
+        loss = self.method.loss(self.model, batch_images, self.noise, self.spec)
         loss.backward()
         self.optimizer.step()
         self.loss += loss.detach()
+
+    def count(self) -> None:
+        """Note that a step was done."""
         self.step += 1
         self._unread += 1
-
-    def settle(self, step: int) -> None:
-        """Be at a later step, to which weights, moments and loss were brought from outside."""
-        self._unread += step - self.step
-        self.step = step
-        for state in self.optimizer.state.values():
-            state["step"].fill_(step)
 
     def record_spectrum(self, images: torch.Tensor) -> None:
         """Add the spectrum of the codes of uint8 images (n, channels, size, size), n at least 2.

@@ -131,14 +131,14 @@ def test_a_run_is_verified(
         f"{four.run_id}: test_mse: {2 * error!r} before, {error!r} now",
         f"{four.run_id}: losses of history.jsonl",
     ]
-    # Of a stack of runs, sums are taken in another order: what rounding allows is no difference.
+    # On a GPU, sums are taken in an order of its own: what rounding allows is no difference.
     made = four.trained.provenance
-    stacked = replace(
+    on_gpu = replace(
         four.trained,
-        provenance=made | {"stacked": 4, "from_step": 1_500},
+        provenance=made | {"side_by_side": 4, "device": "a GPU", "from_step": 1_500},
         earlier=[made | {"cpu": "of another make"}],
     )
-    store.write_trained(stacked)
+    store.write_trained(on_gpu)
     four.metrics["test_mse"] = 1.001 * error
     store.write_measured(four.measured)
     assert main(["--verify", "*-l4-*", *folders]) == 0
@@ -148,7 +148,7 @@ def test_a_run_is_verified(
     assert main(["--verify", "*-l4-*", *folders]) == 1
     output = capsys.readouterr().out
     assert "(up to step 1,500 it was made with cpu of another make)" in output
-    assert "in a stack: relative differences up to" in output
+    assert "made on a GPU: relative differences up to" in output
     assert all(path.stat().st_mtime_ns == before[path] for path in runs_dir.glob("*-l2-*/*"))
 
 

@@ -2,7 +2,7 @@
 
 PyTorch's fake tensors refuse what a real GPU would refuse: operands on two devices. What asks the
 driver is replaced here by what it would have answered: generators, free memory, numbers that are
-read back, gradients.
+read back, gradients, streams and graphs.
 """
 
 from __future__ import annotations
@@ -149,6 +149,28 @@ class _Adam(torch.optim.Adam):
                         raise RuntimeError(f"{name} is not laid out as its parameter")
 
 
+class FakeGraph:
+    """A CUDA graph of what is computed while it is recorded; replaying it computes no numbers."""
+
+    def __init__(self) -> None:
+        self.generators: list[torch.Generator] = []
+        self.recorded = False
+
+    def register_generator_state(self, generator: torch.Generator) -> None:
+        assert isinstance(generator, FakeGenerator)
+        if generator.claimed.type != "cuda":
+            raise RuntimeError("a generator of another device cannot be recorded")
+        self.generators.append(generator)
+
+    def replay(self) -> None:
+        assert self.recorded
+
+    @contextlib.contextmanager
+    def recording(self, stream: object) -> Iterator[None]:
+        yield
+        self.recorded = True
+
+
 @contextlib.contextmanager
 def fake_gpu() -> Iterator[FakeTensorMode]:
     """Make every tensor fake, and what the suite asks of a GPU answered."""
@@ -163,6 +185,11 @@ def fake_gpu() -> Iterator[FakeTensorMode]:
             (torch, "from_numpy", from_numpy),
             (torch.cuda, "mem_get_info", lambda device: (64 << 30, 80 << 30)),
             (torch.cuda, "is_bf16_supported", lambda: True),
+            (torch.cuda, "Stream", mock.MagicMock()),
+            (torch.cuda, "current_stream", mock.MagicMock()),
+            (torch.cuda, "stream", lambda stream: contextlib.nullcontext()),
+            (torch.cuda, "CUDAGraph", FakeGraph),
+            (torch.cuda, "graph", FakeGraph.recording),
             (torch.cuda.amp.common, "amp_definitely_not_available", lambda: False),
             (torch.Tensor, "item", lambda self: 0.5),
             (torch.Tensor, "tolist", lambda self: _numpy(self.cpu()).tolist()),

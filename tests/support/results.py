@@ -37,7 +37,7 @@ def result(
     data = replace(dataset(spec.dataset), folder="")
     name = run_id(spec, data.fingerprint)
     provenance = {
-        "commit": "unknown", "device": "cpu", "threads": 1, "stacked": 1, "images_sha256": "00",
+        "commit": "unknown", "device": "cpu", "threads": 1, "images_sha256": "00",
     }  # fmt: skip
     trained = TrainingRecord(
         run_id=name,

@@ -38,7 +38,7 @@ def test_a_record_names_every_machine_that_a_run_was_trained_on(tmp_path: Path) 
     trainee.spectra, trainee.seconds = [np.ones(SPEC.latent_dim)], 1.0
     record = checkpoint.finish(RUN_ID, trainee, store, spectra_images=2)
     assert record.earlier == [{"cpu": "one", "from_step": 0}, {"cpu": "two", "from_step": 20}]
-    assert record.provenance == {"cpu": "three", "from_step": 30, "stacked": 1}
+    assert record.provenance == {"cpu": "three", "from_step": 30, "side_by_side": 1}
     assert store.read_folder(RUN_ID).trained == record
 
 

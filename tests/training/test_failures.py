@@ -135,27 +135,6 @@ def test_an_accelerators_error_is_of_the_device_unless_memory_is_short() -> None
     assert device.is_out_of_memory(torch.AcceleratorError("CUDA error: out of memory"))
 
 
-def test_short_memory_of_any_kind_halves_a_stack(
-    sample: LoadedData, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from bench.training.stack import Stack
-
-    sizes: list[int] = []
-    real = Stack.advance
-
-    def advance(self: Stack, images: torch.Tensor) -> None:
-        sizes.append(len(self.members))
-        if len(self.members) > 2:
-            raise RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED")
-        real(self, images)
-
-    monkeypatch.setattr(Stack, "advance", advance)
-    group = [Trainee(replace(TINY, seed=seed), CPU) for seed in range(4)]
-    assert train_all(sample.train.images, *group) == {}
-    assert sizes[0] == 4
-    assert set(sizes[1:]) == {2}
-
-
 @pytest.fixture
 def jobs(tmp_path: Path) -> tuple[list[Job], WorkerSettings]:
     fingerprint = dataset(TINY.dataset).fingerprint

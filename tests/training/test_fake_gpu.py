@@ -10,7 +10,7 @@ import torch
 
 from bench.experiments.spec import PRECISIONS, TrainingSpec
 from bench.training import loop
-from bench.training.stack import Stack
+from bench.training.recorded import Recorded
 from bench.training.trainee import Trainee, place
 from tests.support.diary import Diary, train_all
 from tests.support.fake_gpu import AVAILABLE, GPU, fake_gpu
@@ -54,20 +54,20 @@ def test_a_run_trains_and_goes_on_after_a_stop(method: str, precision: str) -> N
             assert {values.device for values in state.values()} == {GPU}
 
 
-@pytest.mark.parametrize("precision", ["fp32", "tf32"])
-@pytest.mark.parametrize("method", ["irmae", "rae-l2"])
-def test_runs_train_as_one(method: str, precision: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    depths = (2, 4, 8) if method == "irmae" else (0, 0, 0)
-    specs = [_spec(method, precision=precision, seed=i, depth=d) for i, d in enumerate(depths)]
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_runs_of_every_method_train_side_by_side(precision: str) -> None:
+    specs = [_spec(method, precision=precision, epochs=2) for method in METHODS]
+    specs += [_spec("irmae", precision=precision, epochs=2, depth=8, seed=1)]
     diary = Diary()
     with fake_gpu():
         group = [Trainee(spec, GPU) for spec in specs]
         assert train_all(_images(), *group, diary=diary) == {}
-        assert {trainee.stacked for trainee in group} == {3}
+        assert {trainee.side_by_side for trainee in group} == {len(specs)}
         resumed = [Trainee(spec, GPU) for spec in specs]
         for trainee in resumed:
             trainee.load_state_dict(_on_cpu(diary.states[trainee.spec, 4]))
         assert train_all(_images(), *resumed) == {}
+        assert {trainee.step for trainee in (*group, *resumed)} == {8}
 
 
 def _on_cpu(value: Any) -> Any:
@@ -81,7 +81,7 @@ def _on_cpu(value: Any) -> Any:
 def test_a_method_that_draws_on_another_device_is_refused() -> None:
     with fake_gpu():
         trainee = Trainee(_spec("vae"), GPU)
-        trainee._noise = torch.Generator("cpu")
+        trainee.noise = torch.Generator("cpu")
         failures = train_all(_images(), trainee)
     assert "device type for generator" in str(failures[trainee])
 
@@ -99,21 +99,28 @@ def test_moments_that_stay_on_the_cpu_are_refused(name: str) -> None:
     assert f"{name} is on cpu" in str(failures[resumed])
 
 
-def test_indices_that_stay_on_the_cpu_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of the identities in a stack of several depths; its runs then train one by one."""
-    real = torch.tensor
-
-    def on_cpu(data: object, **named: object) -> torch.Tensor:
-        return real(data) if isinstance(data, list) else real(data, **named)  # type: ignore[arg-type]
-
+def test_a_generator_of_another_device_is_not_recorded() -> None:
     with fake_gpu():
-        group = [Trainee(_spec("irmae", depth=depth), GPU) for depth in (2, 4)]
-        with monkeypatch.context() as patched:
-            patched.setattr(torch, "tensor", on_cpu)
-            stack = Stack(group)
-            with pytest.raises(RuntimeError, match="device"):
-                stack.advance(_images())
-        Stack([Trainee(trainee.spec, GPU) for trainee in group]).advance(_images())
+        trainee = Trainee(_spec("ae"), GPU)
+        trainee.noise = torch.Generator("cpu")
+        recorded = Recorded([trainee], _images())
+        for _ in range(3):
+            recorded.advance()
+        with pytest.raises(RuntimeError, match="cannot be recorded"):
+            recorded.advance()
+
+
+def test_what_reads_back_or_has_its_images_elsewhere_trains_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with fake_gpu():
+        group = [Trainee(_spec("ae", seed=seed), GPU) for seed in range(2)]
+        assert train_all(_images().cpu(), *group) == {}
+        assert [trainee.side_by_side for trainee in group] == [1, 1]
+        others = [Trainee(_spec("ae", seed=seed), GPU) for seed in range(3)]
+        others[1].method = replace(others[1].method, repeats=False)
+        assert train_all(_images(), *others) == {}
+        assert [trainee.side_by_side for trainee in others] == [2, 1, 2]
 
 
 def test_weights_that_stay_on_the_cpu_are_refused() -> None:

@@ -5,4 +5,4 @@ from __future__ import annotations
 from bench.models.methods.ae import squared_error
 from bench.models.methods.method import Method
 
-METHOD = Method("irmae", "Jing, Zbontar and LeCun, NeurIPS 2020", squared_error, stacks=True)
+METHOD = Method("irmae", "Jing, Zbontar and LeCun, NeurIPS 2020", squared_error, repeats=True)

@@ -30,8 +30,9 @@ class Method:
         doubled: whether the encoder puts out a mean and a log-variance.
         prepare: changes a new model in place, before its optimiser is made.
         has_prior: whether codes are drawn towards a standard normal prior, which can be sampled.
-        stacks: whether runs of it can be trained as one. The loss must then be fit for
-            ``torch.func.vmap``: no noise, no ``.item()``, no gradients of its own.
+        repeats: whether a GPU may be told a step once and repeat it (a CUDA graph), side by side
+            with other runs'. The loss then does the same at every step: it decides nothing by the
+            numbers (no ``.item()``), and what it draws comes from the generator it is given.
     """
 
     name: str
@@ -41,4 +42,4 @@ class Method:
     doubled: bool = False
     prepare: Callable[[Autoencoder], None] | None = None
     has_prior: bool = False
-    stacks: bool = False
+    repeats: bool = False

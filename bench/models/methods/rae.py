@@ -27,4 +27,4 @@ def penalised_error(
     return error_and_code_penalty(model.decoder(codes), codes, images, spec)
 
 
-METHOD = Method("rae", CITATION, penalised_error, stacks=True)
+METHOD = Method("rae", CITATION, penalised_error, repeats=True)

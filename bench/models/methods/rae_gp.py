@@ -33,4 +33,4 @@ def penalised_error(
     return loss + spec.parameter("gradient") * gradient_penalty(output, codes)
 
 
-METHOD = Method("rae-gp", rae.CITATION, penalised_error)
+METHOD = Method("rae-gp", rae.CITATION, penalised_error, repeats=True)

@@ -20,4 +20,4 @@ def penalised_error(
     return loss + spec.parameter("decay") * squares
 
 
-METHOD = Method("rae-l2", rae.CITATION, penalised_error, stacks=True)
+METHOD = Method("rae-l2", rae.CITATION, penalised_error, repeats=True)

@@ -24,4 +24,4 @@ def normalise(model: Autoencoder) -> None:
                 spectral_norm(layer, dim=0)
 
 
-METHOD = Method("rae-sn", rae.CITATION, rae.penalised_error, prepare=normalise)
+METHOD = Method("rae-sn", rae.CITATION, rae.penalised_error, prepare=normalise, repeats=True)

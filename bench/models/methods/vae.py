@@ -46,4 +46,5 @@ METHOD = Method(
     output="sigmoid",
     doubled=True,
     has_prior=True,
+    repeats=True,
 )

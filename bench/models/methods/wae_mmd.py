@@ -50,4 +50,6 @@ def penalised_error(
         return _RECONSTRUCTION * errors.float().mean() + penalty
 
 
-METHOD = Method("wae-mmd", "Tolstikhin et al., ICLR 2018", penalised_error, has_prior=True)
+METHOD = Method(
+    "wae-mmd", "Tolstikhin et al., ICLR 2018", penalised_error, has_prior=True, repeats=True
+)
