@@ -204,9 +204,11 @@ def main() -> None:
     baselines = {"the usual loop": usual_loop}
     if importlib.util.find_spec("pythae"):
         baselines["pythae's trainer"] = pythaes_trainer
-    cases = (
-        on_cpu(steps, cores) if device.type == "cpu" else on_gpu(steps, arguments.models, device)
-    )
+    if device.type == "cpu":
+        # One model on all cores gets as many steps as there are models.
+        cases, baseline_steps = on_cpu(steps, cores), steps * cores
+    else:
+        cases, baseline_steps = on_gpu(steps, arguments.models, device), steps
     results = []
     for case in cases:
         for baseline, call in baselines.items():
@@ -214,9 +216,8 @@ def main() -> None:
                 f"{case.name}, against {baseline}",
                 "images/s",
                 work=steps * case.models * MNIST_IRMAE.batch_size,
-                # One model on a CPU gets as many steps as there are models.
-                baseline_work=steps * cores * MNIST_IRMAE.batch_size,
-                baseline=partial(call, steps * cores, cores, device),
+                baseline_work=baseline_steps * MNIST_IRMAE.batch_size,
+                baseline=partial(call, baseline_steps, cores, device),
                 suite=case.call,
                 rounds=arguments.rounds,
             )

@@ -50,9 +50,10 @@ def denoising_error(
 #   doubled=True        the encoder puts out a mean and a log-variance, as a VAE's does
 #   prepare=function    changes a new model in place before its optimiser is made
 #   has_prior=True      codes are drawn towards N(0, I), which is then sampled too
-#   stacks=True         the loss draws no noise and works under torch.func.vmap: several runs are
-#                       then trained as one on a GPU
-register_method(Method("dae", "Vincent et al., ICML 2008", denoising_error))
+#   repeats=True        the loss does the same at every step, without .item() or other decisions by
+#                       numbers: a GPU is then told a step once and repeats it, side by side with
+#                       those of other runs
+register_method(Method("dae", "Vincent et al., ICML 2008", denoising_error, repeats=True))
 
 # 3. The column: the table, its label, and the run, here the autoencoder's with another method.
 #

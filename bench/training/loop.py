@@ -48,8 +48,8 @@ def train(
     """Train a group of runs to the end of their specs: side by side on a GPU, else in turns.
 
     A run's numbers depend neither on the others in its group nor on whether it was stopped and
-    went on from a checkpoint. Where memory does not suffice for so many side by side, half of them
-    go on.
+    went on from a checkpoint, but for a GPU's rounding. Where memory does not suffice for so many
+    side by side, half of them go on.
 
     Args:
         group: the runs; those that share data and precision can share a group.
@@ -118,14 +118,13 @@ def _furthest_behind(
     first = min(active, key=lambda trainee: trainee.step)
     if not _repeats(first, images):
         return (first,)
-    behind = (trainee for trainee in active if trainee.step == first.step)
-    sizes = first.spec.batch_size, first.spec.train_images
-    return tuple(
-        trainee
-        for trainee in behind
-        if _repeats(trainee, images)
-        and (trainee.spec.batch_size, trainee.spec.train_images) == sizes
-    )[:most]
+
+    def meets(other: Trainee) -> bool:
+        ours, theirs = first.spec, other.spec
+        sizes = ours.batch_size == theirs.batch_size, ours.train_images == theirs.train_images
+        return other.step == first.step and all(sizes) and _repeats(other, images)
+
+    return tuple(trainee for trainee in active if meets(trainee))[:most]
 
 
 def _repeats(trainee: Trainee, images: torch.Tensor) -> bool:
@@ -149,13 +148,12 @@ def _advance(
             (alone,) = members
             while alone.step < due:
                 alone.advance(images)
-        else:
-            if members not in teams:
-                for others in [others for others in teams if not set(others).isdisjoint(members)]:
-                    del teams[others]
-                teams[members] = Recorded(members, images)
-            while members[0].step < due:
-                teams[members].advance()
+        elif members not in teams:
+            for others in [others for others in teams if not set(others).isdisjoint(members)]:
+                del teams[others]
+            teams[members] = Recorded(members, images)
+        while members[0].step < due:
+            teams[members].advance()
         # The device may lag behind what it was told to do.
         members[-1].loss.item()
         for trainee in members:
