@@ -185,7 +185,7 @@ class _Estimate:
             if folder.trained is None:
                 continue
             network, spec = folder.trained.data.network, folder.trained.spec
-            if self._like(folder.trained.provenance):
+            if all(map(self._like, (*folder.trained.earlier, folder.trained.provenance))):
                 rates = self._rates.setdefault((network, spec.width, spec.precision), [])
                 rates.append(folder.trained.timing["images_per_second"])
             for record in folder.measured:

@@ -157,6 +157,18 @@ def test_estimates_are_of_runs_of_the_same_precision(store: Store) -> None:
     assert [p.training_seconds for p in both] == pytest.approx([192 / 640, 192 / 1e6])
 
 
+def test_estimates_are_of_runs_that_were_trained_on_one_kind_of_device(store: Store) -> None:
+    fast = result(replace(TINY, seed=5))
+    both_kinds = replace(
+        fast.trained,
+        timing=fast.trained.timing | {"images_per_second": 1e6},
+        earlier=[fast.trained.provenance | {"device": "a GPU", "from_step": 0}],
+    )
+    write(store, RESULT, replace(fast, trained=both_kinds))
+    (planned,) = _plan(store, _job(replace(TINY, seed=9)))
+    assert planned.training_seconds == pytest.approx(192 / 640)
+
+
 def test_a_run_without_its_weights_is_measured_anew_by_training_it_again(store: Store) -> None:
     write(store, RESULT)
     other = _job(measurement=replace(TINY_MEASUREMENT, fid_samples=50))
