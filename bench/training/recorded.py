@@ -60,12 +60,14 @@ class Recorded:
 
     def _tell(self, choices: Sequence[torch.Tensor]) -> None:
         """One run after the other, so that one that fails leaves each at a step of its own."""
-        self._main.wait_stream(torch.cuda.current_stream())
+        # Of this GPU, which need not be the first.
+        current = torch.cuda.current_stream(self._images.device)
+        self._main.wait_stream(current)
         for member, chosen, branch in zip(self.members, choices, self._branches, strict=True):
             branch.wait_stream(self._main)
             with torch.cuda.stream(branch):
                 member.take_step(self._images, chosen)
-            torch.cuda.current_stream().wait_stream(branch)
+            current.wait_stream(branch)
             member.count()
 
     def _record(self) -> torch.cuda.CUDAGraph:
