@@ -105,11 +105,9 @@ def _same(ours: Trainee, theirs: Trainee) -> None:
 
 def _alone(spec: TrainingSpec, images: torch.Tensor, diary: Diary | None = None) -> Trainee:
     trainee = Trainee(spec, CPU)
-    for _ in range(spec.steps):
-        trainee.advance(images)
-    if diary is not None:
-        with mock.patch.object(loop, "_repeats", return_value=False):
-            train_all(images, Trainee(spec, CPU), diary=diary)
+    with mock.patch.object(loop, "_repeats", return_value=False):
+        assert train_all(images, trainee, diary=diary) == {}
+    assert trainee.side_by_side == 1
     return trainee
 
 
