@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -332,17 +332,33 @@ def run_notes(content: Content) -> list[str]:
 
 def _settings(table: TableSpec) -> str:
     """How the runs of a table were trained, by column where that differs."""
-    columns: dict[str, list[str]] = {}
-    for cell in table.cells:
-        run = cell.training
-        text = (
+    runs = {cell: cell.training for cell in table.cells}
+    texts = {
+        cell: (
             f"{run.train_images:,} training images, {run.epochs} epochs, batch {run.batch_size}, "
             f"Adam at {run.learning_rate:g}, {run.precision}"
         )
-        columns.setdefault(text, []).append(cell.label)
+        for cell, run in runs.items()
+    }
+    return _by_column(table, texts)
+
+
+def seeds_text(table: TableSpec, shown: Mapping[Cell, Collection[int]]) -> str:
+    """Which seeds a figure shows of each column: ``0, 1`` where these are the same for all."""
+    listed = {cell: ", ".join(map(str, sorted(seeds))) for cell, seeds in shown.items() if seeds}
+    return _by_column(table, listed) or "none"
+
+
+def _by_column(table: TableSpec, texts: Mapping[Cell, str]) -> str:
+    """A text once where all columns have the same, or else each with the names of its columns."""
+    columns: dict[str, list[str]] = {}
+    for cell, text in texts.items():
+        columns.setdefault(text, []).append(cell.name)
     if len(columns) == 1:
         return next(iter(columns))
-    return "; ".join(f"{text} ({', '.join(labels)})" for text, labels in columns.items())
+    # A method's name needs no word before it, a number does.
+    axis = "" if "method" in table.varies else f"{table.axis} "
+    return "; ".join(f"{text} ({axis}{', '.join(names)})" for text, names in columns.items())
 
 
 def _fraction(width: float) -> str:

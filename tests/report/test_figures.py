@@ -160,7 +160,7 @@ def test_spectra_are_shares_of_the_largest_with_the_rank_marked(
     assert legend is not None
     assert [t.get_text() for t in legend.get_texts()] == ["32", "64", "128", "256", "512"]
     text = " ".join(" ".join(t.get_text() for t in page.texts).split())
-    assert "seeds: 0, 1" in text
+    assert "A line a run; seeds: 0, 1." in text
     assert "Profile paper" in text
 
 
@@ -171,6 +171,8 @@ def test_curves_are_the_histories(filled: tuple[Content, Store]) -> None:
     assert len(ae.get_lines()) == 9
     text = " ".join(" ".join(t.get_text() for t in page.texts).split())
     assert "Nothing to draw is cached of celeba-ae-d32-s1-" in text
+    assert "A line a run; seeds: 0, 1 (IRMAE (l = 4) 32, IRMAE (l = 4) 64, " in text
+    assert "AE 256, AE 512); 0 (AE 32)." in text
     for line in ae.get_lines():
         assert list(line.get_xdata()) == [0, 1, 2, 3]  # type: ignore[arg-type]
         assert list(line.get_ydata()) == [1, 1 / 2, 1 / 3, 1 / 4]  # type: ignore[arg-type]

@@ -67,7 +67,7 @@ def test_each_method_has_a_block_of_its_images(kind: str, filled: tuple[Content,
     assert np.array_equal(picture[:8, 9:17], first[1].transpose(1, 2, 0))
     text = " ".join(" ".join(t.get_text() for t in page.texts).split())
     assert f"No images are cached of {_result(content, 2).run_id}." in text
-    assert "seeds 0." in text
+    assert "seeds: 0." in text
     assert "Profile paper" in text
 
 

@@ -60,7 +60,7 @@ def test_each_method_has_a_panel_with_its_numbers(filled: tuple[Content, Store])
         )
     text = " ".join(" ".join(t.get_text() for t in page.texts).split())
     for words in (
-        "60 test images (blue), 60 samples (orange) a panel; seeds 0.",
+        "60 test images (blue), 60 samples (orange) a panel; seeds: 0.",
         "perplexity 30",
         "Sampler gmm10",
         "Not drawn: mnist-irmae-d128-l8-s0-4abd952c (no images are cached).",

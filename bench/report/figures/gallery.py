@@ -7,10 +7,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench.evaluation.protocol import WALK_DEVIATIONS
-from bench.experiments.spec import FigureSpec
+from bench.experiments.spec import Cell, FigureSpec
 from bench.report.figures.style import RESOLUTION, caption
 from bench.report.frame import Content
-from bench.report.layout import headline_note, run_notes, title_of
+from bench.report.layout import headline_note, run_notes, seeds_text, title_of
 from bench.store.folders import Store
 
 _COLUMNS = 10
@@ -35,7 +35,7 @@ _WHAT = {
 
 def draw(figure: FigureSpec, content: Content, store: Store) -> Figure:
     """A block of images for each cell, of its lowest seed."""
-    blocks, left_out, seeds = {}, [], set[int]()
+    blocks, left_out, seeds = {}, [], dict[Cell, list[int]]()
     # A method's name needs no word before it, a number does.
     axis = "" if "method" in content.table.varies else f"{content.table.axis}: "
     for cell in content.table.cells:
@@ -45,13 +45,13 @@ def draw(figure: FigureSpec, content: Content, store: Store) -> Figure:
                 left_out.append(result.run_id)
             else:
                 blocks[axis + cell.name] = images
-                seeds.add(result.spec.seed)
+                seeds[cell] = [result.spec.seed]
     page = _page(blocks)
     page.suptitle(title_of(figure.title, figure.name, content), fontsize=10)
     notes = [
         _WHAT[figure.kind],
         *([headline_note(content)] if figure.kind == "samples" else []),
-        f"One run a column; seeds {', '.join(map(str, sorted(seeds))) or 'none'}.",
+        f"One run a column; seeds: {seeds_text(content.table, seeds)}.",
     ]
     if left_out:
         notes.append(f"No images are cached of {', '.join(left_out)}.")

@@ -15,7 +15,7 @@ from bench.evaluation.spectrum import rank
 from bench.experiments.spec import Cell, FigureSpec
 from bench.report.figures.style import caption, plain_numbers
 from bench.report.frame import Content, beside_printed, frame
-from bench.report.layout import run_notes, signed, title_of
+from bench.report.layout import run_notes, seeds_text, signed, title_of
 from bench.report.metrics import METRICS
 from bench.report.statistics import interval
 from bench.store.folders import Store, read_history
@@ -189,7 +189,7 @@ def _panels(
     page = Figure(figsize=(max(5.6, 3.8 * len(rows)), 3.6))
     panels = page.subplots(1, len(rows), sharey=True, squeeze=False)[0]
     left_out: list[str] = []
-    seeds: set[int] = set()
+    seeds: dict[Cell, list[int]] = {}
     for axes, row in zip(panels, rows, strict=True):
         axes.set_title(row, fontsize=9)
         for cell in content.table.cells:
@@ -197,12 +197,12 @@ def _panels(
                 continue
             look = _look(content, cell.label)
             drawn = _draw_cell(axes, cell, content.results.get(cell, ()), look, draw)
-            seeds |= {r.spec.seed for r in drawn}
+            seeds[cell] = [result.spec.seed for result in drawn]
             left_out += [r.run_id for r in content.results.get(cell, ()) if r not in drawn]
         if axes.get_legend_handles_labels()[0]:
             axes.legend(title=content.table.axis, fontsize=7, title_fontsize=7)
     page.suptitle(title_of(figure.title, figure.name, content), fontsize=10)
-    notes = [f"A line a run; seeds: {', '.join(map(str, sorted(seeds))) or 'none'}."]
+    notes = [f"A line a run; seeds: {seeds_text(content.table, seeds)}."]
     if left_out:
         notes.append(f"Nothing to draw is cached of {', '.join(left_out)}.")
     return page, panels, notes + run_notes(content)

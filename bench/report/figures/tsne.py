@@ -10,10 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench.errors import BenchError
-from bench.experiments.spec import HEADLINE_SAMPLER, FigureSpec
+from bench.experiments.spec import HEADLINE_SAMPLER, Cell, FigureSpec
 from bench.report.figures.style import BLUE, ORANGE, caption
 from bench.report.frame import Content
-from bench.report.layout import fid_notes, headline_note, run_notes, title_of
+from bench.report.layout import fid_notes, headline_note, run_notes, seeds_text, title_of
 from bench.report.metrics import REAL
 from bench.store.folders import Store
 from bench.store.records import Result
@@ -29,7 +29,7 @@ def draw(figure: FigureSpec, content: Content, store: Store) -> Figure:
     cells = content.table.cells
     page = Figure(figsize=(3.2 * len(cells), 3.8))
     panels = page.subplots(1, len(cells), squeeze=False)[0]
-    count, left_out, seeds = 0, [], set[int]()
+    count, left_out, seeds = 0, [], dict[Cell, list[int]]()
     for axes, cell in zip(panels, cells, strict=True):
         axes.set(title=cell.label, xticks=[], yticks=[])
         axes.grid(visible=False)
@@ -41,7 +41,7 @@ def draw(figure: FigureSpec, content: Content, store: Store) -> Figure:
                 continue
             _scatter(axes, plane)
             count = len(plane) // 2
-            seeds.add(result.spec.seed)
+            seeds[cell] = [result.spec.seed]
     # One legend serves all panels; it is taken from one that is not empty.
     handles = max(
         (axes.get_legend_handles_labels() for axes in panels), key=lambda pair: len(pair[0])
@@ -51,9 +51,11 @@ def draw(figure: FigureSpec, content: Content, store: Store) -> Figure:
             *handles, loc="lower center", ncols=2, bbox_to_anchor=(0.5, -0.05), markerscale=3
         )
     page.suptitle(title_of(figure.title, figure.name, content), fontsize=10)
-    listed = ", ".join(map(str, sorted(seeds))) or "none"
     notes = [
-        f"{count} test images (blue), {count} samples (orange) a panel; seeds {listed}.",
+        (
+            f"{count} test images (blue), {count} samples (orange) a panel; seeds: "
+            f"{seeds_text(content.table, seeds)}."
+        ),
         headline_note(content),
         f"t-SNE of pixels (scikit-learn: perplexity {_PERPLEXITY:g}, PCA start, seed {_SEED}).",
         (
