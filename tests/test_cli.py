@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from bench.data import download as downloading
 from bench.errors import BenchError
 from bench.evaluation import trained, weights
 from bench.evaluation.known import expected_checksum
+from bench.experiments.figures import FIGURES
 from bench.experiments.profiles import PROFILES
 from bench.experiments.spec import Cell
 from bench.experiments.tables import TABLES
@@ -24,6 +26,8 @@ from bench.store.folders import Store
 from bench.store.records import FailedRun
 from tests.support.results import result, results_in, write
 from tests.support.tiny import TINY_ARGUMENTS
+
+FIGURE_2 = FIGURES["figure2"]
 
 
 @pytest.fixture
@@ -47,10 +51,20 @@ def _known(cell: Cell, store: Store) -> str:
 
 
 def _fill(
-    store: Store, table: str, profile: str, features: str, *, rank: int, seed: int = 0
+    store: Store,
+    table: str,
+    profile: str,
+    features: str,
+    *,
+    rank: int,
+    seed: int = 0,
+    columns: Collection[str] = (),
 ) -> None:
+    """Write a run of every cell, or of some columns' cells."""
     for index in range(len(TABLES[table].cells)):
         cell = _cell(table, profile, features, index, seed)
+        if columns and cell.label not in columns:
+            continue
         write(
             store, result(cell.training, cell.measurement, rank=rank, checksum=_known(cell, store))
         )
@@ -359,6 +373,22 @@ def test_collect_takes_what_fills_most_and_among_equals_the_most_faithful(
     assert re.search(r"Latent rank \| measured +\| +4 \| +4 \|", output)
     assert main(["--table", "4", "--collect", *folders, "--features", "classifier"]) == 0
     assert re.search(r"Latent rank \| measured +\| +3 \| +3 \|", capsys.readouterr().out)
+
+
+def test_a_figure_that_draws_some_columns_of_a_table_is_chosen_by_these(
+    folders: list[str], runs_dir: Path, tmp_path: Path
+) -> None:
+    store, page = Store(runs_dir), tmp_path / "report.html"
+    _fill(store, "mnist-baselines", "quick", "classifier", rank=2)
+    _fill(store, "mnist-baselines", "paper", "classifier", rank=3, columns=FIGURE_2.columns)
+    outputs = ["--figures-dir", str(tmp_path / "figures"), "--report", str(page)]
+    command = ["--collect", "--table", "mnist-baselines", "--figure", "2", *folders, *outputs]
+    assert main(command) == 0
+    table, figure = page.read_text().split(FIGURE_2.title, 1)
+    assert "Profile quick" in table
+    assert "Profile paper" not in table
+    assert "Profile paper" in figure
+    assert "Profile quick" not in figure
 
 
 def test_seeds_that_are_cached_are_tabulated(

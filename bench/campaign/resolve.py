@@ -47,11 +47,6 @@ class Resolved:
         tables = [*self.tables.values(), *(table for _, table in self.figures.values())]
         return list(dict.fromkeys(cell for table in tables for cell in table.cells))
 
-    def part(self, name: str) -> Resolved:
-        """One table alone, by its declared name, and the figures that draw it."""
-        drawing = {key for key, (figure, _) in self.figures.items() if figure.table == name}
-        return self.only({name} | drawing)
-
     def only(self, names: Collection[str]) -> Resolved:
         """The tables and figures of these declared names alone."""
         return replace(
@@ -242,7 +237,7 @@ def _features(request: Request, profile: Profile) -> str:
 
 
 def most_filled(request: Request, runs: Runs, cache: Path) -> list[Resolved]:
-    """Each table in the most faithful profile whose runs are all cached, or else as filled best.
+    """Each table and figure in the most faithful profile that is whole, or else as filled best.
 
     What is optional and has no run at all is left out.
     """
@@ -259,13 +254,11 @@ def most_filled(request: Request, runs: Runs, cache: Path) -> list[Resolved]:
         return sum(bool(runs.of(cell, request.seeds)) for cell in cells)
 
     parts = []
-    for name in _tables(request):
+    for name in (*request.tables, *request.figures):
         # Of equals, the first: candidates are the most faithful first.
-        part = max((c.part(name) for c in candidates), key=lambda part: filled(part.cells))
-        tables = {**part.tables, **{key: table for key, (_, table) in part.figures.items()}}
-        optional = {key for key in tables if key in request.optional}
-        empty = {key for key in optional if not filled(tables[key].cells)}
-        parts.append(part.only(tables.keys() - empty))
+        part = max((c.only({name}) for c in candidates), key=lambda part: filled(part.cells))
+        if name not in request.optional or filled(part.cells):
+            parts.append(part)
     return parts
 
 
