@@ -356,9 +356,16 @@ def _by_column(table: TableSpec, texts: Mapping[Cell, str]) -> str:
         columns.setdefault(text, []).append(cell.name)
     if len(columns) == 1:
         return next(iter(columns))
-    # A method's name needs no word before it, a number does.
-    axis = "" if "method" in table.varies else f"{table.axis} "
+    axis = before_columns(table, " ")
     return "; ".join(f"{text} ({axis}{', '.join(names)})" for text, names in columns.items())
+
+
+def before_columns(table: TableSpec, sign: str) -> str:
+    """What stands before columns' names, with a sign behind it: a number needs its axis.
+
+    A method's name needs nothing.
+    """
+    return "" if "method" in table.varies else f"{table.axis}{sign}"
 
 
 def _fraction(width: float) -> str:

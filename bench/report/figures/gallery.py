@@ -10,7 +10,7 @@ from bench.evaluation.protocol import WALK_DEVIATIONS
 from bench.experiments.spec import Cell, FigureSpec
 from bench.report.figures.style import RESOLUTION, caption
 from bench.report.frame import Content
-from bench.report.layout import headline_note, run_notes, seeds_text, title_of
+from bench.report.layout import before_columns, headline_note, run_notes, seeds_text, title_of
 from bench.store.folders import Store
 
 _COLUMNS = 10
@@ -36,8 +36,7 @@ _WHAT = {
 def draw(figure: FigureSpec, content: Content, store: Store) -> Figure:
     """A block of images for each cell, of its lowest seed."""
     blocks, left_out, seeds = {}, [], dict[Cell, list[int]]()
-    # A method's name needs no word before it, a number does.
-    axis = "" if "method" in content.table.varies else f"{content.table.axis}: "
+    axis = before_columns(content.table, ": ")
     for cell in content.table.cells:
         for result in content.results.get(cell, ())[:1]:
             images = _lines(figure.kind, store.images(result.measured, "originals", figure.kind))
