@@ -28,6 +28,7 @@ from bench.experiments.tables import MNIST_IRMAE, TABLES
 from bench.files import write_text
 from bench.machine import core_count
 from bench.models.device import why_unusable
+from bench.report.markdown import escape
 from bench.store.provenance import provenance
 from bench.training import loop
 from bench.training.trainee import Trainee, place
@@ -185,7 +186,7 @@ def checks(arguments: argparse.Namespace, folder: Path) -> Iterator[Line]:
 def markdown(lines: list[Line]) -> str:
     """The checks as a table."""
     rows = [
-        f"| {each.check} | {'passed' if each.passed else '**failed**'} | {each.found} | "
+        f"| {each.check} | {'passed' if each.passed else '**failed**'} | {escape(each.found)} | "
         f"{each.seconds:,.0f} | {each.proves} |"
         for each in lines
     ]

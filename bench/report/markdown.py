@@ -14,14 +14,14 @@ from bench.report.layout import MISSING, Note, Text, notes, rows, title
 def markdown(content: Content, data: pd.DataFrame) -> str:
     """The table in Markdown, as GitHub renders it."""
     table = content.table
-    heading = _escape(title(content))
+    heading = escape(title(content))
 
     def show(cell: Text) -> str:
         return f"**{cell.text}**" if cell.best and cell.text != MISSING else cell.text
 
-    header = ["", *map(_escape, (table.axis, *table.columns))]
+    header = ["", *map(escape, (table.axis, *table.columns))]
     body = [
-        [_escape(row.label), row.kind, *(show(cell) for cell in row.cells)]
+        [escape(row.label), row.kind, *(show(cell) for cell in row.cells)]
         for row in rows(content, data)
     ]
     widths = [max(len(line[i]) for line in [header, *body]) for i in range(len(header))]
@@ -55,12 +55,12 @@ def _bullets(said: Iterable[Note]) -> list[str]:
         line
         for note in said
         for line in (
-            f"- {_escape(note.text)}",
-            *(f"  - {_escape(detail)}" for detail in note.details),
+            f"- {escape(note.text)}",
+            *(f"  - {escape(detail)}" for detail in note.details),
         )
     ]
 
 
-def _escape(text: str) -> str:
+def escape(text: str) -> str:
     """Text on one line in which nothing is HTML or the border of a cell."""
     return " ".join(text.split()).replace("<", r"\<").replace("|", r"\|")
