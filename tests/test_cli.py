@@ -375,15 +375,19 @@ def test_collect_takes_what_fills_most_and_among_equals_the_most_faithful(
     assert re.search(r"Latent rank \| measured +\| +3 \| +3 \|", capsys.readouterr().out)
 
 
-def test_a_figure_that_draws_some_columns_of_a_table_is_chosen_by_these(
-    folders: list[str], runs_dir: Path, tmp_path: Path
+def test_a_figure_that_draws_some_columns_of_a_table_is_chosen_by_these_and_judged_as_well(
+    folders: list[str], capsys: pytest.CaptureFixture[str], runs_dir: Path, tmp_path: Path
 ) -> None:
     store, page = Store(runs_dir), tmp_path / "report.html"
     _fill(store, "mnist-baselines", "quick", "classifier", rank=2)
     _fill(store, "mnist-baselines", "paper", "classifier", rank=3, columns=FIGURE_2.columns)
     outputs = ["--figures-dir", str(tmp_path / "figures"), "--report", str(page)]
     command = ["--collect", "--table", "mnist-baselines", "--figure", "2", *folders, *outputs]
-    assert main(command) == 0
+    assert main([*command, "--claims"]) == 0
+    printed = capsys.readouterr().out
+    for profile in ("paper", "quick"):
+        assert printed.count(f" (section 3, mnist, profile {profile}): undecided") == 2
+        assert page.read_text().count(f"<td>mnist, {profile}</td>") == 2
     table, figure = page.read_text().split(FIGURE_2.title, 1)
     assert "Profile quick" in table
     assert "Profile paper" not in table

@@ -55,11 +55,15 @@ def render(request: Request, parts: Sequence[Resolved], runs: Runs, store: Store
         text, paths = write_table(content, request.tables_dir)
         printed.append(text)
         written += paths
-    # Judged by a table, or by the part of it that a figure draws where it is not asked for.
+    # A table that is not asked for is shown by the part of it that a figure draws.
     known = {figure.table: content for figure, content in figures.values()} | tables
     contents = [known[name] for name in TABLES if name in known]
+    # The columns that a figure draws may be whole in another profile than the table is shown in.
+    parts_drawn = {(figure.table, content.profile): content for figure, content in figures.values()}
+    by_profile = parts_drawn | {(name, content.profile): content for name, content in known.items()}
+    judged = [content for name in TABLES for (of, _), content in by_profile.items() if of == name]
     if request.claims:
-        printed.append(claims_markdown([v for content in contents for v in judge(content)]))
+        printed.append(claims_markdown([v for content in judged for v in judge(content)]))
     drawn: dict[str, Drawn] = {}
     if figures:
         # Matplotlib takes a second to import, and does not import at all where a notebook has set
@@ -76,16 +80,17 @@ def render(request: Request, parts: Sequence[Resolved], runs: Runs, store: Store
     if request.worker.tensorboard:
         from bench.store.events import write_missing
 
-        of_cells = (found for content in contents for found in content.results.values())
+        of_cells = (found for content in judged for found in content.results.values())
         write_missing(list(itertools.chain(*of_cells)), store)
     left_out = [name for name in request.optional if name not in tables and name not in drawn]
     if request.report is not None:
         from bench.report.page.page import write_report
 
-        others = list(_others(contents, runs)) if request.everything else []
+        others = list(_others(judged, runs)) if request.everything else []
         write_report(
             request.report,
             contents,
+            judged,
             list(drawn.values()),
             store,
             left_out=left_out,

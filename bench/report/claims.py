@@ -191,11 +191,13 @@ class Verdict:
     Attributes:
         claim: the claim.
         data: name of the data set that it was judged on.
+        profile: the profile of the runs that it was judged by.
         judgements: under every sampler that all its cells have; one where it is not of samples.
     """
 
     claim: ClaimSpec
     data: str
+    profile: str
     judgements: Sequence[Judgement]
 
     @property
@@ -263,7 +265,8 @@ def judge(content: Content) -> list[Verdict]:
             )
             for sampler in everywhere or list(values)[:1]
         ]
-        verdicts.append(Verdict(claim, table.cells[0].training.dataset, judgements))
+        data = table.cells[0].training.dataset
+        verdicts.append(Verdict(claim, data, content.profile, judgements))
     return verdicts
 
 

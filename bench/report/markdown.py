@@ -42,7 +42,10 @@ def claims_markdown(verdicts: Sequence[Verdict]) -> str:
     """What became of the paper's claims, as a list."""
     heading = "Claims of the paper, judged by differences between runs of one seed"
     said = [
-        Note(f"{v.claim.statement} ({v.claim.source}, {v.data}): {v.text}.", v.evidence)
+        Note(
+            f"{v.claim.statement} ({v.claim.source}, {v.data}, profile {v.profile}): {v.text}.",
+            v.evidence,
+        )
         for v in verdicts
     ]
     lines = [f"**{heading} (95 % intervals, Student t)**", "", *_bullets(said)]

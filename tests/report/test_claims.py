@@ -191,7 +191,7 @@ def test_verdicts_are_printed_and_stand_under_their_table(
     output = capsys.readouterr().out
     printed = output[output.index("**Claims of the paper") :]
     # Four epochs of a thousand digits: nothing is learned, and nothing is judged.
-    assert printed.count(", mnist-sample): not learned.") == 4
+    assert printed.count(", mnist-sample, profile smoke): not learned.") == 4
     assert "\n- The latent rank falls with depth (section 2.2, " in printed
     for ending in ("md", "tex"):
         text = (tmp_path / f"table4.{ending}").read_text()
@@ -202,4 +202,4 @@ def test_verdicts_are_printed_and_stand_under_their_table(
 def test_an_unrun_claim_is_in_the_list_and_not_under_the_table(tmp_path: Path) -> None:
     verdicts = judge(content_of("table6", [[]] * 10))
     text = claims_markdown(verdicts)
-    assert text.count(", celeba): not run.\n  - no two runs to compare") == 3
+    assert text.count(", celeba, profile paper): not run.\n  - no two runs to compare") == 3

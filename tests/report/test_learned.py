@@ -102,7 +102,7 @@ def test_the_report_marks_it_and_lists_what_no_table_shows(tmp_path: Path) -> No
     other = result(TINY, test_mse=0.1, mean_image_mse=0.1)
     failed = FailedRun("mnist-ae-d4-s0-00000000", TINY, "FloatingPointError: loss is nan", "here")
     path = tmp_path / "report.html"
-    write_report(path, [made], [], Store(tmp_path / "runs"), others=[other, failed])
+    write_report(path, [made], [made], [], Store(tmp_path / "runs"), others=[other, failed])
     html = path.read_text(encoding="utf-8")
     # The one of the table and the one of none, each in the list and at its details.
     assert html.count("(not learned)") == 2

@@ -190,8 +190,8 @@ def test_alone_claims_and_report_train_nothing(
     folders = ["--runs-dir", str(reports.GOLDEN), "--tables-dir", str(tmp_path)]
     assert main(["--claims", *folders]) == 1
     output = capsys.readouterr().out
-    assert ", mnist-sample): not learned.\n" in output
-    assert ", celeba): not run.\n  - no two runs to compare\n" in output
+    assert ", mnist-sample, profile smoke): not learned.\n" in output
+    assert ", celeba, profile paper): not run.\n  - no two runs to compare\n" in output
     assert main(["--claims", "--report", "--plan", *folders]) == 0
     assert not list(tmp_path.glob("*.html"))
 

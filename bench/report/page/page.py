@@ -39,6 +39,7 @@ _GRID = 10
 def write_report(
     path: Path,
     contents: Sequence[Content],
+    judged: Sequence[Content],
     drawn: Sequence[Drawn],
     store: Store,
     *,
@@ -50,6 +51,8 @@ def write_report(
     Args:
         path: the HTML file.
         contents: its tables.
+        judged: what the claims are judged by and whose runs are listed: the tables, and the columns
+            that a figure draws in another profile.
         drawn: its figures.
         store: where the runs' arrays and histories are.
         left_out: tables and figures that it could show, had they been run.
@@ -58,7 +61,7 @@ def write_report(
     # Tables share runs.
     runs = {}
     failed = {}
-    for content in contents:
+    for content in judged:
         for result in content.all_results:
             if result.run_id not in runs:
                 runs[result.run_id] = _run(result, content.reading, store)
@@ -79,7 +82,7 @@ def write_report(
     )
     html = environment.get_template("report.html.j2").render(
         version=__version__,
-        verdicts=[(content, verdict) for content in contents for verdict in judge(content)],
+        verdicts=[(content, verdict) for content in judged for verdict in judge(content)],
         tables=[_table(content) for content in contents],
         figures=[(each, _figure(each.paths[-1])) for each in drawn],
         runs=list(runs.values()),
