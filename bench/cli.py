@@ -73,8 +73,8 @@ def _parser() -> argparse.ArgumentParser:
     what.add_argument(
         "--claims",
         action="store_true",
-        help="print what becomes of the paper's claims, from the requested tables; alone, from "
-        "everything that is cached",
+        help="print what becomes of the paper's claims, from the requested tables and figures; "
+        "alone, from the cached runs of every table",
     )
     what.add_argument(
         "--report",

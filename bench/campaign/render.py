@@ -60,7 +60,7 @@ def render(request: Request, parts: Sequence[Resolved], runs: Runs, store: Store
     contents = [known[name] for name in TABLES if name in known]
     # The columns that a figure draws may be whole in another profile than the table is shown in.
     parts_drawn = {(figure.table, content.profile): content for figure, content in figures.values()}
-    by_profile = parts_drawn | {(name, content.profile): content for name, content in known.items()}
+    by_profile = parts_drawn | {(name, each.profile): each for name, each in tables.items()}
     judged = [content for name in TABLES for (of, _), content in by_profile.items() if of == name]
     if request.claims:
         printed.append(claims_markdown([v for content in judged for v in judge(content)]))
