@@ -70,7 +70,7 @@ def locate(asked: str, places: Places) -> Dataset:
     elif declared is not None and declared.finder and places.look:
         found = _on_disk(declared, places) or found
         if found is None:
-            help_ = importlib.import_module(declared.finder).HELP
+            help_ = importlib.import_module(declared.finder).HELP[asked]
             raise AbsentError(f"no {asked} in {places.data_dir}: {help_}")
     found = found or declared
     if found is None:

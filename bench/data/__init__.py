@@ -146,6 +146,21 @@ DATASETS = {
             finder="bench.data.celeba",
         ),
         Dataset(
+            name="celeba-10k",
+            network="celeba",
+            description=(
+                "CelebA's training pictures 1 to 10,000 at half size (89x109), the central 74x74 "
+                "resized to 64x64"
+            ),
+            content={},
+            classes=(),
+            train=8_000,
+            test=2_000,
+            module="bench.data.prepared",
+            part_of="celeba",
+            finder="bench.data.celeba",
+        ),
+        Dataset(
             name="toyfaces",
             network="celeba",
             description="toy faces, not photographs: drawn from 12 independent factors, 64x64 RGB",

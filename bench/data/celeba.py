@@ -19,10 +19,17 @@ from bench.errors import BenchError
 
 FORM = Form(64, 3, "celeba")
 PARTITION, ATTRIBUTES = "list_eval_partition", "list_attr_celeba"
-HELP = (
-    "give a folder (--data-dir) with torchvision's celeba/, with img_align_celeba.zip, or with the "
-    "pictures; or fetch it (--download); or run on generated faces (--dataset toyfaces)"
-)
+# What to do where a data set is not found, by its name.
+HELP = {
+    "celeba": (
+        "give a folder (--data-dir) with torchvision's celeba/, with img_align_celeba.zip, or with "
+        "the pictures; or fetch it (--download); or run on generated faces (--dataset toyfaces)"
+    ),
+    "celeba-10k": (
+        "give a folder (--data-dir) with celeba-10k/, which holds the pictures 000001.jpg to "
+        "010000.jpg"
+    ),
+}
 _BY_HASH = f"{BY_HASH}, not CelebA's own"
 
 
@@ -53,6 +60,12 @@ def find_files(data_dir: Path) -> Found | None:
     return None
 
 
+def _part(folder: Path) -> Found | None:
+    """A part of CelebA in a folder of its own, which has no lists."""
+    source = Source(folder)
+    return Found(source, folder) if folder.is_dir() and not source.empty else None
+
+
 def locate(declared: Dataset, data_dir: Path, cache: Path, *, make: bool) -> Dataset | None:
     """Declare CelebA as it is on this disk, its pictures prepared.
 
@@ -69,7 +82,7 @@ def locate(declared: Dataset, data_dir: Path, cache: Path, *, make: bool) -> Dat
     Raises:
         BenchError: it is there, but it cannot be used.
     """
-    found = find_files(data_dir)
+    found = _part(data_dir / declared.name) if declared.part_of else find_files(data_dir)
     if found is None:
         return None
     train, test, split = _split(found.source.listing().files, found)
@@ -169,4 +182,4 @@ def download(data_dir: Path) -> None:
         reach("https://drive.google.com")
         CelebA(str(data_dir), split="all", download=True)
     except Exception as error:
-        raise BenchError(f"--download: CelebA cannot be fetched ({error}); {HELP}") from error
+        raise BenchError(f"--download: CelebA cannot be fetched ({error}); {HELP['celeba']}") from error

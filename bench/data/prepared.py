@@ -284,7 +284,7 @@ def _finish(task: Task, folder: Path, chunks: Sequence[dict[str, Any]]) -> Index
         copies = f", {repeated} copies of others left out" if repeated else ""
         raise BenchError(
             f"{task.source.path}: {train} training and {test} test pictures are too few{copies}; "
-            f"at least {_LEAST} of each are needed, a tenth of the pictures is for testing"
+            f"at least {_LEAST} of each are needed, a fifth of the pictures is for testing"
         )
     partial, images = folder / "images.npy.partial", folder / "images.npy"
     if good.all():

@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from bench.data.pictures import File, printable
 from bench.hashing import sha256
 
-BY_HASH = "train and test split 80/10/10 by hash of the file names"
+BY_HASH = "train and test split 80/20 by hash of the file names"
 # What a folder of each split may be called; those for validation are not used.
 _TRAINING, _TEST = ("train", "training"), ("test", "testing")
 
@@ -16,7 +16,7 @@ _TRAINING, _TEST = ("train", "training"), ("test", "testing")
 def split_by_hash(
     files: Iterable[File], key: Callable[[str], str]
 ) -> tuple[list[File], list[File]]:
-    """Training and test files, 80 and 10 %, by SHA-256 of their names; the rest is left out.
+    """Training and test files, 80 and 20 %, by SHA-256 of their names.
 
     Args:
         files: in any order, which is kept.
@@ -25,10 +25,7 @@ def split_by_hash(
     train, test = [], []
     for file in files:
         tenth = int(sha256(printable(key(file.name)))[:8], 16) % 10
-        if tenth < 8:
-            train.append(file)
-        elif tenth == 9:
-            test.append(file)
+        (train if tenth < 8 else test).append(file)
     return train, test
 
 

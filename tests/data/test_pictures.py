@@ -157,8 +157,8 @@ def test_a_plain_folder_is_split_by_hash_of_the_names(tmp_path: Path) -> None:
         _photograph(tmp_path / "data" / f"{index}.png", index, (89, 109))
     found = _locate(tmp_path / "data", tmp_path / "cache")
     assert 210 < found.train < 270
-    assert 12 < found.test < 48
-    assert "80/10/10 by hash" in found.description
+    assert found.train + found.test == 300
+    assert "80/20 by hash" in found.description
     files = Source(tmp_path / "data").listing().files
     train, test = _split(files)
     # A name stays in its split whatever else there is.
@@ -522,7 +522,7 @@ def test_own_pictures_fill_tables_of_their_own(
     assert main(command) == 0
     output = capsys.readouterr().out
     assert "a network that was trained on cats by contrast, here" in output
-    assert "80/10/10 by hash" in output
+    assert "80/20 by hash" in output
     assert "paper" not in output.split("\n- ")[0]
     assert (tmp_path / "tables" / "table4-cats.tex").is_file()
     assert main([*command, "--collect", "--paper-column"]) == 0
