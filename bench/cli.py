@@ -19,16 +19,12 @@ from bench.campaign.request import MODES, Request
 from bench.data import DATASETS
 from bench.data.pictures import printable
 from bench.errors import BenchError, UsageError, refused, unknown
+from bench.evaluation.extractors import general_extractor
 from bench.evaluation.protocol import RANK_THRESHOLD
 from bench.experiments.figures import FIGURES
 from bench.experiments.plugins import load_plugins
 from bench.experiments.profiles import PROFILES
-from bench.experiments.spec import (
-    EXTRACTORS,
-    PRECISIONS,
-    SAMPLERS,
-    parse_overrides,
-)
+from bench.experiments.spec import PRECISIONS, SAMPLERS, parse_overrides
 from bench.experiments.tables import PAPER_TABLES, TABLES, own_parameters
 from bench.report.reading import Reading
 from bench.screen import discard, escape_unknown_characters, say
@@ -187,12 +183,15 @@ def _parser() -> argparse.ArgumentParser:
     where.add_argument("--precision", choices=PRECISIONS, default="fp32", help="of training")
     where.add_argument(
         "--features",
-        choices=("auto", "trained", *EXTRACTORS),
-        help="network behind the FID; trained: the data's own, which is the shipped classifier of "
-        "MNIST and Shape, else one trained here, a classifier where there are labels and by "
-        "contrast (simclr-local) where not; auto: Inception where its weights are at hand or "
-        "can be downloaded, else trained (default: auto for the paper profile, "
-        "trained for the smaller ones)",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="network that images are looked at through for FIDs, repeatable: inception; imagenet "
+        "(EfficientNet-Lite0, for all data); classifier (of MNIST and Shape); auto, which is "
+        "inception where its weights are at hand and imagenet elsewhere; or a plugin's. Runs that "
+        "it has not seen are measured by it, and tables show it alone (default: the classifier "
+        "where there is one, and auto where there is none or the profile is paper or overnight; "
+        "tables show every one)",
     )
     where.add_argument("--fid-weights", type=Path, metavar="FILE", help="Inception's weights")
     for name, content in (
@@ -312,6 +311,10 @@ def _request(arguments: argparse.Namespace) -> Request:
         optional += figures
     worker = WorkerSettings(**_options(WorkerSettings, arguments))
     arguments.samplers = tuple(arguments.samplers or SAMPLERS)
+    general = general_extractor(arguments.fid_weights)
+    asked = arguments.features or (["auto"] if arguments.fid_weights else [])
+    named = (general if name == "auto" else name for name in asked)
+    arguments.features = tuple(dict.fromkeys(named))
     reading = Reading(**_options(Reading, arguments))
     chosen = {
         "tables": tables,
@@ -334,7 +337,8 @@ def _refuse_what_would_be_ignored(arguments: argparse.Namespace, mode: str) -> N
         raise UsageError("--scheduler goes with --backend dask")
     if arguments.weights_of is not None and mode != "gc":
         raise UsageError("--weights-of goes with --gc")
-    if arguments.fid_weights and arguments.features not in (None, "auto", "inception"):
+    asked = set(arguments.features or ("auto",))
+    if arguments.fid_weights and not asked & {"auto", "inception"}:
         raise UsageError("--fid-weights goes with --features inception or auto")
     if mode in ("status", "gc", "verify", "export"):
         for option in ("table", "figure", "claims", "report", "only", "seeds", "set", "dataset"):

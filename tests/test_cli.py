@@ -15,8 +15,7 @@ from bench.cli import main
 from bench.data import dataset
 from bench.data import download as downloading
 from bench.errors import BenchError
-from bench.evaluation import trained, weights
-from bench.evaluation.known import expected_checksum
+from bench.evaluation.extractors import inception_weights
 from bench.experiments.figures import FIGURES
 from bench.experiments.profiles import PROFILES
 from bench.experiments.spec import Cell
@@ -41,13 +40,8 @@ def _cell(table: str, profile: str, features: str, index: int, seed: int = 0) ->
     name = cell.training.dataset
     run = replace(cell.training, dataset=limits.datasets.get(name, name), seed=seed)
     training, measurement = limits.apply(run)
-    return replace(cell, training=training, measurement=replace(measurement, features=features))
-
-
-def _known(cell: Cell, store: Store) -> str:
-    """The checksum of the weights whose measurements count."""
-    data = dataset(cell.training.dataset)
-    return expected_checksum(cell.measurement.features, data, store.cache) or "00"
+    measurements = (replace(measurement, features=features),)
+    return replace(cell, training=training, measurements=measurements)
 
 
 def _fill(
@@ -65,9 +59,7 @@ def _fill(
         cell = _cell(table, profile, features, index, seed)
         if columns and cell.label not in columns:
             continue
-        write(
-            store, result(cell.training, cell.measurement, rank=rank, checksum=_known(cell, store))
-        )
+        write(store, result(cell.training, cell.measurement, rank=rank))
 
 
 def _error(capsys: pytest.CaptureFixture[str]) -> str:
@@ -210,8 +202,8 @@ def _never(*_: object, **__: object) -> None:
     [
         ["--set", "fid_samples=30"],
         ["--set", "test_images=40"],
-        ["--features", "simclr-local"],
-        ["protocol"],
+        ["--features", "imagenet"],
+        ["version"],
     ],
 )
 def test_what_is_measured_otherwise_is_measured_anew_and_never_trained(
@@ -225,19 +217,19 @@ def test_what_is_measured_otherwise_is_measured_anew_and_never_trained(
     assert main(command) == 0
     (before,) = results_in(runs_dir)
     monkeypatch.setattr(worker, "train", _never)
-    monkeypatch.setattr(trained, "STEPS", 3)
-    if change == ["protocol"]:
-        monkeypatch.setattr(identity, "MEASURING_PROTOCOL", identity.MEASURING_PROTOCOL + 1)
+    if change == ["version"]:
+        monkeypatch.setitem(identity.METRICS, "fid", 3)
     else:
         command += change
     capsys.readouterr()
     assert main([*command, "--plan"]) == 0
     assert "1 trained, to measure; 0 started; 0 to train" in capsys.readouterr().out
     assert main(command) == 0
-    after = [each for each in results_in(runs_dir) if each.measured != before.measured]
-    assert len(after) == 1
-    assert after[0].trained == before.trained
-    assert after[0].metrics["train_mse"] == before.metrics["train_mse"]
+    found = [(r, m) for r in results_in(runs_dir) for m in r.measurements]
+    ((after, record),) = [pair for pair in found if pair[1] not in before.measurements]
+    assert after.trained == before.trained
+    assert record.metrics["train_mse"] == before.metrics["train_mse"]
+    assert record.versions == identity.other_versions()
     assert main([*command, "--plan"]) == 0
     assert "1 done" in capsys.readouterr().out
 
@@ -295,7 +287,7 @@ def test_the_rank_is_read_by_the_threshold_of_the_day(
     for seed in range(seeds):
         for index in range(4):
             cell = _cell("table4", "smoke", "classifier", index, seed)
-            made = result(cell.training, cell.measurement, checksum=_known(cell, store))
+            made = result(cell.training, cell.measurement)
             # Above 1e-3, as many as claimed: 8, 6, 4, 2; above 1e-2, the same five of each.
             count = 8 - 2 * index
             made.metrics["spectrum"][:] = [1.0] * min(5, count) + [5e-3] * max(0, count - 5)
@@ -366,13 +358,14 @@ def test_collect_takes_what_fills_most_and_among_equals_the_most_faithful(
     assert main(["--table", "4", "--collect", *folders]) == 0
     assert "Profile quick" in capsys.readouterr().out
     _fill(store, "table4", "paper", "classifier", rank=3)
-    _fill(store, "table4", "paper", "inception", rank=4)
+    _fill(store, "table4", "paper", "imagenet", rank=3)
     assert main(["--table", "4", "--collect", *folders]) == 0
     output = capsys.readouterr().out
     assert "Profile paper" in output
-    assert re.search(r"Latent rank \| measured +\| +4 \| +4 \|", output)
+    assert [name in output for name in ("FID (imagenet)", "FID (classifier)")] == [True, True]
     assert main(["--table", "4", "--collect", *folders, "--features", "classifier"]) == 0
-    assert re.search(r"Latent rank \| measured +\| +3 \| +3 \|", capsys.readouterr().out)
+    output = capsys.readouterr().out
+    assert [name in output for name in ("FID (imagenet)", "FID (classifier)")] == [False, True]
 
 
 def test_a_figure_that_draws_some_columns_of_a_table_is_chosen_by_these_and_judged_as_well(
@@ -420,7 +413,7 @@ def test_a_damaged_record_is_reported_by_collect(
     assert "truncated" in output
 
 
-def test_unreachable_weights_cost_one_attempt_and_one_line(
+def test_inception_is_fetched_only_where_it_is_asked_for_by_name(
     folders: list[str],
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
@@ -434,17 +427,13 @@ def test_unreachable_weights_cost_one_attempt_and_one_line(
 
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     monkeypatch.setattr(downloading, "download", refuse)
-    command = ["--table", "4", *TINY_ARGUMENTS, *folders, "--jobs", "1", "--only", "*-l[24]-*"]
+    command = ["--table", "4", *TINY_ARGUMENTS, *folders, "--jobs", "1", "--only", "*-l2-*"]
     assert main([*command, "--features", "auto"]) == 0
-    err = capsys.readouterr().err
-    assert err.count("Inception's weights are out of reach") == 1
-    assert len(attempts) == 1
-    assert weights.NAME in attempts[0]
-    # What is cached needs no weights, and so no attempt.
-    assert main([*command, "--features", "auto"]) == 0
-    assert len(attempts) == 1
-    # Asked for by name, it is an error.
+    assert "FID by imagenet (weights 57934424)" in capsys.readouterr().err
+    assert attempts == []
     assert main([*command, "--features", "inception"]) == 1
+    (attempt,) = attempts
+    assert inception_weights.NAME in attempt
     assert "no answer within 8 s" in capsys.readouterr().err.splitlines()[-1]
     assert main([*command, "--fid-weights", str(tmp_path / "none.pth")]) == 1
     assert "no such file" in capsys.readouterr().err.splitlines()[-1]
@@ -487,13 +476,11 @@ def test_own_data_fill_tables_of_their_own(
     folders: list[str],
     capsys: pytest.CaptureFixture[str],
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(trained, "STEPS", 5)
     shutil.copytree(dataset("mnist-sample").folder, tmp_path / "kuzushiji")
     own = ["--dataset", f"idx:{tmp_path / 'kuzushiji'}"]
     command = ["--table", "4", *TINY_ARGUMENTS, *folders, *own, "--only", "*-l2-*"]
-    # The classifier is trained here, where its steps are few; workers are told of the data.
+    # Workers are told of the data.
     assert main([*command, "--jobs", "1"]) == 0
     command += ["--only", "*-l4-*"]
     assert main([*command, "--jobs", "2"]) == 0

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 
 from bench.cli import main
 from bench.errors import UsageError
-from bench.experiments.spec import SAMPLERS
+from bench.experiments.spec import ADDED, SAMPLERS, MeasurementSpec, TrainingSpec
+from bench.store import identity, records
 from bench.store.folders import Store
 from docs.embed import embed
 from docs.embed import main as embed_main
@@ -49,6 +51,35 @@ def test_runs_are_whole_and_small() -> None:
         spectra = store.spectra(run_id)
         assert spectra is not None
         assert spectra.shape == (spec.epochs, spec.latent_dim)
+
+
+def test_a_field_and_a_metric_that_come_later_leave_every_run_as_it_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Under the identity and with the measurements that it has."""
+    before = Store(RUNS).read()
+
+    @dataclass(frozen=True)
+    class Longer(TrainingSpec):
+        betas: float = field(default=0.9, metadata=ADDED)
+
+    @dataclass(frozen=True)
+    class Wider(MeasurementSpec):
+        neighbours: int = field(default=5, metadata=ADDED)
+
+    monkeypatch.setattr(records, "TrainingSpec", Longer)
+    monkeypatch.setattr(records, "MeasurementSpec", Wider)
+    monkeypatch.setitem(identity.METRICS, "kid", 1)
+    after = Store(RUNS).read()
+    assert after.keys() == before.keys()
+    for run_id, folder in after.items():
+        assert folder.damage == ()
+        assert folder.trained is not None
+        assert isinstance(folder.trained.spec, Longer)
+        assert len(folder.measured) == len(before[run_id].measured) > 0
+        assert all(isinstance(record.spec, Wider) for record in folder.measured)
+        changed = replace(folder.trained.spec, betas=0.5)
+        assert identity.run_id(changed, folder.trained.data.fingerprint) != run_id
 
 
 def test_no_measured_fid_lies_below_that_of_real_images() -> None:
@@ -93,7 +124,7 @@ def test_a_block_is_what_its_arguments_print(
     assert embed_main(command) == 0
     table, claims = document.read_text().split("\n\n")
     assert table.startswith(f"before\n{mark}|")
-    assert "| Latent rank | paper " in table
+    assert re.search(r"\| Latent rank +\| paper ", table)
     assert claims.startswith("- Claim: ")
     assert claims.endswith("\n<!-- end -->\nafter\n")
     assert embed_main([*command, "--check"]) == 0

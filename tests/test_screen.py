@@ -14,7 +14,7 @@ import pytest
 
 from bench.cli import main
 from bench.errors import BenchError
-from bench.evaluation import weights
+from bench.evaluation.extractors import inception_weights
 from bench.experiments.figures import FIGURES
 from bench.machine import core_count
 from bench.report.figures.write import write_figure
@@ -134,7 +134,7 @@ def test_a_user_without_a_home_can_run_it(
     assert main(["--plan", "--profile", "paper", *command]) == 0
     assert "4 to train" in capsys.readouterr().out
     with pytest.raises(BenchError, match="set HOME or TORCH_HOME"):
-        weights.fetch()
+        inception_weights.fetch()
     assert main([*command, "--plan", "--dataset", "images:~/pictures"]) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert "give the whole path" in line

@@ -17,9 +17,8 @@ from bench.campaign.resolve import (
     resolve_for_run,
 )
 from bench.campaign.runs import Runs
-from bench.data import Dataset, dataset
+from bench.data import Dataset
 from bench.errors import UsageError
-from bench.evaluation.known import expected_checksum
 from bench.files import lock
 from bench.machine import core_count, gpu_count
 from bench.screen import say, show
@@ -38,7 +37,7 @@ def carry_out(request: Request) -> int:
     if request.worker.tensorboard:
         require_tensorboard()
     store = Store(request.worker.runs_dir)
-    runs = Runs(store.read(), lambda name, features: _expected(name, features, store))
+    runs = Runs(store.read())
     if request.mode in ("status", "gc"):
         return _tidy(request, runs, store)
     if request.mode == "collect":
@@ -55,10 +54,6 @@ def carry_out(request: Request) -> int:
     if request.verify is not None:
         return _verify(request, runs, store, device)
     return _run(request, runs, store, device)
-
-
-def _expected(name: str, features: str, store: Store) -> str:
-    return expected_checksum(features, dataset(name), store.cache)
 
 
 def _tidy(request: Request, runs: Runs, store: Store) -> int:
@@ -78,7 +73,8 @@ def _run(request: Request, runs: Runs, store: Store, device: str) -> int:
     """Plan, run what is missing unless the plan is all that was asked for, and render."""
     resolved = resolve_for_run(request, runs, store.cache, device)
     jobs = requested_jobs(request, resolved)
-    plan = plan_runs(jobs, runs.folders, store, device, runs.expected)
+    insist = bool(request.reading.features)
+    plan = plan_runs(jobs, runs.folders, store, device, insist=insist)
     if request.mode == "plan":
         _show_plan(request, resolved, plan, device)
         return 0
@@ -87,10 +83,12 @@ def _run(request: Request, runs: Runs, store: Store, device: str) -> int:
     if request.mode in ("force", "retry_failed"):
         _forget(plan, request, store)
         folders = runs.folders | {job.run_id: store.read_folder(job.run_id) for job in jobs}
-        plan = plan_runs(jobs, folders, store, device, runs.expected)
+        plan = plan_runs(jobs, folders, store, device, insist=insist)
     missing = [p for p in plan if p.state not in (State.DONE, State.FAILED)]
     if missing:
-        runs = _execute(request, resolved, missing, runs, store, device=device)
+        _execute(request, resolved, missing, store, device=device)
+        # Other processes may have ended runs meanwhile.
+        runs = Runs(store.read())
     return render(request, [resolved], runs, store)
 
 
@@ -136,6 +134,13 @@ def _of_lost_weights(plan: Sequence[PlannedRun]) -> Iterator[str]:
             f"trained, but without weights here to measure: {', '.join(p.run_id for p in lost)}; "
             f"training them again takes about {_duration(seconds)} of one worker"
         )
+    unseen = [p for p in plan if p.unmeasured]
+    if unseen:
+        names = ", ".join(dict.fromkeys(name for p in unseen for name in p.unmeasured))
+        yield (
+            f"{len(unseen)} finished runs are not measured by {names}, since their weights are not "
+            f"here; --features {names.split(', ')[0]} trains them again"
+        )
 
 
 def _verify(request: Request, runs: Runs, store: Store, device: str) -> int:
@@ -169,11 +174,10 @@ def _execute(
     request: Request,
     resolved: Resolved,
     missing: Sequence[PlannedRun],
-    runs: Runs,
     store: Store,
     *,
     device: str,
-) -> Runs:
+) -> None:
     # A request that finds everything cached answers without joblib and tqdm.
     from bench.campaign.backends import dask, loky
     from bench.campaign.progress import ProgressBar
@@ -195,7 +199,7 @@ def _execute(
             f"{len(missing)} runs, {backend.jobs} at a time, about {_duration(seconds)}"
         )
         bar = stack.enter_context(ProgressBar(missing, store))
-        return runs.with_outcomes(run(missing, backend, store, bar))
+        run(missing, backend, store, bar)
 
 
 def _show_plan(

@@ -18,12 +18,12 @@ class Job:
     Attributes:
         run_id: identity of the trained run, which is computed once and handed on.
         training: what is trained.
-        measurement: what is measured.
+        measurements: what is measured, once through each extractor.
     """
 
     run_id: str
     training: TrainingSpec
-    measurement: MeasurementSpec
+    measurements: tuple[MeasurementSpec, ...]
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Outcome:
     Attributes:
         run_id: which run.
         trained: its training record, if it came so far.
-        measured: what was measured of it, if it came to its end.
+        measured: what was measured of it, through each extractor.
         failure: why it failed, if it did. If there is neither a measurement nor a failure, another
             process is working on the run.
         elsewhere: whether another process had brought it to its end.
@@ -76,7 +76,7 @@ class Outcome:
 
     run_id: str
     trained: TrainingRecord | None = None
-    measured: MeasurementRecord | None = None
+    measured: tuple[MeasurementRecord, ...] = ()
     failure: FailedRun | None = None
     elsewhere: bool = False
     files: Mapping[str, bytes] = field(default_factory=dict)
@@ -84,4 +84,4 @@ class Outcome:
     @property
     def ended(self) -> bool:
         """Whether there is nothing left to do."""
-        return self.measured is not None or self.failure is not None
+        return bool(self.measured) or self.failure is not None

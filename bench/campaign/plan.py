@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from bench.campaign.job import Job
 from bench.data import dataset
+from bench.evaluation.extractors import expected_checksum, in_order
 from bench.experiments.spec import Cell, MeasurementSpec, TrainingSpec
 from bench.store.folders import RunFolder, Store
 from bench.store.identity import run_id
@@ -20,12 +21,10 @@ _TRAINING |= {("mnist", "cuda"): 60_000.0, ("shape", "cuda"): 60_000.0, ("celeba
 # How the rate grows as networks are narrowed: less than the work falls, which is its square.
 _NARROWING = 1.45
 _MEASURING = {"cpu": 2_500.0, "cuda": 30_000.0}
+_LOOKING = {("imagenet", "cpu"): 70.0, ("inception", "cpu"): 8.0}
 # Runs that a GPU trains at once, and up to which width CelebA's network leaves room for others.
 _SIDE_BY_SIDE = 16
 _NARROW = 1 / 8
-
-# The checksum, or its first digits, of the extractor of a data set; empty where it is not known.
-ExpectedChecksum = Callable[[str, str], str]
 
 
 class State(StrEnum):
@@ -46,6 +45,8 @@ class PlannedRun:
         job: what is asked for.
         state: what is left to do.
         reason: why it failed, where it did, or why it is trained again.
+        unmeasured: extractors that a finished run cannot be measured through, since its weights are
+            not here.
         steps_done: steps of an unfinished run that are behind it.
         training_seconds: estimated time of the training that is left, on one worker.
         measuring_seconds: likewise, of measuring.
@@ -54,6 +55,7 @@ class PlannedRun:
     job: Job
     state: State
     reason: str = ""
+    unmeasured: tuple[str, ...] = ()
     steps_done: int = 0
     training_seconds: float = 0.0
     measuring_seconds: float = 0.0
@@ -82,7 +84,8 @@ def plan_runs(
     folders: Mapping[str, RunFolder],
     store: Store,
     device: str,
-    expected: ExpectedChecksum,
+    *,
+    insist: bool = False,
 ) -> list[PlannedRun]:
     """Plan each different run once, in the order in which they are first asked for.
 
@@ -91,56 +94,78 @@ def plan_runs(
         folders: the runs folder as it was read.
         store: tells how far unfinished runs are.
         device: ``cpu``, ``cuda`` or ``cuda:N``, for the estimate.
-        expected: which extractors' measurements count.
+        insist: train a run again whose weights are gone, where an extractor has not seen it that
+            was asked for by name; otherwise what others have measured of it will do.
     """
     estimate = _Estimate(folders.values(), device)
     return [
-        _planned(job, folders.get(job.run_id, RunFolder(job.run_id)), store, estimate, expected)
+        _planned(job, folders.get(job.run_id, RunFolder(job.run_id)), store, estimate, insist)
         for job in {job.run_id: job for job in jobs}.values()
     ]
 
 
 def _planned(
-    job: Job, folder: RunFolder, store: Store, estimate: _Estimate, expected: ExpectedChecksum
+    job: Job, folder: RunFolder, store: Store, estimate: _Estimate, insist: bool
 ) -> PlannedRun:
-    checksum = expected(job.training.dataset, job.measurement.features)
-    if measurement_of(folder, job.measurement, checksum) is not None:
+    missing = missing_of(job, folder)
+    if not missing:
         return PlannedRun(job, State.DONE)
-    if failed := folder.failure_of(job.measurement):
-        return PlannedRun(job, State.FAILED, failed.reason)
-    measuring = estimate.measuring(job)
+    for spec in missing:
+        if failed := folder.failure_of(spec):
+            return PlannedRun(job, State.FAILED, failed.reason)
+    measuring = estimate.measuring(job, missing)
     if folder.trained is not None and folder.has_weights:
         return PlannedRun(job, State.TRAINED, measuring_seconds=measuring)
+    seen = {record.spec.features for record in measurements_of(folder, job.measurements[0])}
+    if seen and not insist:
+        left = tuple(spec.features for spec in missing if spec.features not in seen)
+        return PlannedRun(job, State.DONE, unmeasured=left)
     state = State.STARTED if folder.has_checkpoint else State.TO_TRAIN
     steps = store.steps_done(job.run_id) if folder.has_checkpoint else 0
     training = estimate.training(job.training, steps)
     reason = LACKS_WEIGHTS if folder.trained is not None else ""
-    return PlannedRun(job, state, reason, steps, training, measuring)
+    return PlannedRun(
+        job,
+        state,
+        reason,
+        steps_done=steps,
+        training_seconds=training,
+        measuring_seconds=measuring,
+    )
 
 
-def measurement_of(
-    folder: RunFolder, spec: MeasurementSpec, checksum: str
-) -> MeasurementRecord | None:
-    """A run's measurement of that kind, the latest if there are several; None where there is none.
+def measurements_of(folder: RunFolder, size: MeasurementSpec) -> tuple[MeasurementRecord, ...]:
+    """A run's measurements of a size, through each extractor that is known here, in their order.
 
     Args:
         folder: the run's.
-        spec: what was to be measured.
-        checksum: the first digits of that of the extractor's weights.
+        size: how much was to be measured, whichever the extractor.
     """
-    found = [
-        record
-        for record in folder.measured
-        if record.spec == spec and record.extractor["checksum"].startswith(checksum)
-    ]
-    return max(found, key=lambda record: record.timing["finished"], default=None)
+    if folder.trained is None:
+        return ()
+    data = folder.trained.data
+    found = {
+        record.spec.features: record
+        for record in sorted(folder.measured, key=lambda record: record.timing["finished"])
+        if replace(record.spec, features=size.features) == size
+        and record.extractor["checksum"] == expected_checksum(record.spec.features, data)
+    }
+    return tuple(found[name] for name in sorted(found, key=in_order))
+
+
+def missing_of(job: Job, folder: RunFolder) -> tuple[MeasurementSpec, ...]:
+    """What of a job is not measured yet: wholly, or a metric that came later."""
+    complete = {
+        record.spec for record in measurements_of(folder, job.measurements[0]) if not record.lacks
+    }
+    return tuple(spec for spec in job.measurements if spec not in complete)
 
 
 def job_of(cell: Cell, seed: int) -> Job:
     """A cell's run of a seed: where a run's identity is computed, to be handed on from here."""
     training = replace(cell.training, seed=seed)
     fingerprint = dataset(training.dataset).fingerprint
-    return Job(run_id(training, fingerprint), training, cell.measurement)
+    return Job(run_id(training, fingerprint), training, cell.measurements)
 
 
 def groups(
@@ -203,9 +228,12 @@ class _Estimate:
         rates = self._rates.get((network, spec.width, spec.precision), [guess])
         return (spec.steps - steps_done) * spec.batch_size / (sum(rates) / len(rates))
 
-    def measuring(self, job: Job) -> float:
-        """Seconds of measuring."""
-        network, spec = dataset(job.training.dataset).network, job.measurement
-        images = job.training.train_images + 2 * spec.test_images + 3 * spec.fid_samples
-        seconds = self._measuring.get((network, spec), [images / _MEASURING[self._kind]])
+    def measuring(self, job: Job, specs: Sequence[MeasurementSpec]) -> float:
+        """Seconds of measuring through each extractor."""
+        return sum(self._seconds(dataset(job.training.dataset).network, spec) for spec in specs)
+
+    def _seconds(self, network: str, spec: MeasurementSpec) -> float:
+        rate = _LOOKING.get((spec.features, self._kind), _MEASURING[self._kind])
+        images = spec.test_images + 3 * spec.fid_samples
+        seconds = self._measuring.get((network, spec), [images / rate])
         return sum(seconds) / len(seconds)

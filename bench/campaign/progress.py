@@ -17,6 +17,7 @@ from bench.experiments.spec import HEADLINE_SAMPLER
 from bench.machine import Stopwatch
 from bench.screen import discard
 from bench.store.folders import Store
+from bench.store.records import Result
 
 _POLL_SECONDS = 0.5
 _LINE_SECONDS = 20
@@ -83,19 +84,22 @@ class ProgressBar:
         count = f"[{self._finished}/{len(self._plan)}]"
         planned = self._plan[outcome.run_id]
         self._steps[outcome.run_id] = planned.job.training.steps
-        if outcome.trained is None or outcome.measured is None:
+        if outcome.trained is None or not outcome.measured:
             reason = outcome.failure.reason if outcome.failure else "no record"
             self.line(f"{count} {planned.job.training.name} FAILED: {reason}")
             return
         elsewhere = " (by another process)" if outcome.elsewhere else ""
-        metrics, training = outcome.measured.metrics, outcome.trained.timing
+        result, training = Result(outcome.trained, outcome.measured), outcome.trained.timing
+        fids = ", ".join(
+            f"FID {result.seen(name, 'fid')[HEADLINE_SAMPLER]:.3g} ({HEADLINE_SAMPLER}, {name})"
+            for name in result.extractors
+        )
+        measuring = sum(record.timing["seconds"] for record in outcome.measured)
         self.line(
-            f"{count} {planned.job.training.name}: rank {rank(metrics['spectrum'])}, "
-            f"test MSE {metrics['test_mse']:.5f}, FID {metrics['fid'][HEADLINE_SAMPLER]:.2f} "
-            f"({HEADLINE_SAMPLER}, {outcome.measured.extractor['name']}), "
+            f"{count} {planned.job.training.name}: rank {rank(result.metrics['spectrum'])}, "
+            f"test MSE {result.metrics['test_mse']:.5f}, {fids}, "
             f"{training['seconds']:.0f} s training at "
-            f"{training['images_per_second']:,.0f} images/s, "
-            f"{outcome.measured.timing['seconds']:.0f} s measuring{elsewhere}"
+            f"{training['images_per_second']:,.0f} images/s, {measuring:.0f} s measuring{elsewhere}"
         )
 
     def _images(self, run_id: str, steps: int) -> int:

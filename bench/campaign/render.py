@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.campaign.plan import job_of
+from bench.campaign.plan import job_of, measurements_of
 from bench.campaign.request import Request
 from bench.campaign.resolve import Resolved, matches
 from bench.campaign.runs import Runs
@@ -121,7 +121,7 @@ def _others(contents: Sequence[Content], runs: Runs) -> Iterator[Result | Failed
             continue
         if folder.trained and folder.measured:
             latest = max(folder.measured, key=lambda record: record.timing["finished"])
-            yield Result(folder.trained, latest)
+            yield Result(folder.trained, measurements_of(folder, latest.spec) or (latest,))
         elif folder.failure:
             yield folder.failure
 

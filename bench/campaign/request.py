@@ -34,7 +34,6 @@ class Request:
     seeds: int | None = None
     overrides: Mapping[str, Any] = field(default_factory=dict)
     profile: str = "auto"
-    features: str | None = None
     precision: str = "fp32"
     worker: WorkerSettings = field(default_factory=WorkerSettings)
     reading: Reading = field(default_factory=Reading)

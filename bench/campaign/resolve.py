@@ -1,9 +1,9 @@
-"""Turn the options into tables of fully specified runs: profile, extractor, settings, data."""
+"""Turn the options into tables of fully specified runs: profile, extractors, settings, data."""
 
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -14,13 +14,11 @@ from bench.campaign.request import Request
 from bench.campaign.runs import Runs
 from bench.data import Dataset
 from bench.errors import BenchError, UsageError
-from bench.evaluation import weights
-from bench.evaluation.known import own_extractor, shipped_checksum
+from bench.evaluation.extractors import extractor_spec, general_extractor, has_classifier
 from bench.experiments.figures import FIGURES
 from bench.experiments.profiles import PROFILES, Profile
 from bench.experiments.spec import Cell, FigureSpec, MeasurementSpec, TableSpec, TrainingSpec
 from bench.experiments.tables import TABLES
-from bench.screen import say
 from bench.store.records import TrainingRecord
 
 
@@ -143,30 +141,30 @@ def find_again(request: Request, record: TrainingRecord, cache: Path) -> Dataset
     return found
 
 
-def resolve(request: Request, profile: Profile, features: str, data: Data) -> Resolved:
+def resolve(request: Request, profile: Profile, data: Data) -> Resolved:
     """Declared tables at a profile's size, on the data that are here, with what was set by hand.
 
     Raises:
-        UsageError: ``--set`` changes what a table varies, or nothing at all; or the extractor
-            needs labels that the data have not.
+        UsageError: ``--set`` changes what a table varies, or nothing at all; or an extractor is
+            unknown, or does not go with the data.
+        BenchError: the weights file that was given does not exist.
     """
     applied: set[str] = set()
 
     def change(cell: Cell) -> Cell:
         used = data.used[cell.training.dataset]
-        extractor = own_extractor(used) if features == "trained" else features
-        if extractor == "classifier-local" and not used.classes:
-            raise UsageError(f"--features {extractor}: {used.name} has no labels; use simclr-local")
-        if extractor == "classifier":
-            shipped_checksum(used)
         training = replace(cell.training, dataset=used.name, precision=request.precision)
         training, measurement = profile.apply(training)
         applied.update(training.settable() | set(asdict(measurement)))
         own = {name: value for name, value in overrides.items() if name in asdict(measurement)}
         training = training.with_settings(overrides)
-        measurement = replace(measurement, features=extractor, **own)
+        measurement = replace(measurement, **own)
         _require_images(training, measurement, used)
-        return replace(cell, training=training, measurement=measurement)
+        measurements = tuple(
+            replace(measurement, features=extractor)
+            for extractor in _extractors(request, profile, used)
+        )
+        return replace(cell, training=training, measurements=measurements)
 
     overrides = request.overrides
     tables = {}
@@ -221,19 +219,24 @@ def _named(table: TableSpec, declared: TableSpec, request: Request, data: Data) 
     return replace(table, name=f"{table.name}-{used.name}", published=published)
 
 
-def _candidates(request: Request) -> Iterator[tuple[Profile, str]]:
-    """Profiles and extractors that a request leaves open, the most faithful ones first."""
-    for profile in PROFILES.values():
-        if request.profile in (profile.name, "auto"):
-            features = _features(request, profile)
-            for extractor in ("inception", "trained") if features == "auto" else (features,):
-                yield profile, extractor
+def _candidates(request: Request) -> list[Profile]:
+    """Profiles that a request leaves open, the most faithful ones first."""
+    return [p for p in PROFILES.values() if request.profile in (p.name, "auto")]
 
 
-def _features(request: Request, profile: Profile) -> str:
-    if request.features is None and request.worker.fid_weights is not None:
-        return "inception"
-    return request.features or profile.features
+def _extractors(request: Request, profile: Profile, data: Dataset) -> list[str]:
+    """What runs on these data are measured through: what was asked for, or else the profile's.
+
+    A classifier that is not shipped for the data is left out; something is left in any case.
+    """
+    general = general_extractor(request.worker.fid_weights)
+    asked = request.reading.features or [
+        name for name in profile.features if name != "classifier" or has_classifier(data)
+    ]
+    names = [general if name == "auto" else name for name in asked or ["auto"]]
+    for name in names:
+        extractor_spec(name, data)
+    return list(dict.fromkeys(names))
 
 
 def most_filled(request: Request, runs: Runs, cache: Path) -> list[Resolved]:
@@ -243,12 +246,12 @@ def most_filled(request: Request, runs: Runs, cache: Path) -> list[Resolved]:
     """
     found: dict[str, Data] = {}
     candidates = []
-    for profile, features in _candidates(request):
+    for profile in _candidates(request):
         # Data that are named are the same for every profile, and finding them reads files.
         name = request.dataset or profile.name
         if name not in found:
             found[name] = find_data(request, profile, cache, runs.trained)
-        candidates.append(resolve(request, profile, features, found[name]))
+        candidates.append(resolve(request, profile, found[name]))
 
     def filled(cells: Iterable[Cell]) -> int:
         return sum(bool(runs.of(cell, request.seeds)) for cell in cells)
@@ -263,48 +266,29 @@ def most_filled(request: Request, runs: Runs, cache: Path) -> list[Resolved]:
 
 
 def resolve_for_run(request: Request, runs: Runs, cache: Path, device: str) -> Resolved:
-    """Choose profile and extractor for a plan, or for runs, which may fetch Inception's weights.
+    """Choose the profile for a plan, or for runs.
 
     ``auto`` is the most faithful profile whose runs are all cached; where there is none, the
     paper's on a GPU and ``quick`` without.
-
-    Raises:
-        BenchError: the weights file that was given does not exist.
     """
 
     def found(profile: Profile) -> Data:
         return find_data(request, profile, cache, runs.trained)
 
-    for profile, features in _candidates(request):
+    for profile in _candidates(request):
         if not runs.trained:
             break
         try:
-            cached = resolve(request, profile, features, found(profile))
+            cached = resolve(request, profile, found(profile))
         except AbsentError:
             continue
-        if all(runs.has(job) for job in requested_jobs(request, cached)):
+        insist = bool(request.reading.features)
+        if all(runs.has(job, insist=insist) for job in requested_jobs(request, cached)):
             return cached
-    # A weights file that was given and does not exist is found before hours of training.
-    inception = weights.at_hand(request.worker.fid_weights)
     name = request.profile
     if name == "auto":
         name = "quick" if device == "cpu" else "paper"
-    profile = PROFILES[name]
-    features, data = _features(request, profile), found(profile)
-    if features != "auto":
-        return resolve(request, profile, features, data)
-    if inception:
-        return resolve(request, profile, "inception", data)
-    trained = resolve(request, profile, "trained", data)
-    if request.mode == "plan":
-        say("FID by Inception if its weights can be downloaded; planned for the data's own network")
-        return trained
-    try:
-        weights.fetch()
-    except BenchError as error:
-        say(f"FID by a network of the data's own: Inception's weights are out of reach ({error})")
-        return trained
-    return resolve(request, profile, "inception", data)
+    return resolve(request, PROFILES[name], found(PROFILES[name]))
 
 
 def requested_jobs(request: Request, resolved: Resolved) -> list[Job]:

@@ -24,10 +24,8 @@ from bench.store.folders import Store
 ATTEMPTS = 3
 
 
-def run(
-    plan: Sequence[PlannedRun], backend: Backend, store: Store, progress: ProgressBar
-) -> dict[str, Outcome]:
-    """Execute every run of a plan; what comes of it is in the store, too.
+def run(plan: Sequence[PlannedRun], backend: Backend, store: Store, progress: ProgressBar) -> None:
+    """Execute every run of a plan; what comes of it is in the store.
 
     Args:
         plan: the runs.
@@ -35,20 +33,15 @@ def run(
         store: where they are to be found afterwards.
         progress: told of preparations and of each finished run.
 
-    Returns:
-        What became of each run, by its identity.
-
     Raises:
         BenchError: something that concerns every run is wrong, or workers keep being killed.
         KeyboardInterrupt: workers have been stopped; their checkpoints stay.
     """
     left = {planned.run_id: planned.job for planned in plan}
-    ended: dict[str, Outcome] = {}
     killed = 0
     while left:
         try:
             for outcome in _run_all(left, backend, store, progress):
-                ended[outcome.run_id] = outcome
                 progress.finished(outcome)
         except backend.killed as error:
             killed += 1
@@ -60,16 +53,15 @@ def run(
             progress.line(f"a worker was killed; going on with the {len(left)} runs that are left")
         finally:
             backend.stop()
-    return ended
 
 
 def _run_all(
     left: dict[str, Job], backend: Backend, store: Store, progress: ProgressBar
 ) -> Iterator[Outcome]:
     """Execute what is left, taking out what is finished."""
-    needs = {(job.training.dataset, job.measurement.features): job for job in left.values()}
+    needs = {(job.training.dataset, job.measurements): job for job in left.values()}
     for need in needs.values():
-        # One by one: training an extractor takes two threads, and more than the cores are slow.
+        # One by one: each takes all cores.
         for message in _dispatch(_prepare, [need], backend, backend.settings):
             progress.line(message)
     for wait in (False, True):
@@ -89,7 +81,7 @@ def _run_all(
 def _adopt(outcome: Outcome, store: Store) -> None:
     """Write what a worker has written to a disk of its own."""
     here = store.read_folder(outcome.run_id)
-    if outcome.trained is not None and outcome.measured not in here.measured:
+    if outcome.trained is not None and any(each not in here.measured for each in outcome.measured):
         store.adopt(outcome.trained, outcome.measured, outcome.files)
     if outcome.failure is not None and here.failure is None:
         store.write_failure(outcome.failure)

@@ -5,25 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from bench.campaign.job import Job, Outcome
-from bench.campaign.plan import ExpectedChecksum, job_of, measurement_of
-from bench.experiments.spec import Cell, TrainingSpec
+from bench.campaign.job import Job
+from bench.campaign.plan import job_of, measurements_of, missing_of
+from bench.experiments.spec import Cell, MeasurementSpec, TrainingSpec
 from bench.store.folders import RunFolder
 from bench.store.records import FailedRun, Result, TrainingRecord
 
 
 class Runs:
-    """The runs folder as it was read, once a command, and what has come of runs since.
+    """The runs folder as it was read.
 
     Attributes:
         folders: by run.
-        expected: which extractors' measurements count.
     """
 
-    def __init__(self, folders: Mapping[str, RunFolder], expected: ExpectedChecksum) -> None:
+    def __init__(self, folders: Mapping[str, RunFolder]) -> None:
         """Sort runs by what they are but for their seed."""
         self.folders = dict(folders)
-        self.expected = expected
         self._by_spec: dict[TrainingSpec, list[tuple[int, str]]] = {}
         for folder in self.folders.values():
             known = folder.trained or folder.failure
@@ -40,47 +38,39 @@ class Runs:
 
     def of(self, cell: Cell, count: int | None) -> list[Result]:
         """Measured runs of a cell: of seeds below ``count``, or of all that are cached."""
-        found = (self._result(folder, cell) for folder in self._folders(cell, count))
-        return [result for result in found if result is not None]
+        found = (
+            (folder, measurements_of(folder, cell.measurement))
+            for folder in self._folders(cell, count)
+        )
+        return [Result(folder.trained, seen) for folder, seen in found if folder.trained and seen]
 
     def failed(self, cell: Cell, count: int | None) -> list[FailedRun]:
         """Runs of a cell that failed, likewise."""
         found = (
-            folder.failure_of(cell.measurement)
+            folder.failure_of(spec)
             for folder in self._folders(cell, count)
-            if self._result(folder, cell) is None
+            if not measurements_of(folder, cell.measurement)
+            for spec in cell.measurements
         )
-        return [failed for failed in found if failed is not None]
+        return list({failed.run_id: failed for failed in found if failed is not None}.values())
 
-    def has(self, job: Job) -> bool:
-        """Whether a job's run is trained and measured as it asks for."""
+    def has(self, job: Job, *, insist: bool) -> bool:
+        """Whether a job's run is measured: as it asks for, or, unless one insists, somehow."""
         folder = self.folders.get(job.run_id)
-        return folder is not None and self._result(folder, job) is not None
+        if folder is None:
+            return False
+        if insist:
+            return not missing_of(job, folder)
+        return bool(measurements_of(folder, job.measurements[0]))
 
     def results(self) -> list[Result]:
-        """Every run with each of its measurements."""
+        """Every run with all that was measured of it, those of one size together."""
         return [
-            Result(folder.trained, record)
+            Result(folder.trained, measurements_of(folder, size))
             for folder in self.folders.values()
             if folder.trained
-            for record in folder.measured
+            for size in _sizes(folder)
         ]
-
-    def with_outcomes(self, outcomes: Mapping[str, Outcome]) -> Runs:
-        """The same, after runs have come to their ends."""
-        folders = dict(self.folders)
-        for run, outcome in outcomes.items():
-            before = folders.get(run, RunFolder(run))
-            measured = (outcome.measured,) if outcome.measured else ()
-            others = before.measured if outcome.trained == before.trained else ()
-            folders[run] = replace(
-                before,
-                trained=outcome.trained,
-                measured=(*(m for m in others if m not in measured), *measured),
-                failure=outcome.failure,
-                damage=(),
-            )
-        return Runs(folders, self.expected)
 
     def _folders(self, cell: Cell, count: int | None) -> list[RunFolder]:
         return [
@@ -90,9 +80,9 @@ class Runs:
             if (count is None or seed < count) and name == job_of(cell, seed).run_id
         ]
 
-    def _result(self, folder: RunFolder, cell: Cell | Job) -> Result | None:
-        if folder.trained is None:
-            return None
-        checksum = self.expected(cell.training.dataset, cell.measurement.features)
-        record = measurement_of(folder, cell.measurement, checksum)
-        return None if record is None else Result(folder.trained, record)
+
+def _sizes(folder: RunFolder) -> list[MeasurementSpec]:
+    """How much was measured of a run, whichever the extractor, the latest last."""
+    ordered = sorted(folder.measured, key=lambda record: record.timing["finished"])
+    sizes = dict.fromkeys(replace(record.spec, features="") for record in ordered)
+    return [size for size in sizes if measurements_of(folder, size)]

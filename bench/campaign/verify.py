@@ -19,13 +19,13 @@ from bench.store.records import Result
 def run_named(results: Sequence[Result], name: str) -> Result:
     """The measured run of that name: a folder's, or a pattern that matches one.
 
-    Where a run was measured in several ways, the latest counts.
+    Where a run was measured in several sizes, the latest counts.
 
     Raises:
         UsageError: none or several match; the message names some.
     """
     latest: dict[str, Result] = {}
-    for result in sorted(results, key=lambda result: result.measured.timing["finished"]):
+    for result in results:
         latest[result.run_id] = result
     found = [
         run_id
@@ -55,15 +55,16 @@ def differences(before: Result, store: Store, settings: WorkerSettings) -> Itera
     """
     from bench.campaign.worker import execute
 
-    job = Job(before.run_id, before.spec, before.measured.spec)
+    specs = tuple(record.spec for record in before.measurements)
+    job = Job(before.run_id, before.spec, specs)
     with tempfile.TemporaryDirectory() as folder:
         again = Store(Path(folder) / "runs")
         again.root.mkdir()
         if store.cache.is_dir():
-            # The same extractor, and prepared pictures.
+            # What extractors have seen of real images, and prepared pictures.
             again.cache.symlink_to(store.cache.resolve(), target_is_directory=True)
         (outcome,) = execute([job], replace(settings, runs_dir=again.root))
-        if outcome.trained is None or outcome.measured is None:
+        if outcome.trained is None or not outcome.measured:
             busy = "another process is working on it"
             reason = outcome.failure.reason if outcome.failure else busy
             raise BenchError(f"--verify {before.run_id}: {reason}")
@@ -100,15 +101,12 @@ def _compare(
 ) -> Iterator[str]:
     import numpy as np
 
-    numbers = dict(after.measured.numbers())
-    for name, value in before.measured.numbers():
-        now = numbers.get(name)
-        if now is None or abs(now - value) > tolerance * abs(value):
-            yield f"{name}: {value!r} before, {now!r} now"
-    for name in ("name", "checksum"):
-        extractors = [result.measured.extractor[name] for result in (before, after)]
-        if extractors[0] != extractors[1]:
-            yield "extractor {}: {} before, {} now".format(name, *extractors)
+    for earlier, later in zip(before.measurements, after.measurements, strict=True):
+        numbers = dict(later.numbers())
+        for name, value in earlier.numbers():
+            now = numbers.get(name)
+            if now is None or abs(now - value) > tolerance * abs(value):
+                yield f"{name} ({earlier.spec.features}): {value!r} before, {now!r} now"
     old_values, new_values = (np.array(r.metrics["spectrum"]) for r in (before, after))
     if np.abs(new_values - old_values).max() > tolerance * old_values.max():
         yield "the spectrum"
@@ -117,8 +115,8 @@ def _compare(
     if before.trained.weights_sha256 != after.trained.weights_sha256:
         yield "the weights"
     # What was committed without images or history is compared by its numbers alone.
-    images = new.images(after.measured)
-    for name, values in old.images(before.measured).items():
+    images = new.images(after)
+    for name, values in old.images(before).items():
         if not np.array_equal(values, images.get(name, np.empty(0))):
             yield f"the images {name}"
     losses = [

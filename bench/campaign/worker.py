@@ -16,22 +16,22 @@ from pathlib import Path
 import torch
 
 from bench.campaign.job import Job, Outcome, WorkerSettings
+from bench.campaign.plan import measurements_of, missing_of
 from bench.data import dataset
 from bench.data.images import LoadedData, spread
 from bench.errors import BenchError, UsageError
-from bench.evaluation import weights
-from bench.evaluation.evaluate import evaluate
+from bench.evaluation.evaluate import Evaluation, evaluate, look, real_images
 from bench.evaluation.extractor import Extractor
-from bench.evaluation.shipped import shipped_classifier
-from bench.evaluation.trained import local_extractor
-from bench.experiments.spec import TrainingSpec
+from bench.evaluation.extractors import extractor_spec
+from bench.experiments.spec import MeasurementSpec, TrainingSpec
 from bench.files import lock
-from bench.machine import keep_memory
+from bench.machine import core_count, keep_memory
 from bench.models.device import raise_if_of_device, why_unusable
+from bench.models.networks import Autoencoder
 from bench.models.tensors import load_state
 from bench.store import identity
 from bench.store.events import Events
-from bench.store.folders import Store, read_history
+from bench.store.folders import RunFolder, Store, read_history
 from bench.store.provenance import provenance
 from bench.store.records import FailedRun, MeasurementRecord, Result, TrainingRecord
 from bench.training import checkpoint
@@ -47,20 +47,24 @@ _LEAST_IN_SPECTRUM = 1_000
 def prepare(job: Job, settings: WorkerSettings) -> str:
     """Fetch and verify what a run needs, once, before several workers ask for it.
 
+    That is the data, the extractors' weights, and what the extractors see of the real images.
+
     Returns:
-        One line on where the data came from and which extractor measures the FIDs.
+        One line on where the data came from and which extractors measure the FIDs.
 
     Raises:
-        BenchError: the data or the extractor's weights cannot be had.
+        BenchError: the data or an extractor's weights cannot be had.
     """
-    torch.set_num_threads(settings.threads)
-    name = job.training.dataset
+    # Nothing else is running yet.
+    torch.set_num_threads(core_count())
+    name, cache = job.training.dataset, Store(settings.runs_dir).cache
     data = _load(name, settings.data_dir)
-    extractor = _extractor(name, job.measurement.features, settings, _device(settings))
-    return (
-        f"{dataset(name).description}: {data.source}; "
-        f"FID by {extractor.name} (weights {extractor.checksum[:8]})"
-    )
+    extractors = []
+    for spec in job.measurements:
+        extractor = _extractor(name, spec.features, settings, _device(settings))
+        real_images(name, data, spec, extractor, cache)
+        extractors.append(f"{extractor.name} (weights {extractor.checksum[:8]})")
+    return f"{dataset(name).description}: {data.source}; FID by {', '.join(extractors)}"
 
 
 def execute(group: Sequence[Job], settings: WorkerSettings) -> list[Outcome]:
@@ -106,7 +110,7 @@ class _Group:
     def run(self) -> list[Outcome]:
         """Bring every run to its end."""
         ended = {job.run_id: self._known(job) for job in self._jobs}
-        left = [job for job in self._jobs if not ended[job.run_id].ended]
+        left = [job for job in self._jobs if self._missing(job, ended[job.run_id])]
         # Measurements read the kept weights, also of a run that was trained just now, so that their
         # numbers do not depend on when they are made.
         to_train = [job for job in left if not self._has_weights(job, ended[job.run_id])]
@@ -114,7 +118,7 @@ class _Group:
             ended |= self._train(to_train)
         for job in left:
             outcome = ended[job.run_id]
-            if not outcome.ended and outcome.trained is not None:
+            if outcome.failure is None and outcome.trained is not None:
                 ended[job.run_id] = self._measure(job, outcome.trained)
         for events in self._events.values():
             events.close()
@@ -124,13 +128,15 @@ class _Group:
         """What the store knows of a run, with what cannot be trusted out of the way."""
         folder = self._store.read_folder(job.run_id)
         self._store.set_damaged_aside(folder)
-        for record in folder.measured:
-            if record.spec == job.measurement:
-                checksum = self._extractor(job).checksum
-                if record.extractor["checksum"] == checksum:
-                    return Outcome(job.run_id, folder.trained, record, elsewhere=True)
-        failure = folder.failure_of(job.measurement)
-        return Outcome(job.run_id, folder.trained, failure=failure, elsewhere=True)
+        measured = measurements_of(folder, job.measurements[0])
+        failures = [folder.failure_of(spec) for spec in missing_of(job, folder)]
+        failure = next((each for each in failures if each), None)
+        return Outcome(job.run_id, folder.trained, measured, failure, elsewhere=True)
+
+    def _missing(self, job: Job, known: Outcome) -> bool:
+        """Whether there is anything left to do for a run."""
+        folder = RunFolder(job.run_id, known.trained, known.measured)
+        return known.failure is None and bool(missing_of(job, folder))
 
     def _has_weights(self, job: Job, known: Outcome) -> bool:
         """Whether a run is trained and its weights are whole."""
@@ -187,66 +193,78 @@ class _Group:
         return outcomes
 
     def _measure(self, job: Job, trained: TrainingRecord) -> Outcome:
-        try:
-            record = self._measured(job, trained)
-            if self._settings.tensorboard:
-                self._write_events(Result(trained, record))
-            return Outcome(job.run_id, trained, record)
-        except (BenchError, OSError):
-            raise
-        except Exception as error:  # noqa: BLE001 - the other runs go on
-            raise_if_of_device(error, f"measuring {job.training.name}")
-            failed = self._failed(job.run_id, job.training, error, job)
-            return replace(failed, trained=trained)
-
-    def _measured(self, job: Job, trained: TrainingRecord) -> MeasurementRecord:
-        spec, store = job.measurement, self._store
+        """Measure what is missing, through one extractor after another."""
+        evaluation: Evaluation | None = None
+        model = self._trained_model(job, trained)
         data = _load(job.training.dataset, self._settings.data_dir)
-        extractor = self._extractor(job)
-        state = load_state(store.weights(job.run_id), trained.weights_sha256)
-        if state is None:
-            raise BenchError(
-                f"{store.weights(job.run_id)}: gone or damaged; the same command trains it again"
+        for spec in missing_of(job, self._store.read_folder(job.run_id)):
+            start = time.perf_counter()
+            try:
+                evaluation = evaluation or evaluate(model, job.training, spec, data)
+                extractor = _extractor(
+                    job.training.dataset, spec.features, self._settings, self._device
+                )
+                known = real_images(job.training.dataset, data, spec, extractor, self._store.cache)
+                seen = look(model, evaluation.codes, known, extractor)
+            except (BenchError, OSError):
+                raise
+            except Exception as error:  # noqa: BLE001 - the other runs go on
+                raise_if_of_device(error, f"measuring {job.training.name}")
+                return replace(self._failed(job.run_id, job.training, error, spec), trained=trained)
+            record = MeasurementRecord(
+                run_id=job.run_id,
+                spec=spec,
+                weights_sha256=trained.weights_sha256,
+                metrics=evaluation.metrics | seen,
+                extractor={
+                    "name": extractor.name,
+                    "dimensions": extractor.dimensions,
+                    "checksum": extractor.checksum,
+                },
+                timing={
+                    "seconds": round(time.perf_counter() - start, 3),
+                    "finished": round(time.time()),
+                },
+                provenance=self._provenance() | {"images_sha256": data.test.checksum},
+                protocol=identity.MEASURING_PROTOCOL,
+                versions=identity.other_versions(),
             )
+            self._keep(record, trained, evaluation)
+        measured = measurements_of(self._store.read_folder(job.run_id), job.measurements[0])
+        if self._settings.tensorboard:
+            self._write_events(Result(trained, measured))
+        return Outcome(job.run_id, trained, measured)
+
+    def _keep(
+        self, record: MeasurementRecord, trained: TrainingRecord, evaluation: Evaluation
+    ) -> None:
+        """Store a measurement, and the images where no earlier one has brought them."""
+        store = self._store
+        others = measurements_of(store.read_folder(record.run_id), record.spec)
+        if not store.images(Result(trained, others), "originals"):
+            name = f"measured-{record.identity}.npz"
+            store.write_arrays(record.run_id, name, evaluation.images)
+        store.write_measured(record)
+
+    def _trained_model(self, job: Job, trained: TrainingRecord) -> Autoencoder:
+        path = self._store.weights(job.run_id)
+        state = load_state(path, trained.weights_sha256)
+        if state is None:
+            raise BenchError(f"{path}: gone or damaged; the same command trains it again")
         model = initial_model(job.training)
         model.load_state_dict(state)
-        start = time.perf_counter()
-        evaluation = evaluate(
-            model.to(self._device).eval(),
-            job.training,
-            spec,
-            data,
-            extractor=extractor,
-            cache=store.cache,
-        )
-        record = MeasurementRecord(
-            run_id=job.run_id,
-            spec=spec,
-            weights_sha256=trained.weights_sha256,
-            metrics=evaluation.metrics,
-            extractor={
-                "name": extractor.name,
-                "dimensions": extractor.dimensions,
-                "checksum": extractor.checksum,
-            },
-            timing={
-                "seconds": round(time.perf_counter() - start, 3),
-                "finished": round(time.time()),
-            },
-            provenance=self._provenance() | {"images_sha256": data.test.checksum},
-            protocol=identity.MEASURING_PROTOCOL,
-        )
-        store.write_arrays(job.run_id, f"measured-{record.identity}.npz", evaluation.images)
-        store.write_measured(record)
-        return record
+        return model.to(self._device).eval()
 
     def _failed(
-        self, run_id: str, spec: TrainingSpec, error: Exception, measuring: Job | None = None
+        self,
+        run_id: str,
+        spec: TrainingSpec,
+        error: Exception,
+        measuring: MeasurementSpec | None = None,
     ) -> Outcome:
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         trace = "".join(traceback.format_exception(error))
-        measurement = measuring.measurement if measuring else None
-        failure = FailedRun(run_id, spec, reason, trace, measurement)
+        failure = FailedRun(run_id, spec, reason, trace, measuring)
         self._store.write_failure(failure)
         return Outcome(run_id, failure=failure)
 
@@ -256,11 +274,6 @@ class _Group:
             folder = self._store.folder(result.run_id)
             self._events[result.run_id] = Events(folder, result.spec, history)
         self._events[result.run_id].finish(result, self._store)
-
-    def _extractor(self, job: Job) -> Extractor:
-        return _extractor(
-            job.training.dataset, job.measurement.features, self._settings, self._device
-        )
 
     def _provenance(self) -> dict[str, str | int]:
         return provenance(_device_name(self._device), self._settings.threads)
@@ -287,35 +300,16 @@ def _extractor(
     name: str, features: str, settings: WorkerSettings, device: torch.device
 ) -> Extractor:
     declared = dataset(name)
-    data = (declared.fingerprint, name, settings.data_dir) if features != "inception" else None
-    return _memo_extractor(features, data, settings.runs_dir, settings.fid_weights, device)
+    # Its name alone does not say what a data set of the user's own is.
+    return _memo_extractor(features, declared.fingerprint, name, settings.fid_weights, device)
 
 
-# Inception's weights take a second to read and to check, and runs are measured one after another.
-@functools.lru_cache(maxsize=1)
+# Weights take a second to read and to check, and runs are measured one after another.
+@functools.lru_cache(maxsize=4)
 def _memo_extractor(
-    features: str,
-    data: tuple[str, str, Path] | None,
-    runs_dir: Path,
-    fid_weights: Path | None,
-    device: torch.device,
+    features: str, fingerprint: str, name: str, fid_weights: Path | None, device: torch.device
 ) -> Extractor:
-    if data is None:
-        # Imported only where it is used: it brings pytorch-fid and SciPy with it.
-        from bench.evaluation.inception import inception_extractor
-
-        return inception_extractor(weights.at_hand(fid_weights) or weights.fetch(), device)
-    _, name, data_dir = data
-    declared = dataset(name)
-    if features == "classifier":
-        return shipped_classifier(declared, device)
-    return local_extractor(
-        features,
-        declared,
-        lambda: _load(name, data_dir).train,
-        Store(runs_dir).cache,
-        device,
-    )
+    return Extractor.load(extractor_spec(features, dataset(name), fid_weights), device)
 
 
 def _device(settings: WorkerSettings) -> torch.device:

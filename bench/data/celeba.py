@@ -182,4 +182,6 @@ def download(data_dir: Path) -> None:
         reach("https://drive.google.com")
         CelebA(str(data_dir), split="all", download=True)
     except Exception as error:
-        raise BenchError(f"--download: CelebA cannot be fetched ({error}); {HELP['celeba']}") from error
+        raise BenchError(
+            f"--download: CelebA cannot be fetched ({error}); {HELP['celeba']}"
+        ) from error

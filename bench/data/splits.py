@@ -22,7 +22,8 @@ def split_by_hash(
         files: in any order, which is kept.
         key: what of a name counts: the same for a file wherever it lies.
     """
-    train, test = [], []
+    train: list[File] = []
+    test: list[File] = []
     for file in files:
         tenth = int(sha256(printable(key(file.name)))[:8], 16) % 10
         (train if tenth < 8 else test).append(file)

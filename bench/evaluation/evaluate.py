@@ -1,8 +1,11 @@
-"""Measure a trained model: reconstruction error, latent spectrum and rank, Fréchet distances."""
+"""Measure a trained model: reconstruction error, latent spectrum and rank, Fréchet distances.
+
+Codes, samplers and samples are the same whichever extractor looks at the images, and taken once.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,13 +20,7 @@ from bench.evaluation.frechet import fit, frechet_distance
 from bench.evaluation.reference import Reference, compare, reference
 from bench.evaluation.samplers import Prior, Sampler, fit_sampler
 from bench.evaluation.spectrum import spectrum
-from bench.experiments.spec import (
-    FITTED,
-    HEADLINE_SAMPLER,
-    PRIOR,
-    MeasurementSpec,
-    TrainingSpec,
-)
+from bench.experiments.spec import FITTED, HEADLINE_SAMPLER, PRIOR, MeasurementSpec, TrainingSpec
 from bench.hashing import derive_seed
 from bench.models.methods import method
 from bench.models.networks import Autoencoder
@@ -33,78 +30,108 @@ _BATCH = 250
 # Samples of the headline sampler and test images that are kept with the record, for t-SNE and for
 # the eye.
 KEPT_IMAGES = 500
+# Beside the samplers' names: decoded codes of the test images.
+RECONSTRUCTION = "reconstruction"
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What was measured.
+    """What was measured of a model that no extractor is needed for.
 
     Attributes:
         metrics: numbers by name: ``train_mse``, ``test_mse`` (mean over pixels, of images in
             [0, 1]), ``mean_image_mse`` (the test error of the mean training image), ``spectrum``
             (latent_dim numbers: singular values of the test codes' covariance, largest first),
-            ``spectrum_sampled`` (a VAE's, of codes with their noise), ``fid`` by what was compared
-            with the test images: ``real`` training images (the floor), ``reconstruction`` or a
-            sampler; ``neighbours`` likewise, see
-            :func:`bench.evaluation.two_sample.nearest_neighbours`; and ``log_likelihood`` of
+            ``spectrum_sampled`` (a VAE's, of codes with their noise), and ``log_likelihood`` of
             training and test codes by each sampler, see
             :meth:`bench.evaluation.samplers.Sampler.score`.
+        codes: float32 (n, latent_dim) by what an extractor is to look at once they are decoded:
+            ``reconstruction``, of the test images, and samples by their sampler.
         images: uint8 (n, channels, size, size): ``samples`` (500), ``originals``, as many test
             images or all; and those of :func:`bench.evaluation.decoded.pictures`, which are of
             the first originals.
     """
 
     metrics: dict[str, Any]
+    codes: dict[str, np.ndarray]
     images: dict[str, np.ndarray]
 
 
 def evaluate(
-    model: Autoencoder,
-    training: TrainingSpec,
-    spec: MeasurementSpec,
-    data: LoadedData,
-    *,
-    extractor: Extractor,
-    cache: Path,
+    model: Autoencoder, training: TrainingSpec, spec: MeasurementSpec, data: LoadedData
 ) -> Evaluation:
-    """Measure a model by the protocol of docs/decisions.md, in fp32.
+    """Measure what no extractor is needed for, by the protocol of docs/decisions.md, in fp32.
 
     Args:
         model: trained, on the device where it is to be measured.
         training: how it was trained; names the training images and the seed.
-        spec: what is measured.
+        spec: how much is measured.
         data: both splits whole; the specs say how many of their images are taken.
-        extractor: looks at the images for every Fréchet distance.
-        cache: folder for what is known of the test images.
     """
     device = next(model.parameters()).device
-    trained_on, test = data.train.spread(training.train_images), data.test.spread(spec.test_images)
-    real = data.train.spread(min(spec.fid_samples, len(data.train.images)))
+    splits = data.train.spread(training.train_images), data.test.spread(spec.test_images)
     with torch.no_grad(), arithmetic("fp32", device):
-        known = reference(training.dataset, test, real, extractor, cache)
-        return _measured(
-            model, training, spec, splits=(trained_on, test), known=known, extractor=extractor
-        )
+        return _evaluated(model, training, spec, *splits)
 
 
-def _measured(
+def look(
+    model: Autoencoder, codes: Mapping[str, np.ndarray], known: Reference, extractor: Extractor
+) -> dict[str, Any]:
+    """Compare decoded codes with test images, as an extractor sees both.
+
+    Args:
+        model: decodes them.
+        codes: see :class:`Evaluation`.
+        known: what the extractor has seen of real images.
+        extractor: looks at the images.
+
+    Returns:
+        ``fid`` by what was compared with the test images: ``real`` training images,
+        ``reconstruction`` or a sampler; and ``neighbours`` likewise, see
+        :func:`bench.evaluation.two_sample.nearest_neighbours`.
+    """
+    fid = {"real": known.floor}
+    neighbours = {"real": known.neighbours}
+    with torch.no_grad(), arithmetic("fp32", extractor.device):
+        for name, each in codes.items():
+            features = torch.cat(list(extractor.features(_decoded(model, each))))
+            fid[name] = frechet_distance(fit([features]), known.gaussian)
+            if name != RECONSTRUCTION:
+                neighbours[name] = compare(known.features, features)
+    return {"fid": fid, "neighbours": neighbours}
+
+
+def real_images(
+    name: str, data: LoadedData, spec: MeasurementSpec, extractor: Extractor, cache: Path
+) -> Reference:
+    """What an extractor sees of the real images that a measurement compares with.
+
+    Args:
+        name: of the data set, for people.
+        data: both splits whole.
+        spec: how many of their images are taken.
+        extractor: looks at them.
+        cache: folder where it is kept.
+    """
+    real = data.train.spread(min(spec.fid_samples, len(data.train.images)))
+    with torch.no_grad(), arithmetic("fp32", extractor.device):
+        return reference(name, data.test.spread(spec.test_images), real, extractor, cache)
+
+
+def _decoded(model: Autoencoder, codes: np.ndarray) -> Iterator[torch.Tensor]:
+    device = next(model.parameters()).device
+    for part in torch.from_numpy(codes).split(_BATCH):
+        yield model.decoder(part.to(device))
+
+
+def _evaluated(
     model: Autoencoder,
     training: TrainingSpec,
     spec: MeasurementSpec,
-    *,
-    splits: tuple[Split, Split],
-    known: Reference,
-    extractor: Extractor,
+    trained_on: Split,
+    test: Split,
 ) -> Evaluation:
-    device, (trained_on, test) = next(model.parameters()).device, splits
-
-    def decoded(codes: np.ndarray) -> Iterator[torch.Tensor]:
-        for part in torch.from_numpy(codes).split(_BATCH):
-            yield model.decoder(part.to(device))
-
-    def seen(codes: np.ndarray) -> torch.Tensor:
-        return torch.cat(list(extractor.features(decoded(codes))))
-
+    device = next(model.parameters()).device
     train_codes, train_mse = _reconstruct(model, trained_on, device)
     test_codes, test_mse = _reconstruct(model, test, device)
     samplers = _samplers(training, train_codes, device)
@@ -114,20 +141,11 @@ def _measured(
         )
         for name, sampler in samplers.items()
     }
-    fid = {"real": known.floor}
-    neighbours = {"real": known.neighbours}
-    for name, codes in {"reconstruction": test_codes, **drawn}.items():
-        features = seen(codes if name == "reconstruction" else codes[: spec.fid_samples])
-        fid[name] = frechet_distance(fit([features]), known.gaussian)
-        if name in samplers:
-            neighbours[name] = compare(known.features, features)
-    metrics = {
+    metrics: dict[str, Any] = {
         "train_mse": train_mse,
         "test_mse": test_mse,
         "mean_image_mse": _mean_image_error(trained_on, test),
         "spectrum": spectrum(test_codes).tolist(),
-        "fid": fid,
-        "neighbours": neighbours,
         "log_likelihood": {
             name: {"train": sampler.score(train_codes), "held_out": sampler.score(test_codes)}
             for name, sampler in samplers.items()
@@ -136,11 +154,16 @@ def _measured(
     if model.doubled:
         metrics["spectrum_sampled"] = _sampled_spectrum(model, test, training, device)
     kept = spread(len(test_codes), min(KEPT_IMAGES, len(test_codes)))
+    samples = _decoded(model, drawn[HEADLINE_SAMPLER][:KEPT_IMAGES])
     return Evaluation(
         metrics=metrics,
+        codes={
+            RECONSTRUCTION: test_codes,
+            **{name: codes[: spec.fid_samples] for name, codes in drawn.items()},
+        },
         images={
             "originals": test.images[kept].numpy(),
-            "samples": as_bytes(torch.cat(list(decoded(drawn[HEADLINE_SAMPLER][:KEPT_IMAGES])))),
+            "samples": as_bytes(torch.cat(list(samples))),
             **pictures(model, test_codes[kept.numpy()]),
         },
     )

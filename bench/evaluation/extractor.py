@@ -1,4 +1,4 @@
-"""A feature extractor: the network that a Fréchet distance looks through."""
+"""A feature extractor on a device: the network that a Fréchet distance looks through."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
+from bench.evaluation.extractors import ExtractorSpec
 from bench.evaluation.frechet import Gaussian, fit
 
 
@@ -15,10 +16,10 @@ class Extractor:
     """A network that turns images into features.
 
     Attributes:
-        name: as in :data:`bench.experiments.spec.EXTRACTORS`.
+        name: as in :mod:`bench.evaluation.extractors`.
         dimensions: number of features.
         checksum: SHA-256 of its weights, in hex; two classifiers are two extractors.
-        network: float images (n, 3, size, size) in [0, 1] to features (n, dimensions).
+        network: float images (n, 3, height, width) in [0, 1] to features (n, dimensions).
         device: where the network lies.
         batch_size: images that go through it at once.
     """
@@ -29,6 +30,16 @@ class Extractor:
     network: Callable[[torch.Tensor], torch.Tensor]
     device: torch.device
     batch_size: int
+
+    @classmethod
+    def load(cls, spec: ExtractorSpec, device: torch.device) -> Extractor:
+        """Load a declared extractor onto a device.
+
+        Raises:
+            BenchError: its weights are not the declared ones, or cannot be had.
+        """
+        network = spec.load(device)
+        return cls(spec.name, spec.dimensions, spec.checksum, network, device, spec.batch_size)
 
     @torch.no_grad()
     def features(self, batches: Iterable[torch.Tensor]) -> Iterator[torch.Tensor]:

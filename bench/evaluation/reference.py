@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -11,6 +12,7 @@ from bench.data.images import Split, spread, to_float
 from bench.evaluation.extractor import Extractor
 from bench.evaluation.frechet import Gaussian, fit, frechet_distance
 from bench.evaluation.two_sample import nearest_neighbours
+from bench.files import lock
 from bench.models.tensors import load_tensors, save_tensors
 
 _BATCH = 250
@@ -46,22 +48,26 @@ def reference(name: str, test: Split, real: Split, extractor: Extractor, cache: 
     """
     sums = "-".join(s[:16] for s in (extractor.checksum, test.checksum, real.checksum))
     path = cache / f"reference-{name}-{extractor.name}-{sums}.pt"
-    saved = load_tensors(path)
-    if saved is None:
-        features = features_of(test, extractor)
-        others = features_of(real, extractor)
-        gaussian = fit([features])
-        saved = {
-            "features": features.cpu(),
-            "mean": gaussian.mean.cpu(),
-            "covariance": gaussian.covariance.cpu(),
-            "floor": frechet_distance(fit([others]), gaussian),
-            "neighbours": compare(features, others),
-        }
-        save_tensors(path, saved)
+    with lock(path.with_suffix(".lock")):
+        saved = load_tensors(path) or _looked(test, real, extractor, path)
     gaussian = Gaussian(saved["mean"], saved["covariance"]).to(extractor.device)
     features = saved["features"].to(extractor.device)
     return Reference(features, gaussian, saved["floor"], saved["neighbours"])
+
+
+def _looked(test: Split, real: Split, extractor: Extractor, path: Path) -> dict[str, Any]:
+    features = features_of(test, extractor)
+    others = features_of(real, extractor)
+    gaussian = fit([features])
+    saved = {
+        "features": features.cpu(),
+        "mean": gaussian.mean.cpu(),
+        "covariance": gaussian.covariance.cpu(),
+        "floor": frechet_distance(fit([others]), gaussian),
+        "neighbours": compare(features, others),
+    }
+    save_tensors(path, saved)
+    return saved
 
 
 def features_of(split: Split, extractor: Extractor) -> torch.Tensor:

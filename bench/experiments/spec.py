@@ -9,9 +9,6 @@ from typing import Any
 from bench.errors import UsageError, unknown
 
 PRECISIONS = ("fp32", "tf32", "bf16")
-# By the name in spec and outputs. ``classifier`` and ``inception`` are pinned by their checksums;
-# the others are trained on the machine at hand.
-EXTRACTORS = ("inception", "classifier", "classifier-local", "simclr-local")
 ARCHITECTURES = ("table1", "rae", "wae")
 # Samplers that are fitted to training codes, and the standard normal prior of methods with one.
 FITTED = ("gmm10", "gmm4", "mvg")
@@ -30,6 +27,11 @@ _NOT_SETTABLE = {
     "features": "use --features",
     "architecture": "it is declared in bench/experiments/tables.py",
 }
+
+
+# Marks a field that came later: while it has its default it is neither part of an identity nor
+# asked for in a record, so that what was run before stays what it was.
+ADDED = {"added": True}
 
 
 @dataclass(frozen=True)
@@ -146,7 +148,7 @@ class MeasurementSpec:
     """Everything that changes what is measured of given weights, and nothing else.
 
     Attributes:
-        features: extractor behind the FID, one of :data:`EXTRACTORS`.
+        features: extractor behind the FID, see :mod:`bench.evaluation.extractors`.
         test_images: images that are measured on, spread over the test split.
         fid_samples: images drawn from each sampler for its FID.
 
@@ -160,7 +162,6 @@ class MeasurementSpec:
 
     def __post_init__(self) -> None:
         """Refuse what could not be measured."""
-        _known(self, {"features": EXTRACTORS})
         _at_least(self, {"test_images": 2, "fid_samples": 2})
 
     @classmethod
@@ -181,13 +182,21 @@ def _at_least(spec: object, smallest: Mapping[str, int]) -> None:
             raise UsageError(f"{name} must be at least {least}, not {getattr(spec, name)}")
 
 
+def identifying(spec: TrainingSpec | MeasurementSpec) -> dict[str, Any]:
+    """The fields of a spec that its identity is made of."""
+    values = asdict(spec)
+    later = {f.name: f.default for f in fields(spec) if "added" in f.metadata}
+    return {name: value for name, value in values.items() if later.get(name, ...) != value}
+
+
 def _checked_fields(
     cls: type[Any], values: object, untyped: Set[str] = frozenset()
 ) -> Mapping[str, Any]:
-    """The fields of a spec in JSON, each of its type."""
+    """The fields of a spec in JSON, each of its type; those that came later may be left out."""
     types = {f.name: str(f.type) for f in fields(cls)}
     if not isinstance(values, Mapping):
         raise UsageError(f"not a {cls.__name__}: {values!r}")
+    values = {f.name: f.default for f in fields(cls) if "added" in f.metadata} | dict(values)
     if differing := sorted(set(values) ^ set(types)):
         raise UsageError(f"not a {cls.__name__}: fields differ in {differing}")
     for name, value in values.items():
@@ -245,13 +254,18 @@ class Cell:
         label: the column.
         training: what is trained for it.
         row: the line, where a table has several for each metric.
-        measurement: what is measured of it.
+        measurements: what is measured of it: once through each extractor.
     """
 
     label: str
     training: TrainingSpec
     row: str = ""
-    measurement: MeasurementSpec = field(default_factory=MeasurementSpec)
+    measurements: tuple[MeasurementSpec, ...] = (MeasurementSpec(),)
+
+    @property
+    def measurement(self) -> MeasurementSpec:
+        """How much is measured, which is the same through every extractor."""
+        return self.measurements[0]
 
     @property
     def name(self) -> str:

@@ -9,7 +9,7 @@ from math import exp, sqrt
 
 from bench.experiments.spec import ClaimSpec, Place
 from bench.report.frame import Content
-from bench.report.metrics import METRICS, REAL, Metric
+from bench.report.metrics import METRICS, REAL, Metric, View
 from bench.report.statistics import (
     TAIL,
     Interval,
@@ -31,7 +31,7 @@ class Standing(StrEnum):
     HOLDS = "holds"
     FAILS = "does not hold"
     UNDECIDED = "undecided"
-    DEPENDS = "depends on the sampler"
+    DEPENDS = "depends"
     NOT_RUN = "not run"
     NOT_LEARNED = "not learned"
 
@@ -118,15 +118,15 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Judgement:
-    """What becomes of a claim under one sampler.
+    """What becomes of a claim as one extractor sees the samples of one sampler.
 
     Attributes:
-        sampler: whose samples; empty for metrics that are not of samples.
+        view: extractor and sampler; empty for metrics that are not of images.
         comparisons: of all its orders.
         unlearned: runs of its cells that are left out, since they have not learned.
     """
 
-    sampler: str
+    view: View
     comparisons: Sequence[Comparison]
     unlearned: int = 0
 
@@ -192,7 +192,7 @@ class Verdict:
         claim: the claim.
         data: name of the data set that it was judged on.
         profile: the profile of the runs that it was judged by.
-        judgements: under every sampler that all its cells have; one where it is not of samples.
+        judgements: in every view that all its cells have; one where it is not of images.
     """
 
     claim: ClaimSpec
@@ -202,7 +202,7 @@ class Verdict:
 
     @property
     def standing(self) -> Standing:
-        """That under every sampler, where it is the same."""
+        """That in every view, where it is the same."""
         seen = {judgement.standing for judgement in self.judgements}
         return seen.pop() if len(seen) == 1 else Standing.DEPENDS
 
@@ -210,25 +210,42 @@ class Verdict:
     def text(self) -> str:
         """The verdict in words."""
         if self.standing is Standing.DEPENDS:
-            parts = []
-            for standing in (Standing.HOLDS, Standing.FAILS, Standing.UNDECIDED):
-                names = [j.sampler for j in self.judgements if j.standing is standing]
-                if names:
-                    parts.append(f"{standing} with {', '.join(names)}")
-            return f"{Standing.DEPENDS}: {'; '.join(parts)}"
+            return f"{Standing.DEPENDS}: {'; '.join(self._parts)}"
         few = all(judgement.seeds < LEAST_SEEDS for judgement in self.judgements)
         if self.standing is Standing.UNDECIDED and few:
             return f"{Standing.UNDECIDED}, too few seeds"
         decided = self.standing in (Standing.HOLDS, Standing.FAILS)
-        everywhere = " under every sampler" if decided and len(self.judgements) > 1 else ""
-        return f"{self.standing}{everywhere}"
+        several = decided and len(self.judgements) > 1
+        return f"{self.standing}{f' {self._everywhere}' if several else ''}"
+
+    @property
+    def _everywhere(self) -> str:
+        extractors = list(dict.fromkeys(j.view.extractor for j in self.judgements))
+        if len(extractors) == 1:
+            return f"under every sampler, seen through {extractors[0]}"
+        return f"under every sampler, seen through {' and through '.join(extractors)}"
+
+    @property
+    def _parts(self) -> list[str]:
+        """Which verdict it is in which views: through an extractor, and with which samplers."""
+        parts = []
+        for standing in (Standing.HOLDS, Standing.FAILS, Standing.UNDECIDED):
+            samplers: dict[str, list[str]] = {}
+            for judgement in self.judgements:
+                if judgement.standing is standing:
+                    view = judgement.view
+                    samplers.setdefault(view.extractor, []).append(view.sampler)
+            named = [f"{', '.join(names)} through {each}" for each, names in samplers.items()]
+            if named:
+                parts.append(f"{standing} with {' and '.join(named)}")
+        return parts
 
     @property
     def evidence(self) -> list[str]:
-        """What is behind it, under each sampler."""
+        """What is behind it, in each view."""
         if len(self.judgements) == 1 or self.standing in (Standing.NOT_RUN, Standing.NOT_LEARNED):
             return [self.judgements[0].evidence]
-        return [f"{j.sampler}: {j.evidence}" for j in self.judgements]
+        return [f"{j.view}: {j.evidence}" for j in self.judgements]
 
 
 def judge(content: Content) -> list[Verdict]:
@@ -240,30 +257,28 @@ def judge(content: Content) -> list[Verdict]:
     table = content.table
     verdicts = []
     for claim in table.claims:
-        declared = [name for name in content.samplers(claim.metric) if name != REAL]
+        declared = [view for view in content.views(claim.metric) if view.sampler != REAL]
         values = {
-            sampler: {
-                (cell.row, cell.label): content.values(claim.metric, sampler, cell, learned=True)
+            view: {
+                (cell.row, cell.label): content.values(claim.metric, view, cell, learned=True)
                 for cell in table.cells
             }
-            for sampler in declared or [""]
+            for view in declared
         }
         named = {place for order in claim.orders for place in order}
         everywhere = [
-            sampler
-            for sampler, numbers in values.items()
-            if all(numbers.get(place) for place in named)
+            view for view, numbers in values.items() if all(numbers.get(place) for place in named)
         ]
         unlearned = sum(
             len(content.unlearned(cell)) for cell in table.cells if (cell.row, cell.label) in named
         )
         judgements = [
             Judgement(
-                sampler,
-                [_compare(values[sampler], *order, claim=claim) for order in claim.orders],
+                view,
+                [_compare(values[view], *order, claim=claim) for order in claim.orders],
                 unlearned,
             )
-            for sampler in everywhere or list(values)[:1]
+            for view in everywhere or list(values)[:1]
         ]
         data = table.cells[0].training.dataset
         verdicts.append(Verdict(claim, data, content.profile, judgements))

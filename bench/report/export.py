@@ -30,8 +30,9 @@ def tidy(results: Iterable[Result], reading: Reading) -> pd.DataFrame:
         ``_held_out``.
     """
     rows = []
-    for result in results:
-        trained, measured = result.trained, result.measured
+    measured_runs = ((result, record) for result in results for record in result.measurements)
+    for result, measured in measured_runs:
+        trained = result.trained
         known = (
             asdict(result.spec)
             | asdict(measured.spec)

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Collection, Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
 from bench.data import dataset
+from bench.evaluation.extractors import extractor_spec
 from bench.evaluation.protocol import COMPONENTS, components
 from bench.experiments.spec import HEADLINE_SAMPLER, PRIOR, Cell, TableSpec
 from bench.report.claims import LEAST_SEEDS, Standing, Verdict, judge
 from bench.report.frame import Content, beside_printed
-from bench.report.metrics import METRICS, REAL, Metric
+from bench.report.metrics import METRICS, REAL, Metric, View
 from bench.report.reading import LEARNED_SHARE, error_share
 from bench.report.statistics import ROUNDING, differences, interval
 
@@ -40,7 +41,7 @@ class Row:
     """One printed row.
 
     Attributes:
-        metric: what it is of.
+        metric: what it is of, and through which extractor.
         line: of which of the table's lines; empty where there is one.
         kind: which of the metric's numbers.
         cells: a number for each of the table's columns.
@@ -77,7 +78,8 @@ def rows(content: Content, data: pd.DataFrame) -> list[Row]:
     for name, line in itertools.product(content.table.metrics, lines):
         metric = METRICS[name]
         of_metric = data[(data.metric == name) & (data.row == line)]
-        first = _line(content, of_metric, of_metric.sampler.iloc[0])
+        views = list(dict.fromkeys(zip(of_metric.extractor, of_metric.sampler, strict=True)))
+        first = _line(content, of_metric, View(*views[0]))
         for column, kind in (("paper", "paper"), ("known", "known answer")):
             if first[column].notna().any():
                 columns = (_as_printed(first[column]), first[column], first.comparable)
@@ -87,21 +89,23 @@ def rows(content: Content, data: pd.DataFrame) -> list[Row]:
                 ]
                 remark = "" if first.comparable.any() else ", not comparable"
                 result.append(Row(metric.label, line, kind + remark, cells))
-        for sampler in dict.fromkeys(of_metric.sampler):
-            part = _line(content, of_metric, sampler)
-            decimals = _decimals(part, metric.decimals)
-            best = _best(content, name, sampler, line)
+        for extractor, sampler in views:
+            view = View(extractor, sampler)
+            part = _line(content, of_metric, view)
+            best = _best(content, name, view, line)
+            form = _form(part, metric)
             cells = [
-                Text(_measured(number, decimals) + _mark(number), number["mean"], bold)
+                Text(_measured(number, form) + _mark(number), number["mean"], bold)
                 for number, bold in zip(part.to_dict("records"), best, strict=True)
             ]
-            result.append(Row(metric.label, line, _KINDS.get(sampler, sampler), cells))
+            label = f"{metric.label} ({extractor})" if extractor else metric.label
+            result.append(Row(label, line, _KINDS.get(sampler, sampler), cells))
             if part.difference.notna().any():
-                cells = [Text(signed(value, decimals), value) for value in part.difference]
+                cells = [Text(signed(value, 1), value) for value in part.difference]
                 kind = f"difference, {sampler}" if sampler else "difference"
-                result.append(Row(metric.label, line, kind, cells))
+                result.append(Row(label, line, kind, cells))
                 if metric.near and part.paper.notna().any():
-                    result.append(Row(metric.label, line, "reproduced", _reproduced(part, metric)))
+                    result.append(Row(label, line, "reproduced", _reproduced(part, metric)))
     for line in lines:
         counts = [
             len(content.results.get(cell, ())) if cell else 0 for cell in _cells(content, line)
@@ -138,18 +142,19 @@ def _cells(content: Content, line: str) -> list[Cell | None]:
     return [found.get(column) for column in content.table.columns]
 
 
-def _line(content: Content, data: pd.DataFrame, sampler: str) -> pd.DataFrame:
+def _line(content: Content, data: pd.DataFrame, view: View) -> pd.DataFrame:
     """The numbers of one line of a metric, a row for each column of the table."""
-    return data[data.sampler == sampler].set_index("column").reindex(content.table.columns)
+    of_view = data[(data.sampler == view.sampler) & (data.extractor == view.extractor)]
+    return of_view.set_index("column").reindex(content.table.columns)
 
 
-def _best(content: Content, name: str, sampler: str, line: str) -> list[bool]:
+def _best(content: Content, name: str, view: View, line: str) -> list[bool]:
     """Which cells of a row cannot be told from the best one: by the paired t test, 5 % two-sided.
 
     None where fewer than :data:`bench.report.claims.LEAST_SEEDS` seeds leave nothing to test by.
     """
     metric, cells = METRICS[name], _cells(content, line)
-    values = [content.values(name, sampler, cell, learned=True) if cell else {} for cell in cells]
+    values = [content.values(name, view, cell, learned=True) if cell else {} for cell in cells]
     means = [
         interval(list(each.values()), logarithmic=metric.logarithmic).mean
         if len(each) >= LEAST_SEEDS
@@ -157,7 +162,7 @@ def _best(content: Content, name: str, sampler: str, line: str) -> list[bool]:
         for each in values
     ]
     known = [mean for mean in means if not math.isnan(mean)]
-    if not metric.lower_is_better or sampler == REAL or len(known) < 2:
+    if not metric.lower_is_better or view.sampler == REAL or len(known) < 2:
         return [False] * len(cells)
     smallest = values[means.index(min(known))]
     return [
@@ -214,7 +219,7 @@ def _notes(content: Content, data: pd.DataFrame) -> list[str]:
             "neighbour in the extractor's features, 0.5 where nothing tells the two apart. Told "
             "from real: mean distance of the two from what real training images reach; 0 is best."
         )
-    if any(metric.by_sampler for metric in metrics):
+    if any(metric.by_view for metric in metrics):
         result += fid_notes(content)
     result += run_notes(content)
     caveats = dict.fromkeys(text for text in data.paper_caveat if text)
@@ -268,15 +273,13 @@ def _seeds_note(content: Content, data: pd.DataFrame) -> str:
 def fid_notes(content: Content) -> list[str]:
     """What must be said of FIDs, in a table or a figure."""
     spec = content.table.cells[0].measurement
-    result = []
-    extractor = content.extractor
-    if extractor is not None:
-        result.append(_extractor_note(content, extractor))
-    fitted = [name for name in content.samplers("fid") if name in COMPONENTS]
+    result = [_extractors_note(content)] if content.extractors else []
+    samplers = list(dict.fromkeys(view.sampler for view in content.views("fid")))
+    fitted = [name for name in samplers if name in COMPONENTS]
     shown = [f"{name}: {_gaussians(name, content)}" for name in fitted]
     if fitted:
         shown[-1] += f"; {'each ' if fitted[1:] else ''}{_FITTED}"
-    if PRIOR in content.samplers("fid"):
+    if PRIOR in samplers:
         shown.append(f"{PRIOR}: N(0, I), of methods that have this prior")
     named = "; ".join(shown)
     result.append(
@@ -372,36 +375,63 @@ def _fraction(width: float) -> str:
     return f"1/{1 / width:.0f}" if width < 1 and (1 / width).is_integer() else f"{width:g}"
 
 
-def _extractor_note(content: Content, extractor: Mapping[str, str | int]) -> str:
-    weights = f"{extractor['dimensions']} features, weights {str(extractor['checksum'])[:8]}"
-    if extractor["name"] == "inception":
-        note = f"FID extractor: Inception ({weights})."
-    else:
-        data = dataset(content.table.cells[0].training.dataset)
-        kind = {
-            "classifier": f"the classifier of {data.part_of or data.name} that the suite ships",
-            "classifier-local": f"a classifier of {data.name} that was trained on this machine",
-            "simclr-local": f"a network that was trained on {data.name} by contrast, here",
-        }
-        note = (
-            f"FID extractor: not Inception but {kind[str(extractor['name'])]} ({weights}), whose "
-            "distances are on another scale"
-        )
-        paper = ": only their order can be held against the paper's."
-        note += paper if content.table.published else "."
-    if content.foreign:
-        names = ", ".join(result.run_id for result in content.foreign)
-        note += f" Left out of the FID, since measured with other weights: {names}."
-    return note
+def _extractors_note(content: Content) -> str:
+    """Which networks looked at the images, and how many seeds of each column each has seen."""
+    data = dataset(content.table.cells[0].training.dataset)
+    named = []
+    for name in content.extractors:
+        spec = extractor_spec(name, data)
+        weights = f"{spec.dimensions} features, weights {spec.checksum[:8]}"
+        described = f"{name}: {spec.description} ({weights})"
+        named.append(described + _seen_less(content, name))
+    text = f"FID extractors: {'; '.join(named)}." if named[1:] else f"FID extractor: {named[0]}."
+    if content.extractors == ["inception"]:
+        return text
+    others = "Those of others than Inception" if "inception" in content.extractors else "Their FIDs"
+    paper = ": only their order can be held against the paper's" if content.table.published else ""
+    return f"{text} {others} are on scales of their own{paper}."
 
 
-def _decimals(part: pd.DataFrame, given: int | None) -> int:
-    if given is not None:
-        return given
-    means = part["mean"].dropna()
-    if part.n.max() <= 1 and (means == means.round()).all():
-        return 0
-    return 1 if means.max() >= 10 else 2
+def _seen_less(content: Content, extractor: str) -> str:
+    """Of which columns an extractor has not seen every seed, since their weights are gone."""
+    seen = {
+        cell: sum(extractor in result.extractors for result in results)
+        for cell, results in content.results.items()
+    }
+    short = [
+        f"{cell.name} {count} of {len(content.results[cell])}"
+        for cell, count in seen.items()
+        if count < len(content.results[cell])
+    ]
+    return f", of fewer seeds than the ranks ({', '.join(short)})" if short else ""
+
+
+# Digits that a number is printed with: so many after the point, or so many that count.
+_Form = Callable[[float], str]
+
+
+def _form(part: pd.DataFrame, metric: Metric) -> _Form:
+    """How the numbers of a row are printed."""
+    if metric.by_view and metric.decimals is None:
+        return significant
+    decimals = metric.decimals
+    if decimals is None:
+        means = part["mean"].dropna()
+        whole = part.n.max() <= 1 and (means == means.round()).all()
+        decimals = 0 if whole else 1
+    return lambda value: f"{value:.{decimals}f}"
+
+
+def significant(value: float) -> str:
+    """A number with three digits that count, whatever its scale: ``0.224``, ``7.70``, ``1234``."""
+    if value == 0 or not math.isfinite(value):
+        return f"{value:.0f}"
+    return f"{value:.{max(0, 2 - _exponent(value))}f}"
+
+
+def _exponent(value: float) -> int:
+    """The power of ten of a number's first digit, once it is rounded to three."""
+    return int(f"{value:.2e}".partition("e")[2])
 
 
 def _as_printed(values: pd.Series) -> list[str]:
@@ -410,16 +440,16 @@ def _as_printed(values: pd.Series) -> list[str]:
     return [MISSING if math.isnan(value) else f"{value:.{decimals}f}" for value in values]
 
 
-def _measured(number: Mapping[Hashable, Any], decimals: int) -> str:
+def _measured(number: Mapping[Hashable, Any], form: _Form) -> str:
     mean, low, high = (number[name] for name in ("mean", "low", "high"))
     if math.isnan(mean):
         return MISSING
     # Real images are the same for every seed.
     if math.isnan(low) or number["sampler"] == REAL:
-        return f"{mean:.{decimals}f}"
+        return form(mean)
     if number["logarithmic"]:
-        return f"{mean:.{decimals}f} [{low:.{decimals}f}, {high:.{decimals}f}]"
-    return f"{mean:.{decimals}f} \N{PLUS-MINUS SIGN} {high - mean:.{decimals}f}"
+        return f"{form(mean)} [{form(low)}, {form(high)}]"
+    return f"{form(mean)} \N{PLUS-MINUS SIGN} {form(high - mean)}"
 
 
 def signed(value: float, decimals: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from bench.evaluation.spectrum import effective_rank, rank
 from bench.report.reading import Reading
@@ -14,16 +15,32 @@ from bench.store.records import Result
 REAL = "real"
 
 
+class View(NamedTuple):
+    """What a number is of beside its run: both empty for one that is not of images.
+
+    Attributes:
+        extractor: name of the network that looked.
+        sampler: whose samples it looked at, or :data:`REAL`.
+    """
+
+    extractor: str = ""
+    sampler: str = ""
+
+    def __str__(self) -> str:
+        """In words."""
+        return ", ".join(part for part in self if part)
+
+
 @dataclass(frozen=True)
 class Metric:
     """A quantity that tables print.
 
     Attributes:
         label: its name in tables.
-        value: its value in a result as it is read, given a sampler; None where the result has none.
+        value: its value in a result as it is read, given a view; None where the result has none.
         lower_is_better: whether it has a direction; False means that it has none.
-        by_sampler: whether it is of samples, and so has a value for each sampler and for real
-            images.
+        by_view: whether it is of images, and so has a value for each extractor and sampler, and for
+            real images.
         whole: whether it is a count, whose values are whole numbers.
         logarithmic: whether runs differ by factors, so that means and intervals are taken of
             logarithms: they stay above zero.
@@ -33,9 +50,9 @@ class Metric:
     """
 
     label: str
-    value: Callable[[Result, Reading, str], float | None]
+    value: Callable[[Result, Reading, View], float | None]
     lower_is_better: bool = False
-    by_sampler: bool = False
+    by_view: bool = False
     whole: bool = False
     logarithmic: bool = False
     decimals: int | None = None
@@ -52,24 +69,24 @@ class Metric:
         return abs(mean - printed) <= max(share * abs(printed), units)
 
 
-def _fid(result: Result, reading: Reading, sampler: str) -> float | None:
-    return result.metrics["fid"].get(sampler)
+def _fid(result: Result, reading: Reading, view: View) -> float | None:
+    return result.seen(view.extractor, "fid").get(view.sampler)
 
 
-def _side(side: str) -> Callable[[Result, Reading, str], float | None]:
-    def value(result: Result, reading: Reading, sampler: str) -> float | None:
-        found = result.metrics["neighbours"].get(sampler)
+def _side(side: str) -> Callable[[Result, Reading, View], float | None]:
+    def value(result: Result, reading: Reading, view: View) -> float | None:
+        found = result.seen(view.extractor, "neighbours").get(view.sampler)
         return None if found is None else found[side]
 
     return value
 
 
-def _distance_from_real(result: Result, reading: Reading, sampler: str) -> float | None:
+def _distance_from_real(result: Result, reading: Reading, view: View) -> float | None:
     """How far both sides' shares are from those of real training images, on average."""
-    neighbours = result.metrics["neighbours"]
-    if sampler not in neighbours:
+    neighbours = result.seen(view.extractor, "neighbours")
+    if view.sampler not in neighbours:
         return None
-    ours, ideal = neighbours[sampler], neighbours[REAL]
+    ours, ideal = neighbours[view.sampler], neighbours[REAL]
     return (abs(ours["real"] - ideal["real"]) + abs(ours["samples"] - ideal["samples"])) / 2
 
 
@@ -103,7 +120,7 @@ METRICS = {
         ),
         whole=True,
     ),
-    "fid": Metric("FID", _fid, lower_is_better=True, by_sampler=True, logarithmic=True),
+    "fid": Metric("FID", _fid, lower_is_better=True, by_view=True, logarithmic=True),
     "test_mse": Metric(
         "Test MSE",
         lambda result, *_: result.metrics["test_mse"],
@@ -112,10 +129,10 @@ METRICS = {
         decimals=5,
     ),
     "told_apart": Metric(
-        "Told from real", _distance_from_real, lower_is_better=True, by_sampler=True, decimals=3
+        "Told from real", _distance_from_real, lower_is_better=True, by_view=True, decimals=3
     ),
-    "real_called_real": Metric("Real called real", _side("real"), by_sampler=True, decimals=3),
+    "real_called_real": Metric("Real called real", _side("real"), by_view=True, decimals=3),
     "samples_called_samples": Metric(
-        "Samples called samples", _side("samples"), by_sampler=True, decimals=3
+        "Samples called samples", _side("samples"), by_view=True, decimals=3
     ),
 }

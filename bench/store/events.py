@@ -9,7 +9,7 @@ from pathlib import Path
 from bench.errors import BenchError
 from bench.experiments.spec import TrainingSpec
 from bench.store.folders import Store, read_history
-from bench.store.records import Result
+from bench.store.records import BY_EXTRACTOR, Result
 
 # So that a run can be watched; TensorBoard itself looks every 30 seconds.
 _FLUSH_SECONDS = 10
@@ -69,18 +69,25 @@ class Events:
     def finish(self, result: Result, store: Store) -> None:
         """Add what was measured of a finished run: its numbers, spectrum and samples."""
         steps = result.spec.steps
-        for name, value in result.measured.numbers():
-            self._writer.add_scalar(f"measured/{name}", value, steps)
+        for record in result.measurements:
+            for name, value in record.numbers():
+                through = f"{record.spec.features}/" if _is_seen(name) else ""
+                self._writer.add_scalar(f"measured/{through}{name}", value, steps)
         for index, value in enumerate(result.metrics["spectrum"], start=1):
             # Its horizontal axis is not time but the index.
             self._writer.add_scalar("spectrum", value, index)
-        samples = store.images(result.measured, "samples").get("samples")
+        samples = store.images(result, "samples").get("samples")
         if samples is not None:
             self._writer.add_images("samples", samples[:64], steps)
 
     def close(self) -> None:
         """Write what is left."""
         self._writer.close()
+
+
+def _is_seen(name: str) -> bool:
+    """Whether a number is another one through each extractor."""
+    return name.partition("_")[0] in BY_EXTRACTOR
 
 
 def write_missing(results: Sequence[Result], store: Store) -> None:

@@ -20,7 +20,7 @@ import io
 import json
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,8 +29,7 @@ from bench.errors import BenchError
 from bench.experiments.spec import MeasurementSpec, TrainingSpec
 from bench.files import set_aside, write_bytes
 from bench.hashing import canonical_json, sha256
-from bench.store import identity
-from bench.store.records import FailedRun, MeasurementRecord, TrainingRecord
+from bench.store.records import FailedRun, MeasurementRecord, Result, TrainingRecord
 
 if TYPE_CHECKING:
     import numpy as np
@@ -119,10 +118,7 @@ class Store:
                 continue
             if record.run_id != run_id or path.stem != f"measured-{record.identity}":
                 damage.append(Damage(path, "the measurement of another run"))
-            elif (
-                record.protocol == identity.MEASURING_PROTOCOL
-                and record.weights_sha256 == trained.weights_sha256
-            ):
+            elif record.current and record.weights_sha256 == trained.weights_sha256:
                 measured.append(record)
         return RunFolder(
             run_id=run_id,
@@ -186,7 +182,7 @@ class Store:
     def adopt(
         self,
         trained: TrainingRecord,
-        measured: MeasurementRecord | None,
+        measured: Iterable[MeasurementRecord],
         files: Mapping[str, bytes],
     ) -> None:
         """Write a run that was trained or measured by a process with another store."""
@@ -194,8 +190,8 @@ class Store:
             write_bytes(self.folder(trained.run_id) / name, content)
         # Last: their presence means that the rest is there.
         self.write_trained(trained)
-        if measured is not None:
-            self.write_measured(measured)
+        for record in measured:
+            self.write_measured(record)
 
     def set_damaged_aside(self, folder: RunFolder) -> None:
         """Take records that cannot be trusted out of the way of those that replace them."""
@@ -254,9 +250,16 @@ class Store:
         except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error):
             return {}
 
-    def images(self, record: MeasurementRecord, *wanted: str) -> dict[str, np.ndarray]:
-        """Images that were kept with a measurement, see :func:`bench.evaluation.decoded`."""
-        return self.read_arrays(record.run_id, f"measured-{record.identity}.npz", *wanted)
+    def images(self, result: Result, *wanted: str) -> dict[str, np.ndarray]:
+        """Images that were kept with a run's measurements, see :func:`bench.evaluation.decoded`.
+
+        They are the same whichever extractor looked at them, and kept once.
+        """
+        found = (
+            self.read_arrays(result.run_id, f"measured-{record.identity}.npz", *wanted)
+            for record in result.measurements
+        )
+        return next((images for images in found if images), {})
 
     def steps_done(self, run_id: str) -> int:
         """Steps that an unfinished run's history tells of; 0 where it has none."""

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-
-from bench.experiments.spec import MeasurementSpec, TrainingSpec
+from bench.experiments.spec import MeasurementSpec, TrainingSpec, identifying
 from bench.hashing import canonical_json, sha256
 
 # By precision; raised whenever code changes the weights that a spec leads to.
 TRAINING_PROTOCOL = {"fp32": 1, "tf32": 1, "bf16": 1}
-# Raised whenever code changes what is measured of given weights.
+# What a measurement holds, each by the version of the code that measures it. A number counts where
+# its version is still this one; one that is added here leaves the others as they are.
+METRICS = {
+    "train_mse": 2,
+    "test_mse": 2,
+    "mean_image_mse": 2,
+    "spectrum": 2,
+    "spectrum_sampled": 2,
+    "fid": 2,
+    "neighbours": 2,
+    "log_likelihood": 2,
+}
+# Version of the metrics that a record names none of.
 MEASURING_PROTOCOL = 2
 
 
@@ -21,12 +31,17 @@ def run_id(spec: TrainingSpec, data_fingerprint: str) -> str:
         data_fingerprint: fingerprint of the data set's content, see :mod:`bench.data`.
     """
     protocol = TRAINING_PROTOCOL[spec.precision]
-    identity = {"protocol": protocol, "data": data_fingerprint, "spec": asdict(spec)}
+    identity = {"protocol": protocol, "data": data_fingerprint, "spec": identifying(spec)}
     return f"{spec.name}-{sha256(canonical_json(identity))[:8]}"
 
 
+def other_versions() -> dict[str, int]:
+    """Versions of the metrics that differ from :data:`MEASURING_PROTOCOL`, as records note them."""
+    return {name: version for name, version in METRICS.items() if version != MEASURING_PROTOCOL}
+
+
 def measurement_id(run: str, spec: MeasurementSpec, extractor_checksum: str, protocol: int) -> str:
-    """Eight hex digits of what changes the numbers that are measured of a run's weights.
+    """Eight hex digits of what was measured: of a run's weights, how much, through which network.
 
     Args:
         run: identity of the trained run.
@@ -37,7 +52,7 @@ def measurement_id(run: str, spec: MeasurementSpec, extractor_checksum: str, pro
     identity = {
         "protocol": protocol,
         "run": run,
-        "spec": asdict(spec),
+        "spec": identifying(spec),
         "extractor": extractor_checksum,
     }
     return sha256(canonical_json(identity))[:8]

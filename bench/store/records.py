@@ -9,7 +9,11 @@ from typing import Any
 from bench.data import Dataset
 from bench.errors import BenchError
 from bench.experiments.spec import MeasurementSpec, TrainingSpec
-from bench.store.identity import measurement_id, run_id
+from bench.store.identity import METRICS, measurement_id, run_id
+
+# Metrics that are another number through each extractor, and those that only some methods have.
+BY_EXTRACTOR = {"fid", "neighbours"}
+OF_SOME_METHODS = {"spectrum_sampled"}
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,8 @@ class MeasurementRecord:
         extractor: ``name``, ``dimensions`` and weights ``checksum`` behind the FIDs.
         timing: ``seconds`` of measuring; ``finished``, seconds since 1970.
         provenance: commit, versions, hardware.
-        protocol: version of the measuring protocol; those of others are kept and do not count.
+        protocol: version of the code that measured it; records of others are kept and do not count.
+        versions: the same of single metrics, where theirs is another.
     """
 
     run_id: str
@@ -80,6 +85,21 @@ class MeasurementRecord:
     timing: dict[str, float]
     provenance: dict[str, Any]
     protocol: int = 1
+    versions: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def current(self) -> dict[str, Any]:
+        """The metrics that were measured as the code measures them now."""
+        return {
+            name: value
+            for name, value in self.metrics.items()
+            if METRICS.get(name) == self.versions.get(name, self.protocol)
+        }
+
+    @property
+    def lacks(self) -> list[str]:
+        """Metrics that every measurement has by now, and this one does not."""
+        return sorted(METRICS.keys() - self.current.keys() - OF_SOME_METHODS)
 
     @property
     def identity(self) -> str:
@@ -101,7 +121,7 @@ class MeasurementRecord:
 
     def numbers(self) -> Iterator[tuple[str, float]]:
         """Every number that was measured by a name of its own, such as ``fid_gmm10``."""
-        yield from _flat(self.metrics)
+        yield from _flat(self.current)
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
@@ -114,10 +134,15 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, fl
 
 @dataclass(frozen=True)
 class Result:
-    """A trained run and what was measured of it: what a table's cell is made of."""
+    """A trained run and what was measured of it: what a table's cell is made of.
+
+    Attributes:
+        trained: the run.
+        measurements: one or more, as much each, through different extractors.
+    """
 
     trained: TrainingRecord
-    measured: MeasurementRecord
+    measurements: tuple[MeasurementRecord, ...]
 
     @property
     def run_id(self) -> str:
@@ -130,9 +155,24 @@ class Result:
         return self.trained.spec
 
     @property
+    def extractors(self) -> list[str]:
+        """Names of the extractors that it was measured through."""
+        return [record.spec.features for record in self.measurements]
+
+    @property
     def metrics(self) -> dict[str, Any]:
-        """What was measured."""
-        return self.measured.metrics
+        """What was measured, without what an extractor has seen."""
+        merged: dict[str, Any] = {}
+        for record in reversed(self.measurements):
+            merged |= record.current
+        return {name: value for name, value in merged.items() if name not in BY_EXTRACTOR}
+
+    def seen(self, extractor: str, metric: str) -> dict[str, Any]:
+        """A metric as an extractor has it, by what it is of (``real``, a sampler); else empty."""
+        for record in self.measurements:
+            if record.spec.features == extractor:
+                return record.current.get(metric, {})
+        return {}
 
 
 @dataclass(frozen=True)

@@ -97,7 +97,7 @@ def test_what_is_damaged_is_named_kept_and_made_anew(
         next(runs.root.glob("mnist*/measured-*.json")).unlink()
     assert main(_command(runs.root)) == 0
     (again,) = results_in(runs.root)
-    assert again.metrics == before.metrics
+    assert again.measurements[0].metrics == before.measurements[0].metrics
     assert again.trained.weights_sha256 == before.trained.weights_sha256
     assert path.with_name(f"{path.name}.corrupt").read_bytes() == damaged
     (message,) = caplog.messages
@@ -116,7 +116,7 @@ def test_the_checkpoint_of_another_run_is_not_gone_on_from(
     (runs.folder(their.run_id) / "training.json").unlink()
     assert main(other) == 0
     again = {each.run_id: each for each in results_in(runs.root)}
-    assert again[their.run_id].metrics == their.metrics
+    assert again[their.run_id].measurements[0].metrics == their.measurements[0].metrics
     assert "another run" in caplog.text
 
 

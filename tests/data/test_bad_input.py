@@ -91,7 +91,7 @@ def test_any_spec_is_a_spec_or_refused(path: tuple[Any, ...], new: object) -> No
         assert TrainingSpec.from_json(json.loads(json.dumps(asdict(spec)))) == spec
 
 
-@pytest.mark.parametrize("kind", ["training", f"measured-{RESULT.measured.identity}"])
+@pytest.mark.parametrize("kind", ["training", f"measured-{RESULT.measurements[0].identity}"])
 @given(data=st.data(), new=JSON)
 @quick
 def test_a_forged_record_is_of_its_run_or_refused(
@@ -113,7 +113,7 @@ def test_a_forged_record_is_of_its_run_or_refused(
         assert folder.trained.run_id == RUN_ID
         assert run_id(folder.trained.spec, folder.trained.data.fingerprint) == RUN_ID
         for record in folder.measured:
-            assert (record.run_id, record.identity) == (RUN_ID, RESULT.measured.identity)
+            assert (record.run_id, record.identity) == (RUN_ID, RESULT.measurements[0].identity)
 
 
 @given(st.binary(max_size=200))

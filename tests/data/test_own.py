@@ -27,7 +27,6 @@ from bench.data.own import declare
 from bench.data.pictures import BadPictureError, Form, Source
 from bench.data.splits import split_own
 from bench.errors import BenchError, UsageError
-from bench.evaluation import trained
 from bench.store.folders import Store
 from tests.support.results import result
 from tests.support.tiny import TINY
@@ -328,9 +327,8 @@ def test_pillows_own_warnings_are_not_the_users(tmp_path: Path) -> None:
 
 
 def test_names_that_are_not_utf8_are_trained_on_and_shown(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(trained, "STEPS", 3)
     folder = tmp_path / os.fsdecode(b"caf\xe9")
     folder.mkdir()
     for index in range(60):
@@ -399,7 +397,6 @@ def test_an_empty_folder_does_not_hide_the_zip_beside_it(tmp_path: Path) -> None
 
 def test_store_is_not_part_of_the_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With images:. a second look finds what the first one prepared."""
-    monkeypatch.setattr(trained, "STEPS", 3)
     monkeypatch.chdir(tmp_path)
     for index in range(60):
         _picture(tmp_path / f"{index}.png", index, mode="L")

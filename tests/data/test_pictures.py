@@ -24,8 +24,6 @@ from bench.data.pictures import BadPictureError, File, Form, Source
 from bench.data.splits import split_by_hash
 from bench.data.toyfaces import generate
 from bench.errors import BenchError
-from bench.evaluation import trained
-from bench.evaluation.known import own_extractor
 from bench.experiments.profiles import PROFILES
 from bench.experiments.tables import TABLES
 from bench.store.folders import Store
@@ -385,7 +383,6 @@ def test_celeba_is_trained_on_and_collected_without_its_pictures(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(trained, "STEPS", 3)
     declared = dataset("celeba")
     command = ["--table", "6", "--profile", "smoke", "--dataset", "celeba", *SMALL]
     command += ["--only", "*-ae-d32-*", *_folders(tmp_path)]
@@ -442,7 +439,7 @@ def test_what_ran_on_toy_faces_is_collected_without_naming_them(
     profile = PROFILES["quick"]
     for cell in TABLES["table6"].cells:
         spec, measurement = profile.apply(replace(cell.training, dataset="toyfaces"))
-        made = result(spec, replace(measurement, features="classifier-local"))
+        made = result(spec, replace(measurement, features="imagenet"))
         write(Store(tmp_path / "runs"), made)
     assert main(["--collect", "--table", "6", "--figure", "1", *_folders(tmp_path)]) == 0
     assert "Profile quick" in capsys.readouterr().out
@@ -453,7 +450,7 @@ def test_what_ran_on_toy_faces_is_collected_without_naming_them(
 def test_tables_whose_data_are_here_are_made_without_the_others(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    command = ["--profile", "paper", "--plan", "--features", "classifier-local"]
+    command = ["--profile", "paper", "--plan"]
     assert main([*command, "--data-dir", str(tmp_path), *_folders(tmp_path)]) == 0
     output = capsys.readouterr().out
     assert "mnist-irmae-d128-l12-s0" in output
@@ -495,7 +492,6 @@ def test_own_pictures_take_the_nearest_preset(
         _photograph(tmp_path / "My Cats" / f"{index % 3}" / f"{index}.png", index, size, mode)
     found = declare(f"images:{tmp_path / 'My Cats'}", tmp_path / "cache", make=True)
     assert (found.name, found.network) == ("my-cats", network)
-    assert own_extractor(found) == "simclr-local"
     loaded = _load(found)
     assert tuple(loaded.train.images.shape[1:]) == shape
     reference = transforms.Compose(
@@ -509,9 +505,8 @@ def test_own_pictures_take_the_nearest_preset(
 
 
 def test_own_pictures_fill_tables_of_their_own(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(trained, "STEPS", 3)
     images = generate(80, seed=0).images.permute(0, 2, 3, 1).numpy()
     for index, image in enumerate(images):
         path = tmp_path / "cats" / f"{index}.png"
@@ -521,7 +516,7 @@ def test_own_pictures_fill_tables_of_their_own(
     command += [*SMALL, *_folders(tmp_path), "--only", "*-l[24]-*"]
     assert main(command) == 0
     output = capsys.readouterr().out
-    assert "a network that was trained on cats by contrast, here" in output
+    assert "FID extractor: imagenet: EfficientNet-Lite0 of ImageNet" in output
     assert "80/20 by hash" in output
     assert "paper" not in output.split("\n- ")[0]
     assert (tmp_path / "tables" / "table4-cats.tex").is_file()
@@ -529,5 +524,5 @@ def test_own_pictures_fill_tables_of_their_own(
     output = capsys.readouterr().out
     assert "| paper, not comparable |" in output
     assert "difference" not in output
-    assert main([*command, "--features", "classifier-local"]) == 2
-    assert "has no labels" in capsys.readouterr().err.splitlines()[-1]
+    assert main([*command, "--features", "classifier"]) == 2
+    assert "none is shipped for cats" in capsys.readouterr().err.splitlines()[-1]

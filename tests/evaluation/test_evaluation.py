@@ -1,42 +1,32 @@
 from __future__ import annotations
 
-import math
-import pickle
-import re
 import warnings
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pytorch_fid import inception as pytorch_fid
 from pytorch_fid.fid_score import calculate_frechet_distance
 from scipy import stats
 from sklearn.decomposition import PCA
 from sklearn.mixture import GaussianMixture
-from torchvision.models import inception_v3
 
-from bench.data import dataset
 from bench.data.images import LoadedData, Split
-from bench.errors import BenchError, UsageError
-from bench.evaluation import classifier, known, shipped, simclr, trained, weights
 from bench.evaluation.decoded import as_bytes, pictures, principal_walks
 from bench.evaluation.evaluate import evaluate
 from bench.evaluation.extractor import Extractor
 from bench.evaluation.frechet import Gaussian, fit, frechet_distance
-from bench.evaluation.inception import inception_extractor
 from bench.evaluation.mixture import fit_on_device
 from bench.evaluation.samplers import Prior, fit_sampler
 from bench.evaluation.spectrum import rank, spectrum
 from bench.experiments.spec import FITTED
-from bench.files import file_sha256
 from bench.models.networks import build
 from bench.models.precision import arithmetic
 from bench.training.trainee import initial_model
+from tests.support.measuring import measured
 from tests.support.tiny import PARAMETERS, TINY, TINY_MEASUREMENT
 
 CPU = torch.device("cpu")
@@ -222,226 +212,6 @@ def test_constant_codes_are_sampled_as_they_are() -> None:
     assert np.array_equal(samples, np.full((7, 4), 2.5))
 
 
-@pytest.mark.parametrize("name", ["mnist-sample", "shape"])
-def test_the_shipped_classifiers_know_their_data(name: str, sample: LoadedData) -> None:
-    """They are those of their checksums, and none of their features is dead."""
-    from bench.data.shapes import generate
-
-    test = sample.test if name == "mnist-sample" else generate(2_000, seed=9)
-    extractor = shipped.shipped_classifier(dataset(name), CPU)
-    assert extractor.checksum == known.shipped_checksum(dataset(name))
-    network = extractor.network
-    assert isinstance(network, classifier.Classifier)
-    found = re.fullmatch(
-        r"test accuracy (.*)%, (\d+) of 128 features alive", shipped.described(network, test)
-    )
-    assert found is not None
-    assert float(found[1]) > 97
-    assert int(found[2]) >= 126
-
-
-def test_a_shipped_classifier_is_its_file_or_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    altered = tmp_path / "classifier.pt"
-    path = known.shipped_file(dataset("mnist"))
-    assert path is not None
-    altered.write_bytes(path.read_bytes()[:-1] + b"x")
-    monkeypatch.setattr(shipped, "shipped_file", lambda data: altered)
-    with pytest.raises(BenchError, match="not the classifier that was shipped"):
-        shipped.shipped_classifier(dataset("mnist"), CPU)
-    with pytest.raises(UsageError, match="none is shipped for toyfaces; use classifier-local"):
-        known.shipped_checksum(dataset("toyfaces"))
-
-
-def test_a_classifier_that_is_trained_here_is_cached_and_learns(
-    tmp_path: Path, sample: LoadedData, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(trained, "STEPS", 300)
-    declared, calls = dataset("mnist-sample"), []
-
-    def train() -> Split:
-        calls.append(1)
-        return sample.train
-
-    first, second = (
-        trained.local_extractor("classifier-local", declared, train, tmp_path, CPU)
-        for _ in range(2)
-    )
-    assert len(calls) == 1
-    assert first.checksum == second.checksum
-    assert first.name == "classifier-local"
-    # Without loading it, a plan knows which weights count.
-    assert known.expected_checksum("classifier-local", declared, tmp_path) == first.checksum
-    network = first.network
-    assert isinstance(network, classifier.Classifier)
-    images = sample.test.images.float().expand(-1, 3, -1, -1) / 255
-    # 1,024 digits suffice for far better than chance; the whole of MNIST does better still.
-    assert network.accuracy(images, sample.test.labels) > 0.85
-    assert next(first.features([images[:7]])).shape == (7, 128)
-
-
-def test_damaged_classifier_is_trained_again(
-    tmp_path: Path, sample: LoadedData, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(trained, "STEPS", 3)
-    declared, calls = dataset("mnist-sample"), []
-
-    def train() -> Split:
-        calls.append(1)
-        return sample.train
-
-    first = trained.local_extractor("classifier-local", declared, train, tmp_path, CPU)
-    path = next(tmp_path.glob("*.pt"))
-    path.write_bytes(path.read_bytes()[:-1])
-    second = trained.local_extractor("classifier-local", declared, train, tmp_path, CPU)
-    assert len(calls) == 2
-    assert first.checksum == second.checksum
-
-
-def test_classifier_of_shapes_has_a_score_for_each_factor(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from bench.data.shapes import generate
-
-    monkeypatch.setattr(trained, "STEPS", 60)
-    split = generate(1000, seed=0)
-    declared = dataset("shape")
-    extractor = trained.local_extractor("classifier-local", declared, lambda: split, tmp_path, CPU)
-    network = extractor.network
-    assert isinstance(network, classifier.Classifier)
-    assert network.head.out_features == 2 + 6 + 17 + 17 + 8 + 8 + 8
-    chance = np.mean([1 / c for c in dataset("shape").classes])
-    assert network.accuracy(split.images.float() / 255, split.labels) > 1.5 * chance
-
-
-def test_nt_xent_by_hand() -> None:
-    """Two images, two views each: equation 1 of Chen et al. written out."""
-    rows = torch.tensor([[1.0, 0.0], [0.0, 2.0], [3.0, 3.0], [0.0, -1.0]])
-    unit = [(1.0, 0.0), (0.0, 1.0), (0.5**0.5, 0.5**0.5), (0.0, -1.0)]
-
-    def term(i: int, j: int) -> float:
-        weights = {
-            k: math.exp((unit[i][0] * unit[k][0] + unit[i][1] * unit[k][1]) / 0.5) for k in range(4)
-        }
-        return -math.log(weights[j] / sum(w for k, w in weights.items() if k != i))
-
-    expected = (term(0, 2) + term(1, 3) + term(2, 0) + term(3, 1)) / 4
-    assert simclr.nt_xent(rows, temperature=0.5).item() == pytest.approx(expected, rel=1e-6)
-
-
-def test_views_differ_and_keep_to_the_range_of_images() -> None:
-    images = torch.rand(6, 3, 32, 32)
-    noise = torch.Generator().manual_seed(0)
-    first, second = simclr.view(images, noise), simclr.view(images, noise)
-    assert first.shape == images.shape
-    assert 0 <= first.min() <= first.max() <= 1
-    assert not torch.equal(first, second)
-    assert torch.equal(simclr.view(images, torch.Generator().manual_seed(0)), first)
-
-
-def test_contrast_learns_to_tell_pictures_apart(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Two views of a face it never saw are nearer to each other than to other faces."""
-    from bench.data.toyfaces import generate
-
-    monkeypatch.setattr(trained, "STEPS", 150)
-    split, unseen = generate(512, seed=0), generate(100, seed=1)
-    labelled = dataset("toyfaces")
-    declared = replace(labelled, classes=())
-    assert [known.own_extractor(each) for each in (labelled, declared)] == [
-        "classifier-local",
-        "simclr-local",
-    ]
-    nothing = Split(split.images, torch.empty(len(split.images), 0, dtype=torch.int64))
-    extractor = trained.local_extractor("simclr-local", declared, lambda: nothing, tmp_path, CPU)
-    assert (extractor.name, extractor.dimensions) == ("simclr-local", 128)
-    noise = torch.Generator().manual_seed(0)
-    network = extractor.network
-    assert isinstance(network, simclr.Contrastive)
-    with torch.no_grad():
-        views = [simclr.view(unseen.images.float() / 255, noise) for _ in range(2)]
-        a, b = (torch.nn.functional.normalize(network.projection(network(v))) for v in views)
-    nearest = (a @ b.T).argmax(dim=1)
-    # Chance is 1 %.
-    assert (nearest == torch.arange(100)).float().mean() > 0.1
-
-
-@pytest.fixture(scope="module")
-def inception_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Random weights in the form of the published file, which cannot be had offline."""
-    torch.manual_seed(0)
-    network = inception_v3(weights=None, num_classes=1008, aux_logits=False, init_weights=False)
-    for module in network.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
-            torch.nn.init.uniform_(module.weight, 0.5, 1.5)
-            torch.nn.init.normal_(module.bias, std=0.1)
-            # As if it had seen images.
-            module.train()(3 * torch.randn(8, module.num_features, 2, 2) + 1)
-    path = tmp_path_factory.mktemp("weights") / weights.NAME
-    torch.save(network.state_dict(), path)
-    return path
-
-
-def test_inception_is_pytorch_fids_network(inception_file: Path, sample: LoadedData) -> None:
-    prefix = file_sha256(inception_file)[:8]
-    extractor = inception_extractor(inception_file, CPU, prefix)
-    assert extractor.checksum.startswith(prefix)
-    images = sample.test.images[:2].float() / 255
-    state = torch.load(inception_file, weights_only=True)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pytorch_fid, "load_state_dict_from_url", lambda *_, **__: state)
-        reference = pytorch_fid.InceptionV3().eval()
-    with torch.no_grad():
-        expected = reference(images.expand(-1, 3, -1, -1))[0].flatten(1).numpy()
-    features = next(extractor.features([images]))
-    assert features.shape == (2, 2048)
-    np.testing.assert_allclose(features, expected, rtol=1e-5, atol=1e-6)
-
-
-def test_inception_weights_of_another_hash_are_refused(inception_file: Path) -> None:
-    with pytest.raises(BenchError, match="not pytorch-fid's Inception weights"):
-        inception_extractor(inception_file, CPU)
-
-
-def test_a_pickle_in_place_of_weights_is_not_run(tmp_path: Path) -> None:
-    class Malicious:
-        def __reduce__(self) -> tuple[Any, ...]:
-            return (Path.touch, (tmp_path / "was here",))
-
-    path = tmp_path / "weights.pth"
-    path.write_bytes(pickle.dumps(Malicious()))
-    with pytest.raises(BenchError, match="cannot be read as Inception weights"):
-        inception_extractor(path, CPU, file_sha256(path)[:8])
-    assert not (tmp_path / "was here").exists()
-
-
-def test_weights_are_looked_for_where_pytorch_keeps_them(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    path = weights.hub_path()
-    assert path is not None
-    assert path.parent == Path(torch.hub.get_dir()) / "checkpoints"
-    assert weights.at_hand(None) is None
-    path.parent.mkdir(parents=True)
-    path.touch()
-    assert weights.at_hand(None) == path
-    with pytest.raises(BenchError, match="no such file"):
-        weights.at_hand(tmp_path / "missing.pth")
-
-
-def test_downloaded_weights_are_verified(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from bench.data import download
-
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    monkeypatch.setattr(download, "download", lambda url: b"<html>")
-    with pytest.raises(BenchError, match="not pytorch-fid's"):
-        weights.fetch()
-    assert not list(tmp_path.rglob("*.pth"))
-
-
 def _identity_extractor() -> Extractor:
     def pixels(images: torch.Tensor) -> torch.Tensor:
         return images[:, 0, ::8, ::8].flatten(1)
@@ -453,8 +223,8 @@ def test_evaluation_against_plain_numpy(tmp_path: Path, sample: LoadedData) -> N
     model = build("mnist", latent_dim=8, depth=2, seed=1)
     data = LoadedData(sample.train.spread(64), sample.test.spread(32), "")
     extractor = _identity_extractor()
-    result = evaluate(model, TINY, TINY_MEASUREMENT, data, extractor=extractor, cache=tmp_path)
-    again = evaluate(model, TINY, TINY_MEASUREMENT, data, extractor=extractor, cache=tmp_path)
+    result = measured(model, TINY, TINY_MEASUREMENT, data, extractor=extractor, cache=tmp_path)
+    again = measured(model, TINY, TINY_MEASUREMENT, data, extractor=extractor, cache=tmp_path)
     assert result.metrics == again.metrics
 
     with torch.no_grad():
@@ -494,7 +264,7 @@ def test_the_floor_is_the_distance_of_real_training_images(
     data = LoadedData(sample.train, sample.test.spread(32), "")
     model = build("mnist", latent_dim=8, depth=2, seed=1)
     extractor = _identity_extractor()
-    found = evaluate(model, TINY, TINY_MEASUREMENT, data, extractor=extractor, cache=tmp_path)
+    found = measured(model, TINY, TINY_MEASUREMENT, data, extractor=extractor, cache=tmp_path)
     chosen = np.linspace(0, 1023, 40).astype(int)
     features = [
         images[:, 0, ::8, ::8].flatten(1).double().numpy() / 255
@@ -515,7 +285,7 @@ def test_methods_with_a_prior_are_sampled_from_it(
     data = LoadedData(sample.train.spread(64), sample.test.spread(32), "")
     extractor = _identity_extractor()
     model = initial_model(spec).eval()
-    metrics = evaluate(
+    metrics = measured(
         model, spec, TINY_MEASUREMENT, data, extractor=extractor, cache=tmp_path
     ).metrics
     for kind in ("fid", "neighbours", "log_likelihood"):
@@ -565,7 +335,7 @@ def test_evaluation_is_in_fp32_whatever_pytorch_would_do(
     data = LoadedData(sample.train.spread(64), sample.test.spread(32), "")
     with arithmetic("tf32", torch.device("cuda")):
         seeing = replace(identity, network=network)
-        evaluate(model, TINY, TINY_MEASUREMENT, data, extractor=seeing, cache=tmp_path)
+        measured(model, TINY, TINY_MEASUREMENT, data, extractor=seeing, cache=tmp_path)
         assert _in_tf32() == {True}
     assert seen == {False}
 
@@ -579,14 +349,12 @@ def _in_tf32() -> set[bool]:
     return {owner.allow_tf32 for owner in (matmul, cudnn)}
 
 
-def test_kept_images_are_spread_over_the_test_images(tmp_path: Path, sample: LoadedData) -> None:
+def test_kept_images_are_spread_over_the_test_images(sample: LoadedData) -> None:
     """Data of the user's own may be sorted by class."""
     model = build("mnist", latent_dim=8, depth=2, seed=1)
     data = LoadedData(sample.train.spread(64), sample.test.spread(512), "")
     whole = replace(TINY_MEASUREMENT, test_images=512)
-    kept = evaluate(
-        model, TINY, whole, data, extractor=_identity_extractor(), cache=tmp_path
-    ).images["originals"]
+    kept = evaluate(model, TINY, whole, data).images["originals"]
     assert len(kept) == 500
     assert np.array_equal(kept[-1], data.test.images[-1].numpy())
 
@@ -637,18 +405,14 @@ def test_reference_statistics_are_those_of_their_data(tmp_path: Path, sample: Lo
     other = LoadedData(sample.train.spread(64), Split(255 - data.test.images, data.test.labels), "")
     extractor = _identity_extractor()
     fid = [
-        evaluate(model, TINY, TINY_MEASUREMENT, d, extractor=extractor, cache=tmp_path).metrics[
+        measured(model, TINY, TINY_MEASUREMENT, d, extractor=extractor, cache=tmp_path).metrics[
             "fid"
         ]
         for d in (data, other)
     ]
     assert fid[0]["mvg"] != fid[1]["mvg"]
-    assert len(list(tmp_path.glob("reference-*"))) == 2
-    for path in tmp_path.glob("reference-*"):
+    assert len(list(tmp_path.glob("reference-*.pt"))) == 2
+    for path in tmp_path.glob("reference-*.pt"):
         path.write_bytes(b"damaged")
-    assert (
-        evaluate(model, TINY, TINY_MEASUREMENT, data, extractor=extractor, cache=tmp_path).metrics[
-            "fid"
-        ]
-        == fid[0]
-    )
+    again = measured(model, TINY, TINY_MEASUREMENT, data, extractor=extractor, cache=tmp_path)
+    assert again.metrics["fid"] == fid[0]

@@ -14,13 +14,13 @@ from torch import nn
 
 from bench.data import dataset
 from bench.data.images import LoadedData, Split
-from bench.evaluation import evaluate as evaluation
-from bench.evaluation import inception, reference, weights
+from bench.evaluation import reference
+from bench.evaluation.evaluate import Evaluation
 from bench.evaluation.extractor import Extractor
-from bench.evaluation.trained import initial_network
-from bench.experiments.spec import EXTRACTORS
+from bench.evaluation.extractors import EXTRACTORS, extractor_spec, inception_weights
 from bench.training.trainee import initial_model
 from tests.support.fake_gpu import AVAILABLE, GPU, fake_gpu
+from tests.support.measuring import measured
 from tests.support.tiny import PARAMETERS, TINY, TINY_MEASUREMENT
 
 pytestmark = pytest.mark.skipif(
@@ -32,16 +32,13 @@ pytestmark = pytest.mark.skipif(
 def nothing_on_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reference, "load_tensors", lambda path: None)
     monkeypatch.setattr(reference, "save_tensors", lambda path, value: None)
-    monkeypatch.setattr(weights, "verify", lambda path, prefix: "0" * 64)
+    monkeypatch.setattr(inception_weights, "verify", lambda path, sha256: None)
+    monkeypatch.setattr(inception_weights, "at_hand", lambda given: Path("weights.pth"))
 
 
 def _extractor(name: str) -> Extractor:
-    """As on a real GPU, with weights that were never trained."""
-    if name == "inception":
-        return inception.inception_extractor(Path("weights.pth"), GPU)
-    kind = "simclr-local" if name == "simclr-local" else "classifier-local"
-    network = initial_network(kind, 32, dataset("mnist-sample"))
-    return Extractor(name, 128, "0" * 64, network.to(GPU).eval(), GPU, 500)
+    """As on a real GPU, with weights that were never read."""
+    return Extractor.load(extractor_spec(name, dataset("mnist-sample")), GPU)
 
 
 def _data() -> LoadedData:
@@ -52,13 +49,13 @@ def _data() -> LoadedData:
     return LoadedData(split(64), split(32), "")
 
 
-def _evaluate(method: str, extractor: Extractor) -> evaluation.Evaluation:
+def _evaluate(method: str, extractor: Extractor) -> Evaluation:
     spec = replace(TINY, method=method, depth=0, parameters=PARAMETERS.get(method, ()))
     model = initial_model(spec).to(GPU).eval()
     with warnings.catch_warnings():
         # The mixtures' covariances are made up.
         warnings.simplefilter("ignore", RuntimeWarning)
-        return evaluation.evaluate(
+        return measured(
             model, spec, TINY_MEASUREMENT, _data(), extractor=extractor, cache=Path("nowhere")
         )
 

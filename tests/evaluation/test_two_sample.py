@@ -9,8 +9,8 @@ from torch.nn import functional as F
 
 from bench.data import dataset
 from bench.data.images import LoadedData, to_float
-from bench.evaluation.extractor import three_channels
-from bench.evaluation.shipped import shipped_classifier
+from bench.evaluation.extractor import Extractor, three_channels
+from bench.evaluation.extractors import extractor_spec
 from bench.evaluation.two_sample import nearest_neighbours
 
 CPU = torch.device("cpu")
@@ -51,7 +51,7 @@ def digits(sample: LoadedData) -> dict[str, torch.Tensor]:
 
 
 def _shares(digits: dict[str, torch.Tensor], name: str) -> dict[str, float]:
-    network = shipped_classifier(dataset("mnist-sample"), CPU).network
+    network = Extractor.load(extractor_spec("classifier", dataset("mnist-sample")), CPU).network
     count = len(digits[name])
     with torch.no_grad():
         features = [network(three_channels(digits[n][:count])) for n in ("real", name)]

@@ -8,14 +8,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
+from torchvision.models import resnet18
 
 from bench.cli import main
+from bench.evaluation import extractors
 from bench.experiments import tables as experiments
+from bench.files import file_sha256
 from bench.models import methods
 from tests.support.tiny import TINY_ARGUMENTS
 
 DOCS = Path(__file__).parent.parent.parent / "docs"
 METHOD = (DOCS / "method_template.py").read_text()
+EXTRACTOR = (DOCS / "extractor_template.py").read_text()
 (DATASET,) = re.findall(r"```python\n(.*?)```", (DOCS / "extending.md").read_text(), re.DOTALL)
 STRIPES = """
 import torch
@@ -46,10 +51,15 @@ register_cell("mnist-baselines", Cell("Stripes", replace(MNIST_AE, dataset="stri
 def registries(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """What a test registers is gone after it."""
     monkeypatch.setattr(methods, "_REGISTERED", {})
+    monkeypatch.setattr(extractors, "_REGISTERED", {})
     tables = dict(experiments.TABLES)
     yield
     experiments.TABLES.clear()
     experiments.TABLES.update(tables)
+    _forget_plugins()
+
+
+def _forget_plugins() -> None:
     for name in [name for name in sys.modules if "irmae_bench_plugin" in name]:
         del sys.modules[name]
 
@@ -80,9 +90,7 @@ def test_the_guides_method_is_trained_and_tabulated(
 def test_the_guides_data_set_is_trained_on(
     tmp_path: Path, runs_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from bench.evaluation import trained
 
-    monkeypatch.setattr(trained, "STEPS", 5)
     (tmp_path / "my_stripes.py").write_text(STRIPES)
     monkeypatch.syspath_prepend(tmp_path)
     plugin = tmp_path / "plugin.py"
@@ -91,6 +99,28 @@ def test_the_guides_data_set_is_trained_on(
     command += [*_folders(tmp_path, runs_dir), "--only", "stripes-*", "--jobs", "1"]
     assert main(command) == 0
     assert len(list(runs_dir.glob("stripes-ae-d8-s0-*/measured-*.json"))) == 1
+
+
+def test_the_guides_extractor_has_a_block_of_numbers(
+    tmp_path: Path, runs_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.manual_seed(0)
+    torch.save(resnet18().state_dict(), tmp_path / "resnet18-f37072fd.pth")
+    plugin = tmp_path / "my_extractor.py"
+    command = ["--table", "4", *TINY_ARGUMENTS, *_folders(tmp_path, runs_dir), "--jobs", "1"]
+    command += ["--only", "*-l2-*", "--set", "epochs=1", "--plugin", str(plugin)]
+    command += ["--features", "resnet18", "--features", "classifier"]
+    plugin.write_text(EXTRACTOR)
+    assert main(command) == 1
+    assert "not torchvision's weights" in capsys.readouterr().err
+    (published,) = re.findall(r'SHA256 = "(.*)"', EXTRACTOR)
+    plugin.write_text(EXTRACTOR.replace(published, file_sha256(tmp_path / "resnet18-f37072fd.pth")))
+    _forget_plugins()
+    extractors._REGISTERED.clear()
+    assert main(command) == 0
+    output = capsys.readouterr().out
+    assert "resnet18: ResNet-18 of ImageNet (512 features, weights" in output
+    assert [name in output for name in ("FID (classifier)", "FID (resnet18)")] == [True, True]
 
 
 def test_plugins_that_cannot_be_loaded(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

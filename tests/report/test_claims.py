@@ -12,6 +12,7 @@ from scipy import stats
 
 from bench.cli import main
 from bench.experiments.published import PUBLISHED
+from bench.experiments.spec import FITTED
 from bench.experiments.tables import PAPER_TABLES, TABLES
 from bench.report.claims import Standing, judge
 from bench.report.frame import Content
@@ -55,7 +56,9 @@ def test_a_claim_holds_where_every_order_does() -> None:
     ranks = [[70, 68, 73], [39, 41, 40], [8, 7, 9], [4, 4, 4]]
     rank, best, worst = judge(_content_of_ranks(ranks))
     assert rank.standing == "holds"
-    assert (best.text, worst.text) == ("does not hold under every sampler",) * 2
+    assert (best.text, worst.text) == (
+        "does not hold under every sampler, seen through inception",
+    ) * 2
     # The closest of the orders that hold; differences 4, 3, 5: 4 +- 4.303 x 1 / sqrt(3).
     assert rank.evidence == ["closest of 3: Latent rank, 8 minus 12: 4 [1.52, 6.48], 3 seeds"]
 
@@ -112,17 +115,19 @@ def test_fids_are_compared_by_their_ratios() -> None:
 
 def test_a_claim_of_fids_says_on_which_sampler_it_depends() -> None:
     content = content_of("table4", [[20, 21, 22], [10, 11, 10], [40, 41, 44], [80, 81, 90]])
-    assert judge(content)[1].text == "holds under every sampler"
+    assert judge(content)[1].text == "holds under every sampler, seen through inception"
     for each in content.results[content.table.cells[0]]:
-        each.metrics["fid"] = each.metrics["fid"] | {"mvg": 1 + 0.1 * each.spec.seed}
+        each.seen("inception", "fid")["mvg"] = 1 + 0.1 * each.spec.seed
     for cell in content.table.cells[1:]:
         for each in content.results[cell]:
-            each.metrics["fid"] = each.metrics["fid"] | {"gmm4": 15.0 + each.spec.seed}
+            each.seen("inception", "fid")["gmm4"] = 15.0 + each.spec.seed
     verdict = judge(content)[1]
     assert verdict.text == (
-        "depends on the sampler: holds with gmm10; does not hold with mvg; undecided with gmm4"
+        "depends: holds with gmm10 through inception; does not hold with mvg through inception; "
+        "undecided with gmm4 through inception"
     )
-    assert [line.partition(": ")[0] for line in verdict.evidence] == ["gmm10", "gmm4", "mvg"]
+    views = [f"inception, {name}" for name in ("gmm10", "gmm4", "mvg")]
+    assert [line.partition(": ")[0] for line in verdict.evidence] == views
     one = replace(content, reading=Reading(samplers=("mvg",)))
     assert judge(one)[1].text == "does not hold"
 
@@ -167,17 +172,37 @@ def test_a_comparable_number_may_be_larger_by_the_margin() -> None:
         superior, comparable = judge(content_of("mnist-baselines", [ae, vae, *others, irmae]))
         assert superior.standing == "holds"
         assert comparable.standing == standing
-    evidence = comparable.evidence[0].removeprefix("gmm10: ")
+    evidence = comparable.evidence[0].removeprefix("inception, gmm10: ")
     assert evidence.startswith("Told from real, VAE minus IRMAE (l = 8): -0.0433 [")
     assert "], claimed to be above -0.05, 3 seeds" in evidence
+
+
+def test_claims_are_judged_through_each_extractor() -> None:
+    """Through one the third column is best, through the other the second."""
+    values = [[4, 4, 4], [1, 1, 1], [2, 2, 2], [8, 8, 8]]
+    content = content_of("table4", values, extractors=["imagenet", "classifier"])
+    _, best, worst = judge(content)
+    assert best.text == "holds under every sampler, seen through imagenet and through classifier"
+    assert best.evidence[0].startswith("imagenet, gmm10: ")
+    third = content.table.cells[2]
+    for result in content.results[third]:
+        for sampler in FITTED:
+            result.seen("classifier", "fid")[sampler] = 0.5
+    _, best, worst = judge(content)
+    assert best.standing == "depends"
+    assert best.text == (
+        "depends: holds with gmm10, gmm4, mvg through imagenet; "
+        "does not hold with gmm10, gmm4, mvg through classifier"
+    )
+    assert worst.standing == "holds"
 
 
 def test_fids_of_two_extractors_are_not_compared() -> None:
     content = content_of("table4", [[4, 4, 4], [1, 1, 1], [2, 2, 2], [8, 8, 8]])
     assert _standings(content)[1:] == ["holds", "holds"]
     last = content.table.cells[-1]
-    others = content_of("table4", [[], [], [], [8, 8, 8]], checksum="cd").results[last]
-    results = content.results | {last: others}  # type: ignore[operator]
+    others = content_of("table4", [[], [], [], [8, 8, 8]], features="imagenet")
+    results = content.results | {last: others.results[others.table.cells[-1]]}  # type: ignore[operator]
     rank, best, worst = judge(replace(content, results=results))
     assert (best.standing, worst.standing) == ("not run", "not run")
     assert rank.standing == "does not hold"

@@ -40,7 +40,7 @@ def filled(tmp_path: Path) -> tuple[Content, Store]:
                 name: rng.integers(0, 256, (*count, 3, 8, 8), np.uint8)
                 for name, count in zip(("originals", *KINDS), counts, strict=True)
             }
-            store.write_arrays(made.run_id, f"measured-{made.measured.identity}.npz", arrays)
+            store.write_arrays(made.run_id, f"measured-{made.measurements[0].identity}.npz", arrays)
     return Content(table, results, [], Reading(), "paper"), store
 
 
@@ -58,7 +58,7 @@ def test_each_method_has_a_block_of_its_images(kind: str, filled: tuple[Content,
     page = gallery.draw(_figure(kind), content, store)
     shown = {axes.get_title(loc="left"): axes.images for axes in page.axes if axes.images}
     assert list(shown) == ["AE", "VAE"]
-    arrays = store.images(_result(content, 1).measured)
+    arrays = store.images(_result(content, 1))
     first = {"reconstructions": arrays["originals"], "samples": arrays["samples"]}.get(kind)
     first = arrays[kind][0] if first is None else first
     # The second image of the first line, its colours last.
@@ -75,7 +75,7 @@ def test_blocks_of_a_sweep_say_what_varies(tmp_path: Path) -> None:
     content, store = content_of("table4", [[70], [39], [], [4]]), Store(tmp_path)
     for each in content.all_results:
         arrays = {name: np.zeros((40, 1, 8, 8), np.uint8) for name in ("originals", "samples")}
-        store.write_arrays(each.run_id, f"measured-{each.measured.identity}.npz", arrays)
+        store.write_arrays(each.run_id, f"measured-{each.measurements[0].identity}.npz", arrays)
     page = gallery.draw(FIGURES["samples-depth"], content, store)
     names = [axes.get_title(loc="left") for axes in page.axes if axes.images]
     assert names == ["Depth l: 2", "Depth l: 4", "Depth l: 12"]
@@ -84,7 +84,7 @@ def test_blocks_of_a_sweep_say_what_varies(tmp_path: Path) -> None:
 def test_reconstructions_stand_below_their_images(filled: tuple[Content, Store]) -> None:
     content, store = filled
     axes = gallery.draw(_figure("reconstructions"), content, store).axes[0]
-    arrays = store.images(_result(content, 0).measured)
+    arrays = store.images(_result(content, 0))
     picture = np.asarray(axes.images[0].get_array())
     assert picture.shape == (2 * 9 - 1, 10 * 9 - 1, 3)
     assert np.array_equal(picture[9:17, :8], arrays["reconstructions"][0].transpose(1, 2, 0))

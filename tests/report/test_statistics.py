@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from bench.report.claims import Comparison, Judgement, Standing
-from bench.report.metrics import METRICS
+from bench.report.metrics import METRICS, View
 from bench.report.statistics import (
     ROUNDING,
     differences,
@@ -121,7 +121,7 @@ def test_of_equal_cells_a_claim_rarely_holds_and_is_rarely_refuted(
             Comparison(METRICS[metric], ("", "a"), ("", "b"), 0.0, list(other - cell[0]))
             for other in cell[1:]
         ]
-        counts[Judgement("", comparisons).standing] += 1
+        counts[Judgement(View(), comparisons).standing] += 1
     for standing in (Standing.HOLDS, Standing.FAILS):
         assert counts[standing] / draws < 0.025 + 3 * math.sqrt(0.025 * 0.975 / draws)
     if orders == 1 and metric == "effective_rank":

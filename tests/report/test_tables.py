@@ -71,7 +71,7 @@ def test_ranks_are_reproduced_or_not() -> None:
 
 
 def test_fids_of_another_extractor_are_never_set_against_the_papers() -> None:
-    content = content_of("table4", [[70], [40], [8], [4]], features="classifier-local")
+    content = content_of("table4", [[70], [40], [8], [4]], features="classifier")
     data = frame(content)
     fids = data[data.metric == "fid"]
     assert not fids.comparable.any()
@@ -80,22 +80,54 @@ def test_fids_of_another_extractor_are_never_set_against_the_papers() -> None:
     assert r"\textcolor{gray}{44.0}" in latex(content, data)
     assert "paper, not comparable" in markdown(content, data)
     assert any(
-        "not Inception but a classifier of mnist that was trained on this machine" in note.text
+        "classifier: the classifier of mnist that the suite ships (128 features, weights bc9b84f1)"
+        in note.text
         for note in notes(content, data)
     )
 
 
-def test_a_table_never_mixes_two_extractors() -> None:
-    content = content_of("table4", [[70], [40], [8], [4]])
-    results = dict(content.results)
+def test_each_extractor_has_a_block_of_rows_of_its_own_numbers() -> None:
+    """Of the last column, one of two runs was seen by Inception alone."""
+    both = ["imagenet", "inception", "classifier"]
+    content = content_of("table4", [[70], [40], [8], [4, 5]], extractors=both)
     last = content.table.cells[-1]
-    (stray,) = content_of("table4", [[], [], [], [4]], checksum="00").results[last]
-    results[last] = [stray]
-    content = replace(content, results=results)
-    cells = _cells(content)
-    assert math.isnan(cells["fid", "12"]["mean"])
-    assert cells["rank", "12"]["mean"] == 4
-    assert any(stray.run_id in note.text for note in notes(content, frame(content)))
+    seen = content.results[last][1]
+    fewer = replace(seen, measurements=seen.measurements[1:2])
+    content = replace(content, results={**content.results, last: [content.results[last][0], fewer]})
+    data = frame(content)
+    shown = [(row.metric, row.kind) for row in rows(content, data) if row.metric.startswith("FID")]
+    assert shown[0] == ("FID", "paper")
+    assert [metric for metric, kind in shown if kind == "gmm10"] == [
+        "FID (inception)",
+        "FID (imagenet)",
+        "FID (classifier)",
+    ]
+    assert ("FID (inception)", "difference, gmm10") in shown
+    assert not any("difference" in kind for metric, kind in shown if metric != "FID (inception)")
+    fids = data[(data.metric == "fid") & (data.column == "12") & (data.sampler == "mvg")]
+    assert dict(zip(fids.extractor, fids.n, strict=True)) == {
+        "inception": 2,
+        "imagenet": 1,
+        "classifier": 1,
+    }
+    said = " ".join(note.text for note in notes(content, data))
+    assert "weights 57934424), of fewer seeds than the ranks (12 1 of 2)" in said
+    assert "Those of others than Inception are on scales of their own" in said
+    # Asked for by name, one is shown alone.
+    alone = replace(content, reading=replace(content.reading, features=("imagenet",)))
+    assert set(frame(alone).extractor) == {"", "imagenet"}
+
+
+def test_the_paper_is_grey_beside_others_than_inception_alone() -> None:
+    def shades(extractors: list[str]) -> set[bool]:
+        content = content_of("table4", [[70], [40], [8], [4]], extractors=extractors)
+        (row,) = [
+            r for r in rows(content, frame(content)) if r.metric == "FID" and "paper" in r.kind
+        ]
+        return {cell.grey for cell in row.cells}
+
+    assert shades(["inception", "classifier"]) == {False}
+    assert shades(["imagenet", "classifier"]) == {True}
 
 
 def _bold(content: Content, label: str) -> list[bool]:
@@ -108,23 +140,31 @@ def _bold(content: Content, label: str) -> list[bool]:
 def test_bold_is_what_cannot_be_told_from_the_best() -> None:
     """l = 12 is best; of l = 8 the ratios are 2, 0.5 and 2.5, of l = 4 ten, eleven and ten."""
     content = content_of("table4", [[70, 71, 72], [40, 44, 40], [8, 2, 10], [4, 4, 4]])
-    for row in (r"FID +\| gmm10", r"FID +\| mvg", r"Test MSE +\| measured"):
+    for row in (
+        r"FID \(inception\) +\| gmm10",
+        r"FID \(inception\) +\| mvg",
+        r"Test MSE +\| measured",
+    ):
         assert _bold(content, row) == [False, False, True, True]
     # What has no direction has no best, and neither have the paper's single numbers.
-    for row in (r"Latent rank +\| measured", r"FID +\| paper", r"FID +\| real images"):
+    for row in (
+        r"Latent rank +\| measured",
+        r"FID +\| paper",
+        r"FID \(inception\) +\| real images",
+    ):
         assert not any(_bold(content, row))
     # Two seeds leave nothing to test by.
     two = content_of("table4", [[70, 71], [40, 44], [8, 2], [4, 4]])
-    assert not any(_bold(two, r"FID +\| gmm10"))
+    assert not any(_bold(two, r"FID \(inception\) +\| gmm10"))
     assert any("nothing is in bold" in note.text for note in notes(two, frame(two)))
 
 
 def test_columns_with_too_few_seeds_take_no_part_in_bold() -> None:
     one = content_of("table4", [[70, 71, 72], [40, 42], [8, 9], []])
-    assert not any(_bold(one, r"FID +\| gmm10"))
+    assert not any(_bold(one, r"FID \(inception\) +\| gmm10"))
     assert "nothing is in bold" in notes(one, frame(one))[0].text
     two = content_of("table4", [[70, 71, 72], [40, 42, 41], [8, 9], []])
-    assert _bold(two, r"FID +\| gmm10") == [False, True, False, False]
+    assert _bold(two, r"FID \(inception\) +\| gmm10") == [False, True, False, False]
     left_out = "where columns with fewer than 3 seeds take no part."
     assert notes(two, frame(two))[0].text.endswith(left_out)
     all_three = content_of("table4", [[70, 71, 72], [40, 42, 41], [8, 9, 7], []])
@@ -137,7 +177,7 @@ def test_fids_have_intervals_that_stay_above_zero() -> None:
     assert 0 < row["low"] < row["mean"] < row["high"]
     assert row["mean"] == pytest.approx((70 * 7 * 700) ** (1 / 3))
     text = markdown(content, frame(content))
-    assert re.search(r"FID +\| gmm10 +\| +70\.0 \[0\.2, 213\d\d\.\d\] \|", text)
+    assert re.search(r"FID \(inception\) +\| gmm10 +\| +70\.0 \[0\.230, 213\d\d\] \|", text)
     assert "the geometric mean, its interval in brackets" in text
 
 
@@ -162,7 +202,7 @@ def test_every_number_is_labelled() -> None:
         for words in (
             "Student t",
             "0.001 of the largest",
-            "Inception (128 features, weights abcdef12)",
+            "Inception (2048 features, weights 6726825d)",
             "gmm10",
             "10,000 samples against 10,000 test images",
             "MNIST resized to 32x32",

@@ -42,7 +42,7 @@ def filled(tmp_path: Path) -> tuple[Content, Store]:
 
 
 def _images_of(made: Result) -> str:
-    return f"measured-{made.measured.identity}.npz"
+    return f"measured-{made.measurements[0].identity}.npz"
 
 
 def _first(content: Content) -> Result:
@@ -56,7 +56,7 @@ def test_each_method_has_a_panel_with_its_numbers(filled: tuple[Content, Store])
         clouds = [c for c in axes.collections if isinstance(c, PathCollection)]
         assert [len(cloud.get_offsets()) for cloud in clouds] == [COUNT, COUNT]  # type: ignore[arg-type]
         assert axes.get_xlabel() == (
-            "real called real 60% (real images 50%)\nsamples called samples 60% (real images 50%)"
+            "inception: real called real 60% (50%)\ninception: samples called samples 60% (50%)"
         )
     text = " ".join(" ".join(t.get_text() for t in page.texts).split())
     for words in (

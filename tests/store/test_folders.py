@@ -12,7 +12,7 @@ from bench.campaign.plan import LACKS_WEIGHTS, PlannedRun, State, plan_runs
 from bench.data import dataset
 from bench.experiments.spec import MeasurementSpec, TrainingSpec
 from bench.files import write_bytes
-from bench.store import identity
+from bench.store import identity, records
 from bench.store.folders import Store, read_history
 from bench.store.identity import run_id
 from bench.store.records import FailedRun
@@ -36,7 +36,7 @@ def test_records_come_back_as_they_were(store: Store) -> None:
     assert (folder.run_id, folder.trained, folder.measured) == (
         RUN_ID,
         RESULT.trained,
-        (RESULT.measured,),
+        RESULT.measurements,
     )
     assert not folder.has_weights
     assert folder.damage == ()
@@ -46,7 +46,9 @@ def _truncate(text: str) -> str:
     return text[:-40]
 
 
-@pytest.mark.parametrize("name", ["training.json", f"measured-{RESULT.measured.identity}.json"])
+@pytest.mark.parametrize(
+    "name", ["training.json", f"measured-{RESULT.measurements[0].identity}.json"]
+)
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
@@ -86,7 +88,8 @@ def test_records_under_an_older_protocol_are_never_used(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(store, RESULT)
-    monkeypatch.setattr(identity, "MEASURING_PROTOCOL", 999)
+    monkeypatch.setattr(identity, "METRICS", dict.fromkeys(identity.METRICS, 999))
+    monkeypatch.setattr(records, "METRICS", identity.METRICS)
     folder = store.read_folder(RUN_ID)
     assert folder.trained == RESULT.trained
     # Kept, and no damage: they only do not count.
@@ -104,12 +107,12 @@ def test_measurements_of_other_weights_are_never_used(store: Store) -> None:
     assert (folder.measured, folder.damage) == ((), ())
 
 
-def _plan(store: Store, *jobs: Job, expected: str = "") -> list[PlannedRun]:
-    return plan_runs(jobs, store.read(), store, "cpu", lambda name, features: expected)
+def _plan(store: Store, *jobs: Job, insist: bool = False) -> list[PlannedRun]:
+    return plan_runs(jobs, store.read(), store, "cpu", insist=insist)
 
 
 def _job(spec: TrainingSpec = TINY, measurement: MeasurementSpec = TINY_MEASUREMENT) -> Job:
-    return Job(run_id(spec, FINGERPRINT), spec, measurement)
+    return Job(run_id(spec, FINGERPRINT), spec, (measurement,))
 
 
 def test_a_failure_is_shown_until_a_record_replaces_it(store: Store) -> None:
@@ -180,10 +183,57 @@ def test_a_run_without_its_weights_is_measured_anew_by_training_it_again(store: 
     assert planned.state is State.TRAINED
 
 
-def test_a_measurement_by_other_weights_is_none_of_these(store: Store) -> None:
+def test_a_measurement_by_other_weights_of_the_extractor_does_not_count(store: Store) -> None:
+    (record,) = RESULT.measurements
+    other = replace(record, extractor=record.extractor | {"checksum": "ab" * 32})
+    write(store, replace(RESULT, measurements=(other,)))
+    assert [p.state for p in _plan(store, _job())] == [State.TO_TRAIN]
     write(store, RESULT)
-    (same,), (other,) = (_plan(store, _job(), expected=digits) for digits in ("00", "ab"))
-    assert (same.state, other.state) == (State.DONE, State.TO_TRAIN)
+    assert [p.state for p in _plan(store, _job())] == [State.DONE]
+
+
+def test_a_run_is_measured_through_every_extractor_that_is_asked_for(store: Store) -> None:
+    """Where its weights are gone, what others have seen will do, unless one insists."""
+    write(store, RESULT)
+    both = tuple(replace(TINY_MEASUREMENT, features=name) for name in ("classifier", "imagenet"))
+    job = replace(_job(), measurements=both)
+    (planned,) = _plan(store, job)
+    assert (planned.state, planned.unmeasured) == (State.DONE, ("imagenet",))
+    (planned,) = _plan(store, job, insist=True)
+    assert (planned.state, planned.reason) == (State.TO_TRAIN, LACKS_WEIGHTS)
+    write_bytes(store.weights(RUN_ID), b"")
+    (planned,) = _plan(store, job)
+    assert planned.state is State.TRAINED
+    write(store, result(extractors=["imagenet"]))
+    (planned,) = _plan(store, job, insist=True)
+    assert (planned.state, planned.unmeasured) == (State.DONE, ())
+
+
+def test_a_metric_that_comes_later_leaves_measurements_valid(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is measured where the weights are at hand; one whose code changes no longer counts."""
+    write(store, RESULT)
+    monkeypatch.setitem(identity.METRICS, "kid", 3)
+    folder = store.read_folder(RUN_ID)
+    assert folder.measured == RESULT.measurements
+    assert folder.measured[0].lacks == ["kid"]
+    assert [p.state for p in _plan(store, _job())] == [State.DONE]
+    write_bytes(store.weights(RUN_ID), b"")
+    assert [p.state for p in _plan(store, _job())] == [State.TRAINED]
+    assert identity.other_versions() == {"kid": 3}
+    later = replace(
+        RESULT.measurements[0],
+        metrics=RESULT.measurements[0].metrics | {"kid": 0.1},
+        versions={"kid": 3},
+    )
+    store.write_measured(later)
+    assert [p.state for p in _plan(store, _job())] == [State.DONE]
+    monkeypatch.setitem(identity.METRICS, "fid", 3)
+    (record,) = store.read_folder(RUN_ID).measured
+    assert record.lacks == ["fid"]
+    assert "fid" not in record.current
+    assert record.current["test_mse"] == RESULT.metrics["test_mse"]
 
 
 def test_records_of_data_that_are_unknown_by_now_do_not_disturb_a_plan(store: Store) -> None:

@@ -120,15 +120,15 @@ def test_a_run_is_verified(
 
     # A measurement and a history that no longer say what happened.
     error = four.metrics["test_mse"]
-    four.metrics["test_mse"] = 2 * error
-    store.write_measured(four.measured)
+    four.measurements[0].metrics["test_mse"] = 2 * error
+    store.write_measured(four.measurements[0])
     history = store.history(four.run_id)
     history.write_text(history.read_text().replace('"loss": 0.', '"loss": 1.'))
     before |= {path: path.stat().st_mtime_ns for path in store.folder(four.run_id).iterdir()}
     capsys.readouterr()
     assert main(["--verify", "*-l4-*", *folders]) == 1
     assert capsys.readouterr().out.splitlines() == [
-        f"{four.run_id}: test_mse: {2 * error!r} before, {error!r} now",
+        f"{four.run_id}: test_mse (classifier): {2 * error!r} before, {error!r} now",
         f"{four.run_id}: losses of history.jsonl",
     ]
     # On a GPU, sums are taken in an order of its own: what rounding allows is no difference.
@@ -139,11 +139,11 @@ def test_a_run_is_verified(
         earlier=[made | {"cpu": "of another make"}],
     )
     store.write_trained(on_gpu)
-    four.metrics["test_mse"] = 1.001 * error
-    store.write_measured(four.measured)
+    four.measurements[0].metrics["test_mse"] = 1.001 * error
+    store.write_measured(four.measurements[0])
     assert main(["--verify", "*-l4-*", *folders]) == 0
-    four.metrics["test_mse"] = 2 * error
-    store.write_measured(four.measured)
+    four.measurements[0].metrics["test_mse"] = 2 * error
+    store.write_measured(four.measurements[0])
     capsys.readouterr()
     assert main(["--verify", "*-l4-*", *folders]) == 1
     output = capsys.readouterr().out

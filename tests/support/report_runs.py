@@ -31,7 +31,7 @@ def fill(runs_dir: Path) -> Store:
         rows = [{"step": 9 * i, "epoch": i, "loss": 1 / (i + 1), "seconds": i} for i in range(5)]
         store.history(each.run_id).write_text("".join(json.dumps(row) + "\n" for row in rows))
         samples = rng.integers(0, 256, (100, 1, 8, 8), np.uint8)
-        name = f"measured-{each.measured.identity}.npz"
+        name = f"measured-{each.measurements[0].identity}.npz"
         store.write_arrays(each.run_id, name, {"samples": samples})
     failed = replace(next(each.spec for each in results if each.spec.depth == 12), seed=7)
     name = run_id(failed, dataset(failed.dataset).fingerprint)

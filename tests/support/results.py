@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bench.campaign.runs import Runs
 from bench.data import dataset
+from bench.evaluation.extractors import expected_checksum
 from bench.experiments.profiles import PROFILES
 from bench.experiments.spec import FITTED, Cell, MeasurementSpec, TableSpec, TrainingSpec
 from bench.experiments.tables import TABLES
@@ -31,9 +32,12 @@ def result(
     test_mse: float = 0.01,
     mean_image_mse: float | None = None,
     told_apart: float = 0.1,
-    checksum: str = "00",
+    extractors: Sequence[str] = (),
 ) -> Result:
-    """A run of that rank, FID and distance from real images by every sampler, and error."""
+    """A run of that rank, FID and distance from real images by every sampler, and error.
+
+    It is measured through the measurement's extractor, and through others where some are named.
+    """
     data = replace(dataset(spec.dataset), folder="")
     name = run_id(spec, data.fingerprint)
     provenance = {
@@ -48,25 +52,34 @@ def result(
         timing={"seconds": 1.5, "images_per_second": 640.0, "finished": 1},
         provenance=provenance,
     )
-    measured = MeasurementRecord(
-        run_id=name,
-        spec=measurement,
-        weights_sha256="11",
-        metrics={
-            "train_mse": test_mse,
-            "test_mse": test_mse,
-            "mean_image_mse": 10 * test_mse if mean_image_mse is None else mean_image_mse,
-            "spectrum": [1.0] * rank + [SMALL] * (spec.latent_dim - rank),
-            "fid": dict.fromkeys(("reconstruction", *FITTED), fid) | {"real": min(fid, 0.25)},
-            # Off by as much on both sides.
-            "neighbours": {"real": {"real": 0.5, "samples": 0.5}}
-            | {name: {"real": 0.5 + told_apart, "samples": 0.5 + told_apart} for name in FITTED},
-            "log_likelihood": {name: {"train": 2.0, "held_out": 1.5} for name in FITTED},
-        },
-        extractor={"name": measurement.features, "dimensions": 128, "checksum": checksum},
-        timing={"seconds": 0.5, "finished": 2},
-        provenance=provenance,
-        protocol=identity.MEASURING_PROTOCOL,
+    measured = tuple(
+        MeasurementRecord(
+            run_id=name,
+            spec=replace(measurement, features=features),
+            weights_sha256="11",
+            metrics={
+                "train_mse": test_mse,
+                "test_mse": test_mse,
+                "mean_image_mse": 10 * test_mse if mean_image_mse is None else mean_image_mse,
+                "spectrum": [1.0] * rank + [SMALL] * (spec.latent_dim - rank),
+                "fid": dict.fromkeys(("reconstruction", *FITTED), fid) | {"real": min(fid, 0.25)},
+                # Off by as much on both sides.
+                "neighbours": {"real": {"real": 0.5, "samples": 0.5}}
+                | {
+                    name: {"real": 0.5 + told_apart, "samples": 0.5 + told_apart} for name in FITTED
+                },
+                "log_likelihood": {name: {"train": 2.0, "held_out": 1.5} for name in FITTED},
+            },
+            extractor={
+                "name": features,
+                "dimensions": 128,
+                "checksum": expected_checksum(features, data) or "00",
+            },
+            timing={"seconds": 0.5, "finished": 2},
+            provenance=provenance,
+            protocol=identity.MEASURING_PROTOCOL,
+        )
+        for features in extractors or [measurement.features]
     )
     return Result(trained, measured)
 
@@ -75,12 +88,13 @@ def write(store: Store, *results: Result) -> None:
     """Write results into a runs folder, without weights."""
     for each in results:
         store.write_trained(each.trained)
-        store.write_measured(each.measured)
+        for record in each.measurements:
+            store.write_measured(record)
 
 
 def runs_of(runs_dir: Path) -> Runs:
-    """A runs folder as it is read, whatever weights its extractors have."""
-    return Runs(Store(runs_dir).read(), lambda name, features: "")
+    """A runs folder as it is read."""
+    return Runs(Store(runs_dir).read())
 
 
 def results_in(runs_dir: Path) -> list[Result]:
@@ -93,7 +107,8 @@ def cells_of(table: str, features: str = "inception") -> TableSpec:
 
     def sized(cell: Cell) -> Cell:
         training, measurement = PROFILES["paper"].apply(cell.training)
-        return replace(cell, training=training, measurement=replace(measurement, features=features))
+        measurements = (replace(measurement, features=features),)
+        return replace(cell, training=training, measurements=measurements)
 
     return TABLES[table].with_cells(sized)
 
@@ -103,7 +118,7 @@ def content(
     values: Sequence[Sequence[float]],
     *,
     features: str = "inception",
-    checksum: str = "abcdef1234",
+    extractors: Sequence[str] = (),
     **change: object,
 ) -> Content:
     """A table whose cell i has results with the given values, a seed each.
@@ -121,7 +136,7 @@ def content(
                 fid=value,
                 test_mse=value,
                 told_apart=value,
-                checksum=checksum,
+                extractors=extractors,
             )
             for seed, value in enumerate(numbers)
         ]

@@ -139,7 +139,7 @@ def test_an_accelerators_error_is_of_the_device_unless_memory_is_short() -> None
 def jobs(tmp_path: Path) -> tuple[list[Job], WorkerSettings]:
     fingerprint = dataset(TINY.dataset).fingerprint
     specs = [replace(TINY, seed=seed, epochs=1) for seed in range(2)]
-    made = [Job(run_id(spec, fingerprint), spec, TINY_MEASUREMENT) for spec in specs]
+    made = [Job(run_id(spec, fingerprint), spec, (TINY_MEASUREMENT,)) for spec in specs]
     return made, WorkerSettings(runs_dir=tmp_path / "runs", device="cpu")
 
 
@@ -187,7 +187,7 @@ def test_a_failure_of_measuring_is_that_runs_alone_and_costs_no_weights(
     first, second = _outcomes(group, settings)
     assert first.failure is not None
     assert "ValueError: not this one" in first.failure.reason
-    assert second.measured is not None
+    assert second.measured
     assert Store(settings.runs_dir).read_folder(group[0].run_id).has_weights
 
 
@@ -206,7 +206,7 @@ def test_memory_that_is_short_when_a_model_is_built_fails_that_run_alone(
     first, second = _outcomes(group, settings)
     assert first.failure is not None
     assert "out of memory" in first.failure.reason
-    assert second.measured is not None
+    assert second.measured
 
 
 def _owners() -> tuple[Any, Any]:

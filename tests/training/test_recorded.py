@@ -231,7 +231,7 @@ def _loss(trainee: Trainee, images: torch.Tensor) -> float:
 
 
 def _jobs(specs: list[TrainingSpec]) -> list[Job]:
-    return [Job(spec.name, spec, TINY_MEASUREMENT) for spec in specs]
+    return [Job(spec.name, spec, (TINY_MEASUREMENT,)) for spec in specs]
 
 
 def test_seeds_are_trained_in_turns_so_that_every_cell_has_one_first() -> None:

@@ -39,7 +39,7 @@ def draw(figure: FigureSpec, content: Content, store: Store) -> Figure:
     axis = before_columns(content.table, ": ")
     for cell in content.table.cells:
         for result in content.results.get(cell, ())[:1]:
-            images = _lines(figure.kind, store.images(result.measured, "originals", figure.kind))
+            images = _lines(figure.kind, store.images(result, "originals", figure.kind))
             if images is None:
                 left_out.append(result.run_id)
             else:

@@ -16,19 +16,26 @@ from bench.store.folders import Store
 
 
 def draw(figure: FigureSpec, content: Content, store: Store) -> Figure:
-    """One curve for each row of a table over its columns, which are numbers; a panel a sampler.
+    """One curve for each row of a table over its columns, which are numbers.
+
+    A column of panels a sampler, and a row of them an extractor.
 
     The mean over seeds is drawn with its 95 % interval shaded, that of real images dotted, the
     paper's numbers dashed: on an axis of their own where the two are not comparable.
     """
     data = frame(content)
     data = data[data.metric == figure.metric].assign(x=lambda rows: rows.column.astype(float))
-    samplers = [name for name in content.samplers(figure.metric) if name != REAL] or [""]
-    page = Figure(figsize=(max(5.6, 4.2 * len(samplers)), 3.6))
-    panels = page.subplots(1, len(samplers), squeeze=False)[0]
-    for axes, sampler in zip(panels, samplers, strict=True):
-        real = data[data.sampler == REAL]
-        _panel(axes, data[data.sampler == sampler], real, content, METRICS[figure.metric].label)
+    views = [view for view in content.views(figure.metric) if view.sampler != REAL]
+    extractors = list(dict.fromkeys(view.extractor for view in views))
+    samplers = list(dict.fromkeys(view.sampler for view in views))
+    page = Figure(figsize=(max(5.6, 4.2 * len(samplers)), 3.6 * len(extractors)))
+    panels = page.subplots(len(extractors), len(samplers), squeeze=False)
+    for view in views:
+        axes = panels[extractors.index(view.extractor), samplers.index(view.sampler)]
+        seen = data[data.extractor == view.extractor]
+        of_view = seen[seen.sampler == view.sampler]
+        real = seen[seen.sampler == REAL]
+        _panel(axes, of_view, real, content, METRICS[figure.metric].label)
     page.suptitle(title_of(figure.title, figure.name, content), fontsize=10)
     page.tight_layout()
     caption(page, [_seeds(data), *fid_notes(content), *run_notes(content)])

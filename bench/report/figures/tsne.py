@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -34,7 +35,7 @@ def draw(figure: FigureSpec, content: Content, store: Store) -> Figure:
         axes.set(title=cell.label, xticks=[], yticks=[])
         axes.grid(visible=False)
         for result in content.results.get(cell, ())[:1]:
-            axes.set_xlabel(_numbers(result), fontsize=6.5)
+            axes.set_xlabel(_numbers(result, content.extractors), fontsize=6.5)
             plane = _embedding(result, store)
             if isinstance(plane, str):
                 left_out.append(f"{result.run_id} ({plane})")
@@ -60,7 +61,7 @@ def draw(figure: FigureSpec, content: Content, store: Store) -> Figure:
         f"t-SNE of pixels (scikit-learn: perplexity {_PERPLEXITY:g}, PCA start, seed {_SEED}).",
         (
             "Below each panel: the share of all real test images, and of as many samples, whose "
-            "nearest other image in the extractor's features is of their own kind; in brackets, of "
+            "nearest other image in an extractor's features is of their own kind; in brackets, of "
             "real training images in place of samples, which is what a perfect sampler reaches."
         ),
     ]
@@ -71,13 +72,18 @@ def draw(figure: FigureSpec, content: Content, store: Store) -> Figure:
     return page
 
 
-def _numbers(result: Result) -> str:
+def _numbers(result: Result, extractors: Sequence[str]) -> str:
     """What nearest neighbours tell of the samples that are drawn, and of real images."""
-    ours, ideal = (result.metrics["neighbours"][name] for name in (HEADLINE_SAMPLER, REAL))
-    return "\n".join(
-        f"{text} {ours[side]:.0%} (real images {ideal[side]:.0%})"
-        for side, text in (("real", "real called real"), ("samples", "samples called samples"))
-    )
+    lines = []
+    for extractor in extractors:
+        seen = result.seen(extractor, "neighbours")
+        if not seen:
+            continue
+        lines += [
+            f"{extractor}: {text} {seen[HEADLINE_SAMPLER][side]:.0%} ({seen[REAL][side]:.0%})"
+            for side, text in (("real", "real called real"), ("samples", "samples called samples"))
+        ]
+    return "\n".join(lines)
 
 
 def _scatter(axes: Axes, plane: np.ndarray) -> None:
@@ -93,9 +99,10 @@ def _embedding(result: Result, store: Store) -> np.ndarray | str:
     The cached one is taken as it is where the images themselves are not at hand; why there is none
     where there is neither.
     """
-    images = list(store.images(result.measured, "originals", "samples").values())
-    name = f"tsne-{result.measured.identity}.npz"
-    cached = store.read_arrays(result.run_id, name)
+    images = list(store.images(result, "originals", "samples").values())
+    names = [f"tsne-{record.identity}.npz" for record in result.measurements]
+    found = (store.read_arrays(result.run_id, name) for name in names)
+    cached = next((arrays for arrays in found if arrays), {})
     if len(images) < 2:
         return cached.get("plane", "no images are cached")
     count = min(map(len, images))
@@ -110,7 +117,7 @@ def _embedding(result: Result, store: Store) -> np.ndarray | str:
     # A runs folder that can only be read is no reason not to draw.
     with contextlib.suppress(BenchError):
         arrays = {"inputs": np.array(inputs.hexdigest()), "plane": plane}
-        store.write_arrays(result.run_id, name, arrays)
+        store.write_arrays(result.run_id, names[0], arrays)
     return plane
 
 

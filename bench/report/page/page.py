@@ -17,7 +17,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
 from bench import __version__
-from bench.experiments.spec import FITTED, TrainingSpec
+from bench.experiments.spec import TrainingSpec
 from bench.files import write_text
 from bench.report.claims import judge
 from bench.report.figures.gallery import tile
@@ -172,6 +172,7 @@ class _Run:
 
     Attributes:
         run_id: its identity, an anchor.
+        extractors: names of the networks that it was measured through.
         learned: whether it has learned, see :class:`bench.report.reading.Reading`.
         numbers: what the list of runs shows of it: heading, text and number.
         facts: everything that its record says, by heading.
@@ -180,6 +181,7 @@ class _Run:
     """
 
     run_id: str
+    extractors: str
     learned: bool
     numbers: Sequence[tuple[str, str, float]]
     facts: Mapping[str, Mapping[str, str]]
@@ -188,12 +190,10 @@ class _Run:
 
 
 def _run(result: Result, reading: Reading, store: Store) -> _Run:
-    metrics, trained, measured = result.metrics, result.trained, result.measured
+    metrics, trained = result.metrics, result.trained
     rank = reading.rank(result)
-    fids = [(name, metrics["fid"][name]) for name in FITTED if name in reading.samplers]
     numbers = [
         ("Rank", f"{rank}", rank),
-        *((f"FID, {name}", f"{fid:.2f}", fid) for name, fid in fids),
         ("Test MSE", f"{metrics['test_mse']:.5f}", metrics["test_mse"]),
         ("Training, s", f"{trained.timing['seconds']:,.0f}", trained.timing["seconds"]),
         (
@@ -204,29 +204,38 @@ def _run(result: Result, reading: Reading, store: Store) -> _Run:
     ]
     return _Run(
         run_id=result.run_id,
+        extractors=", ".join(result.extractors),
         learned=reading.learned(result),
         numbers=numbers,
         facts={
-            "Measured": {name: _text(value) for name, value in measured.numbers()},
+            **{
+                f"Measured through {record.spec.features}": {
+                    name: _text(value) for name, value in record.numbers()
+                }
+                for record in result.measurements
+            },
             "Trained": _settings(result.spec),
-            "Measuring": {name: _text(value) for name, value in asdict(measured.spec).items()}
-            | {f"extractor {name}": _text(value) for name, value in measured.extractor.items()},
+            **{
+                f"Measuring through {record.spec.features}": _texts(asdict(record.spec))
+                | {f"extractor {name}": _text(value) for name, value in record.extractor.items()}
+                | {f"measured in {name}": value for name, value in _timing(record.timing).items()}
+                | _texts(record.provenance)
+                for record in result.measurements
+            },
             "Data": {
                 "name": trained.data.name,
                 "description": trained.data.description,
                 "fingerprint": trained.data.fingerprint,
             },
             "Time of training": _timing(trained.timing),
-            "Time of measuring": _timing(measured.timing),
             "Provenance of weights": _texts(trained.provenance),
             **{
                 f"Provenance of weights, from step {each['from_step']:,}": _texts(each)
                 for each in trained.earlier
             },
-            "Provenance of numbers": _texts(measured.provenance),
         },
         charts=list(_charts(result, rank, store)),
-        samples=_samples(store.images(measured, "samples").get("samples")),
+        samples=_samples(store.images(result, "samples").get("samples")),
     )
 
 

@@ -8,9 +8,10 @@ from pathlib import Path
 from bench.errors import BenchError
 from bench.files import file_sha256, write_bytes
 
-# The file that pytorch-fid publishes; its name carries the first digits of its SHA-256.
+# The file that pytorch-fid publishes; its name carries the first digits of its SHA-256, and
+# torch-fidelity's registry has the whole.
 NAME = "pt_inception-2015-12-05-6726825d.pth"
-SHA256_PREFIX = "6726825d"
+SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
 
 
 def hub_path() -> Path | None:
@@ -59,16 +60,15 @@ def fetch() -> Path:
     return target
 
 
-def verify(path: Path, prefix: str = SHA256_PREFIX) -> str:
-    """SHA-256 of a weights file, in hex, which must begin with ``prefix``.
+def verify(path: Path, sha256: str = SHA256) -> None:
+    """Compare a weights file with its SHA-256, in hex.
 
     Raises:
-        BenchError: it does not; the message names the file.
+        BenchError: it is another file; the message names it.
     """
     checksum = file_sha256(path)
-    if not checksum.startswith(prefix):
+    if checksum != sha256:
         raise BenchError(
             f"{path}: not pytorch-fid's Inception weights (SHA-256 begins {checksum[:8]}, "
-            f"not {prefix}); fetch {NAME} again"
+            f"not {sha256[:8]}); fetch {NAME} again"
         )
-    return checksum

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
@@ -14,27 +14,29 @@ from torchvision.models import inception_v3
 from torchvision.models.inception import BasicConv2d
 
 from bench.errors import BenchError
-from bench.evaluation import weights
-from bench.evaluation.extractor import Extractor
+from bench.evaluation.extractors import inception_weights
 
-DIMENSIONS = 2048
 _SIZE = (299, 299)
 
 
-def inception_extractor(
-    path: Path, device: torch.device, sha256_prefix: str = weights.SHA256_PREFIX
-) -> Extractor:
-    """Load Inception from a weights file.
+def load(
+    given: Path | None, device: torch.device, sha256: str = inception_weights.SHA256
+) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Load Inception from its weights file, which is downloaded where it is not at hand.
 
     Args:
-        path: the file that pytorch-fid publishes.
+        given: the file that pytorch-fid publishes; None for that of PyTorch's hub cache.
         device: where it runs.
-        sha256_prefix: what the file's SHA-256 must begin with.
+        sha256: of the file, in hex.
+
+    Returns:
+        Float images (n, 3, height, width) in [0, 1] to features (n, 2048).
 
     Raises:
-        BenchError: the file is another, or does not fit the network.
+        BenchError: the file is another, does not fit the network, or cannot be fetched.
     """
-    checksum = weights.verify(path, sha256_prefix)
+    path = inception_weights.at_hand(given) or inception_weights.fetch()
+    inception_weights.verify(path, sha256)
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
         network = _folded(_network(state)).to(device)
@@ -45,7 +47,7 @@ def inception_extractor(
         resized = F.interpolate(images, _SIZE, mode="bilinear", align_corners=False)
         return network(2 * resized - 1).flatten(1)
 
-    return Extractor("inception", DIMENSIONS, checksum, features, device, 50)
+    return features
 
 
 def _network(state: Mapping[str, torch.Tensor]) -> nn.Module:

