@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
+import scipy.linalg
 import torch
 
 
@@ -19,7 +20,7 @@ class Gaussian:
     @cached_property
     def root(self) -> torch.Tensor:
         """Factor R (d, d) with R R^T = covariance; directions without variance are exactly 0."""
-        values, vectors = torch.linalg.eigh(self.covariance)
+        values, vectors = _eigh(self.covariance)
         rounding = len(values) * torch.finfo(torch.float64).eps * values[-1].clamp(min=0)
         return vectors * values.where(values > rounding, 0.0).sqrt()
 
@@ -72,6 +73,25 @@ def _gathered(batches: Iterable[torch.Tensor]) -> Iterator[torch.Tensor]:
         yield torch.cat(held)
 
 
+# LAPACK's fastest drivers give up on some covariances of few rows in many dimensions, which have
+# hundreds of eigenvalues that are 0 but for rounding; its slower ones do not.
+def _eigh(matrix: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    try:
+        values, vectors = torch.linalg.eigh(matrix)
+    except RuntimeError:
+        found = scipy.linalg.eigh(matrix.cpu().numpy(), driver="ev")
+        values, vectors = (torch.from_numpy(each).to(matrix.device) for each in found)
+    return values, vectors
+
+
+def _singular_values(matrix: torch.Tensor) -> torch.Tensor:
+    try:
+        return torch.linalg.svdvals(matrix)
+    except RuntimeError:
+        found = scipy.linalg.svd(matrix.cpu().numpy(), compute_uv=False, lapack_driver="gesvd")
+        return torch.from_numpy(found).to(matrix.device)
+
+
 def frechet_distance(a: Gaussian, b: Gaussian) -> float:
     """|mean_a - mean_b|^2 + Tr(A + B - 2 (A^1/2 B A^1/2)^1/2), at least 0.
 
@@ -84,6 +104,6 @@ def frechet_distance(a: Gaussian, b: Gaussian) -> float:
         b: on the same.
     """
     difference = a.mean - b.mean
-    overlap = torch.linalg.svdvals(a.root.T @ b.root).sum()
+    overlap = _singular_values(a.root.T @ b.root).sum()
     traces = a.covariance.trace() + b.covariance.trace()
     return max(0.0, (difference @ difference + traces - 2 * overlap).item())

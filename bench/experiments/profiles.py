@@ -67,7 +67,7 @@ PROFILES = {
             "8,192 training images, 40 epochs: what two CPU cores train in a night",
             epochs=40,
             train_images=8_192,
-            fid_samples=2_500,
+            fid_samples=2_000,
             stand_ins={"celeba": "celeba-10k"},
             networks={"celeba": {"width": 1 / 8}},
         ),

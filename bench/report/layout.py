@@ -423,15 +423,12 @@ def _form(part: pd.DataFrame, metric: Metric) -> _Form:
 
 
 def significant(value: float) -> str:
-    """A number with three digits that count, whatever its scale: ``0.224``, ``7.70``, ``1234``."""
+    """A number rounded to three digits that count: ``0.224``, ``7.70``, ``37800``."""
     if value == 0 or not math.isfinite(value):
         return f"{value:.0f}"
-    return f"{value:.{max(0, 2 - _exponent(value))}f}"
-
-
-def _exponent(value: float) -> int:
-    """The power of ten of a number's first digit, once it is rounded to three."""
-    return int(f"{value:.2e}".partition("e")[2])
+    rounded = f"{value:.2e}"
+    power = int(rounded.partition("e")[2])
+    return f"{float(rounded):.{max(0, 2 - power)}f}"
 
 
 def _as_printed(values: pd.Series) -> list[str]:

@@ -115,9 +115,12 @@ class MeasurementRecord:
             BenchError: it is no record.
         """
         try:
-            return cls(**value | {"spec": MeasurementSpec.from_json(value["spec"])})
+            record = cls(**value | {"spec": MeasurementSpec.from_json(value["spec"])})
         except (KeyError, TypeError) as error:
             raise BenchError(f"not a measurement ({error})") from error
+        if not isinstance(record.metrics, dict) or not isinstance(record.versions, dict):
+            raise BenchError("not a measurement (metrics and versions are JSON objects)")
+        return record
 
     def numbers(self) -> Iterator[tuple[str, float]]:
         """Every number that was measured by a name of its own, such as ``fid_gmm10``."""

@@ -78,6 +78,22 @@ def test_frechet_distance_of_equal_and_constant_gaussians() -> None:
     assert frechet_distance(deficient, constant) == pytest.approx(expected)
 
 
+def test_what_lapacks_fastest_drivers_give_up_on_is_no_failure(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rng = np.random.default_rng(0)
+    rows = torch.from_numpy(rng.normal(size=(2, 20, 60)))
+    expected = frechet_distance(*(fit([each]) for each in rows))
+
+    def gives_up(matrix: torch.Tensor) -> None:
+        raise RuntimeError("failed to converge")
+
+    monkeypatch.setattr(torch.linalg, "eigh", gives_up)
+    monkeypatch.setattr(torch.linalg, "svdvals", gives_up)
+    found = frechet_distance(*(fit([each]) for each in rows))
+    assert found == pytest.approx(expected, rel=1e-9)
+
+
 @given(st.lists(st.integers(1, 7), min_size=2, max_size=6), st.integers(0, 1000))
 def test_streamed_statistics_are_numpys(sizes: list[int], seed: int) -> None:
     rows = np.random.default_rng(seed).normal(1e4, 1, size=(sum(sizes), 3)).astype(np.float32)
