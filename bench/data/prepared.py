@@ -3,7 +3,6 @@
 <cache>/images-<source>/  images.npy   uint8 (n, size, size, channels), training images first
                           labels.npy   uint8 (n, labels), where there are any
                           index.json   what they are; its presence means that they are complete
-                          images.npy.partial, journal.jsonl   while unfinished
 """
 
 from __future__ import annotations
@@ -11,13 +10,12 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING
 
 import joblib
 import numpy as np
@@ -26,8 +24,8 @@ from joblib.externals.loky.process_executor import TerminatedWorkerError
 from tqdm import tqdm
 
 from bench.data.pictures import BadPictureError, File, Form, Source, printable
-from bench.errors import BenchError, refused
-from bench.files import append_line, atomic, file_sha256, lock, write_bytes
+from bench.errors import BenchError
+from bench.files import atomic, file_sha256, lock, write_bytes
 from bench.hashing import canonical_json, sha256
 from bench.machine import core_count, has_workers
 from bench.screen import say
@@ -135,7 +133,7 @@ def prepared(task: Task, cache: Path) -> Index | None:
 def prepare(task: Task, cache: Path, jobs: int | None = None) -> Index:
     """Decode and resize every picture, in parallel, or find that it is done.
 
-    An interrupted preparation goes on where it stopped; a second process waits for the first.
+    A second process waits for the first; an interrupted preparation starts over.
 
     Args:
         task: what.
@@ -156,40 +154,98 @@ def prepare(task: Task, cache: Path, jobs: int | None = None) -> Index:
 
 def _prepare(task: Task, folder: Path, jobs: int) -> Index:
     files = [*task.train, *task.test]
-    partial, journal = folder / "images.npy.partial", folder / "journal.jsonl"
-    done = _journal(journal, partial)
-    if not done:
-        _allocate(partial, (len(files), task.form.size, task.form.size, task.form.channels))
-    # Without the line that a stopped preparation left half-written.
-    write_bytes(journal, "".join(f"{json.dumps(chunk)}\n" for chunk in done.values()).encode())
-    starts = [start for start in range(0, len(files), _CHUNK) if start not in done]
-    left = sum(len(files[start : start + _CHUNK]) for start in starts)
-    say(f"preparing {left:,} pictures of {task.source.path}")
+    repeated = _repeated(task.source, files) if task.distinct else set()
+    chosen = [file for file in files if file.name not in repeated]
+    digests: list[str] = []
+    kept: list[File] = []
+    bad: list[tuple[str, str]] = []
+    converted = 0
+    say(f"preparing {len(chosen):,} pictures of {task.source.path}")
+    with atomic(folder / "images.npy") as target:
+        # As long as the final one: it is written again once the number of good pictures is known.
+        _write_header(target, len(chosen), task.form)
+        for file, result in zip(chosen, _rendered(task, chosen, jobs), strict=True):
+            if isinstance(result, _Image):
+                target.write(result.pixels)
+                digests.append(result.digest)
+                kept.append(file)
+                converted += result.converted
+            else:
+                bad.append((printable(file.name), result))
+        in_training = set(task.train)
+        train = sum(file in in_training for file in kept)
+        _require_enough(task, train, len(kept) - train, bad, len(repeated))
+        target.seek(0)
+        _write_header(target, len(kept), task.form)
+    checksums = {"images.npy": file_sha256(folder / "images.npy")}
+    if task.labels:
+        with atomic(folder / "labels.npy") as target:
+            np.save(target, np.stack([task.labels[file.name] for file in kept]))
+        checksums["labels.npy"] = file_sha256(folder / "labels.npy")
+    digest = sha256("".join(digests))
+    counts = {"train": train, "test": len(kept) - train, "converted": converted}
+    index = Index(
+        task.key,
+        digest=digest,
+        bad=tuple(bad),
+        repeated=len(repeated),
+        checksums=checksums,
+        **counts,
+    )
+    write_bytes(folder / "index.json", f"{json.dumps(asdict(index), indent=1)}\n".encode())
+    if bad:
+        say(f"{len(bad)} bad pictures were left out, see {folder / 'index.json'}")
+    return index
+
+
+def _repeated(source: Source, files: Sequence[File]) -> set[str]:
+    """Names of files whose content another has, whose name comes first.
+
+    The split of the others is as it was, whichever side they are on.
+    """
+    first: dict[bytes, str] = {}
+    repeated = set()
+    by_name = sorted(files, key=lambda file: file.name)
+    for file, content in zip(by_name, source.read(by_name), strict=True):
+        if isinstance(content, BadPictureError):
+            continue
+        if first.setdefault(hashlib.sha256(content).digest(), file.name) != file.name:
+            repeated.add(file.name)
+    return repeated
+
+
+@dataclass(frozen=True)
+class _Image:
+    """A picture that was prepared: its pixels, the SHA-256 of its file, whether colours changed."""
+
+    pixels: bytes
+    digest: str
+    converted: bool
+
+
+def _rendered(task: Task, files: Sequence[File], jobs: int) -> Iterator[_Image | str]:
+    """Every picture, in order, prepared by several processes; or why it cannot be used."""
+    starts = range(0, len(files), _CHUNK)
     work = (
-        joblib.delayed(_render_chunk)(
-            task.source, files[start : start + _CHUNK], task.form, partial, start
-        )
+        joblib.delayed(_render_chunk)(task.source, files[start : start + _CHUNK], task.form)
         for start in starts
     )
     try:
         with (
             _workers(jobs),
-            tqdm(total=left, unit=" pictures", disable=not sys.stderr.isatty()) as bar,
+            tqdm(total=len(files), unit=" pictures", disable=not sys.stderr.isatty()) as bar,
         ):
-            pool = joblib.Parallel(jobs, batch_size=1, return_as="generator_unordered")
-            for chunk in pool(work):
-                append_line(journal, json.dumps(chunk))
-                done[chunk["start"]] = chunk
-                bar.update(len(chunk["digests"]))
+            for chunk in joblib.Parallel(jobs, batch_size=1, return_as="generator")(work):
+                yield from chunk
+                bar.update(len(chunk))
     except TerminatedWorkerError as error:
         raise BenchError(
             f"a process was killed while it prepared pictures of {task.source.path}, most likely "
-            "for want of memory; the same command goes on where it stopped"
+            "for want of memory; give the same command again"
         ) from error
     finally:
         if jobs > 1:
             get_reusable_executor(reuse=True).shutdown(wait=True, kill_workers=True)
-    return _finish(task, folder, [done[start] for start in sorted(done)])
 
 
 def _workers(jobs: int) -> AbstractContextManager[object]:
@@ -199,130 +255,49 @@ def _workers(jobs: int) -> AbstractContextManager[object]:
     return joblib.parallel_config("loky", inner_max_num_threads=1)
 
 
-def _allocate(path: Path, shape: tuple[int, ...]) -> None:
-    """Make the file that workers write into."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        np.lib.format.open_memmap(path, "w+", np.uint8, shape).flush()
-        # Reserved now: on a disk that fills up later, writing to a mapped page kills the process.
-        if hasattr(os, "posix_fallocate"):
-            with path.open("r+b") as file:
-                os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
-    except OSError as error:
-        raise refused(f"cannot write {path}", error) from error
-
-
-def _journal(path: Path, partial: Path) -> dict[int, Any]:
-    """Chunks that an interrupted preparation finished, and whose images are in place.
-
-    A half-written line is none, and neither is one whose images never reached the disk.
-    """
-    chunks = {}
-    try:
-        images = np.load(partial, mmap_mode="r")
-        for line in path.read_text(encoding="utf-8").splitlines():
-            chunk = json.loads(line)
-            if _pixels(images, chunk["start"], len(chunk["digests"])) == chunk["pixels"]:
-                chunks[chunk["start"]] = chunk
-    except (OSError, ValueError, KeyError, TypeError):
-        pass
-    return chunks
-
-
-def _render_chunk(
-    source: Source,
-    files: list[File],
-    form: Form,
-    path: Path,
-    start: int,
-) -> dict[str, Any]:
-    """Write the images of some files to their places. Runs in a worker process."""
+def _render_chunk(source: Source, files: Sequence[File], form: Form) -> list[_Image | str]:
+    """Prepare the pictures of some files. Runs in a worker process."""
     # Imported here, so that looking for prepared pictures needs no PyTorch.
     from bench.data.decoding import render
 
-    images = np.lib.format.open_memmap(path, "r+")
     contents = list(source.read(files))
-    digests, bad, converted = [], [], 0
-    rendered = zip(files, contents, render(contents, form), strict=True)
-    for row, (file, content, result) in enumerate(rendered, start):
+    results: list[_Image | str] = []
+    for content, result in zip(contents, render(contents, form), strict=True):
         if isinstance(content, BadPictureError) or isinstance(result, BadPictureError):
-            digests.append("")
-            bad.append([printable(file.name), " ".join(str(result).split())])
+            results.append(" ".join(str(result).split()))
         else:
-            images[row], changed = result
-            digests.append(hashlib.sha256(content).hexdigest())
-            converted += changed
-    written = {"start": start, "digests": digests, "bad": bad, "converted": converted}
-    return written | {"pixels": _pixels(images, start, len(files))}
+            image, converted = result
+            results.append(_Image(image.tobytes(), hashlib.sha256(content).hexdigest(), converted))
+    return results
 
 
-def _pixels(images: np.ndarray, start: int, count: int) -> str:
-    """SHA-256 of some images, in hex."""
-    return hashlib.sha256(images[start : start + count].tobytes()).hexdigest()
+def _write_header(target: IO[bytes], count: int, form: Form) -> None:
+    """Head of an array file of so many images; of the same length whatever the number."""
+    shape = (count, form.size, form.size, form.channels)
+    header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(target, header)
 
 
-def _finish(task: Task, folder: Path, chunks: Sequence[dict[str, Any]]) -> Index:
-    files = [*task.train, *task.test]
-    digests = [digest for chunk in chunks for digest in chunk["digests"]]
-    bad = tuple((name, reason) for chunk in chunks for name, reason in chunk["bad"])
-    if len(bad) > MAX_BAD_SHARE * len(files):
-        _clear_unfinished(folder)
+def _require_enough(
+    task: Task, train: int, test: int, bad: Sequence[tuple[str, str]], repeated: int
+) -> None:
+    """Refuse what has too many bad pictures, or too few others.
+
+    Raises:
+        BenchError: see :func:`prepare`.
+    """
+    listed = len(task.train) + len(task.test)
+    if len(bad) > MAX_BAD_SHARE * listed:
         raise BenchError(
-            f"{task.source.path}: {len(bad):,} of {len(files):,} pictures cannot be used, more "
+            f"{task.source.path}: {len(bad):,} of {listed:,} pictures cannot be used, more "
             f"than {MAX_BAD_SHARE:.0%}; the first is {bad[0][0]}: {bad[0][1]}"
         )
-    good = np.array([bool(digest) for digest in digests])
-    if task.distinct:
-        # Of each content the first by name, in whichever split it is: the shares stay as they are.
-        by_name = sorted(range(len(files)), key=lambda row: files[row].name, reverse=True)
-        firsts = {digests[row]: row for row in by_name}
-        good &= np.isin(np.arange(len(digests)), list(firsts.values()))
-    repeated = len(files) - len(bad) - int(good.sum())
-    train = int(good[: len(task.train)].sum())
-    test = int(good.sum()) - train
     if min(train, test) < _LEAST:
         copies = f", {repeated} copies of others left out" if repeated else ""
         raise BenchError(
             f"{task.source.path}: {train} training and {test} test pictures are too few{copies}; "
             f"at least {_LEAST} of each are needed, a fifth of the pictures is for testing"
         )
-    partial, images = folder / "images.npy.partial", folder / "images.npy"
-    if good.all():
-        # It needs no flush to the disk: its checksum is compared whenever it is looked for.
-        partial.replace(images)
-    else:
-        _copy_rows(partial, images, good)
-    checksums = {images.name: file_sha256(images)}
-    if task.labels:
-        rows = [task.labels[file.name] for file, keep in zip(files, good, strict=True) if keep]
-        with atomic(folder / "labels.npy") as file:
-            np.save(file, np.stack(rows))
-        checksums["labels.npy"] = file_sha256(folder / "labels.npy")
-    digest = sha256("".join(d for d, keep in zip(digests, good, strict=True) if keep))
-    converted = sum(chunk["converted"] for chunk in chunks)
-    index = Index(task.key, train, test, digest, bad, converted, repeated, checksums)
-    write_bytes(folder / "index.json", f"{json.dumps(asdict(index), indent=1)}\n".encode())
-    if bad:
-        say(f"{len(bad)} bad pictures were left out, see {folder / 'index.json'}")
-    _clear_unfinished(folder)
-    return index
-
-
-def _copy_rows(source: Path, target: Path, chosen: np.ndarray) -> None:
-    images = np.load(source, mmap_mode="r")
-    with atomic(target) as file:
-        header = {"descr": "|u1", "fortran_order": False}
-        shape = (int(chosen.sum()), *images.shape[1:])
-        np.lib.format.write_array_header_1_0(file, header | {"shape": shape})
-        for start in range(0, len(images), _CHUNK):
-            part = slice(start, start + _CHUNK)
-            file.write(images[part][chosen[part]].tobytes())
-
-
-def _clear_unfinished(folder: Path) -> None:
-    """Remove what only an unfinished preparation needs."""
-    for name in ("images.npy.partial", "journal.jsonl"):
-        (folder / name).unlink(missing_ok=True)
 
 
 def load(dataset: Dataset, data_dir: Path) -> LoadedData:

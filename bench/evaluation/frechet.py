@@ -79,7 +79,7 @@ def _eigh(matrix: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     try:
         values, vectors = torch.linalg.eigh(matrix)
     except RuntimeError:
-        found = scipy.linalg.eigh(matrix.cpu().numpy(), driver="ev")
+        found = scipy.linalg.eigh(matrix.cpu().numpy(), driver="evr")
         values, vectors = (torch.from_numpy(each).to(matrix.device) for each in found)
     return values, vectors
 

@@ -313,37 +313,37 @@ def test_a_list_of_pictures_that_are_not_there_is_refused(data_dir: Path, tmp_pa
         _locate(data_dir, tmp_path)
 
 
-def test_an_interrupted_preparation_goes_on(
+def test_an_interrupted_preparation_starts_over_and_leaves_nothing(
     original: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = _load(_locate(original, tmp_path / "whole"))
     monkeypatch.setattr(prepared, "_CHUNK", 10)
     real = prepared._render_chunk
     rendered: list[int] = []
-    limit = 3
 
-    def interrupted(*arguments: Any) -> dict[str, Any]:
-        if len(rendered) == limit:
+    def interrupted(*arguments: Any) -> Any:
+        if len(rendered) == 3:
             raise KeyboardInterrupt
-        rendered.append(arguments[-1])
+        rendered.append(len(arguments[1]))
         return real(*arguments)
 
     monkeypatch.setattr(prepared, "_render_chunk", interrupted)
     with pytest.raises(KeyboardInterrupt):
         _locate(original, tmp_path / "cache")
-    assert celeba.locate(dataset("celeba"), original, tmp_path / "cache", make=False) is not None
-    limit = COUNT
-    # A line that was cut short when the machine stopped.
-    journal = next((tmp_path / "cache").glob("images-*/journal.jsonl"))
-    journal.write_text(journal.read_text() + '{"start": 30, "dig')
-    # And images that the journal knows of, but that never reached the disk.
-    partial = journal.parent / "images.npy.partial"
-    images = np.load(partial, mmap_mode="r+")
-    images[15] = 0
-    images.flush()
+    assert not [path for path in tmp_path.glob("cache/images-*/*") if path.is_file()]
+    monkeypatch.setattr(prepared, "_render_chunk", real)
     assert _load(_locate(original, tmp_path / "cache")).checksum == whole.checksum
-    assert rendered == [0, 10, 20, 10, 30, 40, 50]
-    assert not list((tmp_path / "cache").glob("images-*/*.partial"))
+
+
+def test_what_is_left_out_changes_the_count_and_nothing_else(tmp_path: Path) -> None:
+    """The file's head is written before anybody knows how many pictures are good."""
+    for index in range(120):
+        _photograph(tmp_path / "data" / f"{index:03d}.png", index % 7 or index, (89, 109))
+    found = _locate(tmp_path / "data", tmp_path / "cache")
+    (file,) = (tmp_path / "cache").glob("images-*/images.npy")
+    images = np.load(file)
+    assert found.train + found.test == len(images) < 100
+    assert file.stat().st_size == 128 + images.nbytes
 
 
 def test_a_damaged_cache_is_made_again_and_a_whole_one_is_kept(
