@@ -388,6 +388,19 @@ def test_a_figure_that_draws_some_columns_of_a_table_is_chosen_by_these_and_judg
     assert "Profile quick" not in figure
 
 
+def test_a_command_that_trains_nothing_says_whose_numbers_it_prints(
+    folders: list[str], capsys: pytest.CaptureFixture[str], runs_dir: Path
+) -> None:
+    for seed in range(2):
+        _fill(Store(runs_dir), "table4", "smoke", "classifier", rank=4, seed=seed)
+    assert main(["--table", "4", "--profile", "smoke", *folders]) == 0
+    (line,) = [each for each in capsys.readouterr().err.splitlines() if "trained" in each]
+    assert line == (
+        f"nothing trained: 8 runs read from {runs_dir} (trained 1970-01-01, commit unknown); "
+        "another --runs-dir trains runs of your own"
+    )
+
+
 def test_seeds_that_are_cached_are_tabulated(
     folders: list[str], capsys: pytest.CaptureFixture[str], runs_dir: Path
 ) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
+from math import isnan
 
 from bench.campaign.plan import PlannedRun, State, plan_runs
 from bench.campaign.render import render
@@ -89,7 +91,27 @@ def _run(request: Request, runs: Runs, store: Store, device: str) -> int:
         _execute(request, resolved, missing, store, device=device)
         # Other processes may have ended runs meanwhile.
         runs = Runs(store.read())
+    else:
+        say(_of_cached(request, resolved, runs))
     return render(request, [resolved], runs, store)
+
+
+def _of_cached(request: Request, resolved: Resolved, runs: Runs) -> str:
+    """One line on where the numbers come from of which none is new."""
+    cells = (runs.of(cell, request.seeds) for cell in resolved.cells)
+    shown = {result.run_id: result.trained for results in cells for result in results}
+    ends = (datetime.fromtimestamp(r.timing["finished"], UTC) for r in shown.values())
+    days = sorted({f"{end:%Y-%m-%d}" for end in ends})
+    commits = sorted({str(record.provenance["commit"])[:8] for record in shown.values()})
+    made = ""
+    if shown:
+        when = days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
+        by = f"commit {commits[0]}" if len(commits) == 1 else f"{len(commits)} commits"
+        made = f" (trained {when}, {by})"
+    return (
+        f"nothing trained: {len(shown)} runs read from {request.worker.runs_dir}{made}; "
+        "another --runs-dir trains runs of your own"
+    )
 
 
 def _usable_device(request: Request) -> str:
@@ -132,7 +154,7 @@ def _of_lost_weights(plan: Sequence[PlannedRun]) -> Iterator[str]:
         seconds = sum(p.training_seconds for p in lost)
         yield (
             f"trained, but without weights here to measure: {', '.join(p.run_id for p in lost)}; "
-            f"training them again takes about {_duration(seconds)} of one worker"
+            f"training them again takes {_duration(seconds)} of one worker"
         )
     unseen = [p for p in plan if p.unmeasured]
     if unseen:
@@ -196,7 +218,7 @@ def _execute(
         seconds = sum(p.seconds for p in missing) / min(backend.jobs, len(missing))
         say(
             f"profile {resolved.profile.name} ({resolved.profile.summary}) on {device}: "
-            f"{len(missing)} runs, {backend.jobs} at a time, about {_duration(seconds)}"
+            f"{len(missing)} runs, {backend.jobs} at a time: {_duration(seconds)}"
         )
         bar = stack.enter_context(ProgressBar(missing, store))
         run(missing, backend, store, bar)
@@ -242,6 +264,9 @@ def _jobs(request: Request, device: str, runs: int) -> int:
 
 
 def _duration(seconds: float) -> str:
+    """An estimate in words."""
+    if isnan(seconds):
+        return "unknown time (no such run has ended here)"
     if seconds < 100:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+        return f"about {seconds:.0f} s"
+    return f"about {seconds / 60:.0f} min" if seconds < 6000 else f"about {seconds / 3600:.1f} h"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from math import nan
 
 from bench.campaign.job import Job
 from bench.data import dataset
@@ -14,14 +15,6 @@ from bench.store.folders import RunFolder, Store
 from bench.store.identity import run_id
 from bench.store.records import MeasurementRecord
 
-# Images per second of one worker where no finished run tells: one CPU thread (AMD EPYC, AVX-512),
-# and one H100 with eleven runs side by side. Measuring counts each image encoded, decoded or drawn.
-_TRAINING = {("mnist", "cpu"): 700.0, ("shape", "cpu"): 900.0, ("celeba", "cpu"): 9.0}
-_TRAINING |= {("mnist", "cuda"): 60_000.0, ("shape", "cuda"): 60_000.0, ("celeba", "cuda"): 1_880.0}
-# How the rate grows as networks are narrowed: less than the work falls, which is its square.
-_NARROWING = 1.45
-_MEASURING = {"cpu": 2_500.0, "cuda": 30_000.0}
-_LOOKING = {("imagenet", "cpu"): 70.0, ("inception", "cpu"): 8.0}
 # Runs that a GPU trains at once, and up to which width CelebA's network leaves room for others.
 _SIDE_BY_SIDE = 16
 _NARROW = 1 / 8
@@ -48,7 +41,8 @@ class PlannedRun:
         unmeasured: extractors that a finished run cannot be measured through, since its weights are
             not here.
         steps_done: steps of an unfinished run that are behind it.
-        training_seconds: estimated time of the training that is left, on one worker.
+        training_seconds: estimated time of the training that is left, on one worker; NaN where no
+            finished run tells.
         measuring_seconds: likewise, of measuring.
     """
 
@@ -222,18 +216,13 @@ class _Estimate:
         return (provenance["device"] == "cpu") == (self._kind == "cpu")
 
     def training(self, spec: TrainingSpec, steps_done: int) -> float:
-        """Seconds of the training that is left."""
+        """Seconds of the training that is left; NaN where no finished run tells."""
         network = dataset(spec.dataset).network
-        guess = _TRAINING[network, self._kind] / spec.width**_NARROWING
-        rates = self._rates.get((network, spec.width, spec.precision), [guess])
+        rates = self._rates.get((network, spec.width, spec.precision), [nan])
         return (spec.steps - steps_done) * spec.batch_size / (sum(rates) / len(rates))
 
     def measuring(self, job: Job, specs: Sequence[MeasurementSpec]) -> float:
-        """Seconds of measuring through each extractor."""
-        return sum(self._seconds(dataset(job.training.dataset).network, spec) for spec in specs)
-
-    def _seconds(self, network: str, spec: MeasurementSpec) -> float:
-        rate = _LOOKING.get((spec.features, self._kind), _MEASURING[self._kind])
-        images = spec.test_images + 3 * spec.fid_samples
-        seconds = self._measuring.get((network, spec), [images / rate])
-        return sum(seconds) / len(seconds)
+        """Seconds of measuring through each extractor; NaN where no finished run tells."""
+        network = dataset(job.training.dataset).network
+        known = [self._measuring.get((network, spec), [nan]) for spec in specs]
+        return sum(sum(seconds) / len(seconds) for seconds in known)

@@ -387,9 +387,13 @@ def _extractors_note(content: Content) -> str:
     text = f"FID extractors: {'; '.join(named)}." if named[1:] else f"FID extractor: {named[0]}."
     if content.extractors == ["inception"]:
         return text
-    others = "Those of others than Inception" if "inception" in content.extractors else "Their FIDs"
     paper = ": only their order can be held against the paper's" if content.table.published else ""
-    return f"{text} {others} are on scales of their own{paper}."
+    if "inception" in content.extractors:
+        return f"{text} FIDs of others than Inception are on scales of their own{paper}."
+    scale = (
+        "FIDs of each are on a scale of their own" if named[1:] else "Its FIDs are on its own scale"
+    )
+    return f"{text} {scale}{paper}."
 
 
 def _seen_less(content: Content, extractor: str) -> str:

@@ -112,7 +112,7 @@ def test_each_extractor_has_a_block_of_rows_of_its_own_numbers() -> None:
     }
     said = " ".join(note.text for note in notes(content, data))
     assert "weights 57934424), of fewer seeds than the ranks (12 1 of 2)" in said
-    assert "Those of others than Inception are on scales of their own" in said
+    assert "FIDs of others than Inception are on scales of their own" in said
     # Asked for by name, one is shown alone.
     alone = replace(content, reading=replace(content.reading, features=("imagenet",)))
     assert set(frame(alone).extractor) == {"", "imagenet"}
