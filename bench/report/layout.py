@@ -87,7 +87,8 @@ def rows(content: Content, data: pd.DataFrame) -> list[Row]:
                     Text(text, value, grey=not like)
                     for text, value, like in zip(*columns, strict=True)
                 ]
-                remark = "" if first.comparable.any() else ", not comparable"
+                beside = first.comparable[first[column].notna()].any()
+                remark = "" if beside else ", not comparable"
                 result.append(Row(metric.label, line, kind + remark, cells))
         for extractor, sampler in views:
             view = View(extractor, sampler)
@@ -388,12 +389,7 @@ def _extractors_note(content: Content) -> str:
     if content.extractors == ["inception"]:
         return text
     paper = ": only their order can be held against the paper's" if content.table.published else ""
-    if "inception" in content.extractors:
-        return f"{text} FIDs of others than Inception are on scales of their own{paper}."
-    scale = (
-        "FIDs of each are on a scale of their own" if named[1:] else "Its FIDs are on its own scale"
-    )
-    return f"{text} {scale}{paper}."
+    return f"{text} FIDs through another network than Inception are on another scale{paper}."
 
 
 def _seen_less(content: Content, extractor: str) -> str:

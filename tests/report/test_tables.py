@@ -112,10 +112,16 @@ def test_each_extractor_has_a_block_of_rows_of_its_own_numbers() -> None:
     }
     said = " ".join(note.text for note in notes(content, data))
     assert "weights 57934424), of fewer seeds than the ranks (12 1 of 2)" in said
-    assert "FIDs of others than Inception are on scales of their own" in said
+    assert "FIDs through another network than Inception are on another scale" in said
     # Asked for by name, one is shown alone.
     alone = replace(content, reading=replace(content.reading, features=("imagenet",)))
     assert set(frame(alone).extractor) == {"", "imagenet"}
+
+
+def test_columns_without_a_printed_number_do_not_make_the_others_comparable() -> None:
+    content = content_of("table5", [[50.0]] * 6, features="imagenet")
+    (row,) = [r for r in rows(content, frame(content)) if r.metric == "FID"]
+    assert row.kind == "paper, not comparable"
 
 
 def test_the_paper_is_grey_beside_others_than_inception_alone() -> None:
