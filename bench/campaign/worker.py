@@ -26,7 +26,7 @@ from bench.evaluation.extractors import extractor_spec
 from bench.experiments.spec import MeasurementSpec, TrainingSpec
 from bench.files import lock
 from bench.machine import core_count, keep_memory
-from bench.models.device import raise_if_of_device, why_unusable
+from bench.models.device import is_out_of_memory, raise_if_of_device, why_unusable
 from bench.models.networks import Autoencoder
 from bench.models.tensors import load_state
 from bench.store import identity
@@ -210,7 +210,10 @@ class _Group:
                 raise
             except Exception as error:  # noqa: BLE001 - the other runs go on
                 raise_if_of_device(error, f"measuring {job.training.name}")
-                return replace(self._failed(job.run_id, job.training, error, spec), trained=trained)
+                # What other processes left of the memory is no fault of the run's.
+                keep = not is_out_of_memory(error)
+                failed = self._failed(job.run_id, job.training, error, spec, keep=keep)
+                return replace(failed, trained=trained)
             record = MeasurementRecord(
                 run_id=job.run_id,
                 spec=spec,
@@ -261,11 +264,14 @@ class _Group:
         spec: TrainingSpec,
         error: Exception,
         measuring: MeasurementSpec | None = None,
+        *,
+        keep: bool = True,
     ) -> Outcome:
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         trace = "".join(traceback.format_exception(error))
         failure = FailedRun(run_id, spec, reason, trace, measuring)
-        self._store.write_failure(failure)
+        if keep:
+            self._store.write_failure(failure)
         return Outcome(run_id, failure=failure)
 
     def _write_events(self, result: Result) -> None:

@@ -49,7 +49,7 @@ def train(
 
     A run's numbers depend neither on the others in its group nor on whether it was stopped and
     went on from a checkpoint, but for a GPU's rounding. Where memory does not suffice for so many
-    side by side, half of them go on.
+    side by side, half of them go on; once a run has failed alone, all others go on together again.
 
     Args:
         group: the runs; those that share data and precision can share a group.
@@ -93,6 +93,8 @@ def train(
                     teams.clear()
                 else:
                     failures[members[0]] = error
+                    # Without that run, the others may fit together again.
+                    most = len(group)
             for trainee in members:
                 if trainee.step < due or trainee in failures:
                     continue

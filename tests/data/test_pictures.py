@@ -433,6 +433,36 @@ def test_toy_faces_take_the_place_of_celeba_under_their_own_name(
     assert "paper" not in text.split("\n- ")[0]
 
 
+def test_a_part_of_celeba_takes_its_place_overnight_in_the_same_tables(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "data" / "celeba-10k"
+    for index in range(60):
+        _photograph(folder / f"{index + 1:06d}.jpg", index, (89, 109))
+    command = ["--table", "6", "--profile", "overnight", *_folders(tmp_path), "--data-dir"]
+    assert main([*command, str(folder.parent), "--plan"]) == 0
+    output = capsys.readouterr().out
+    assert f"no celeba in {folder.parent}: celeba-10k in its place" in output
+    assert "celeba-10k-irmae-d512-l4-s0" in output
+    found = celeba.locate(dataset("celeba-10k"), folder.parent, tmp_path / "cache", make=True)
+    assert found is not None
+    assert (found.train + found.test, found.part_of) == (60, "celeba")
+    assert found.train > found.test > 2
+    for cell in TABLES["table6"].cells[:1]:
+        register_dataset(found, replace=True)
+        spec, measurement = PROFILES["overnight"].apply(replace(cell.training, dataset=found.name))
+        write(Store(tmp_path / "runs"), result(spec, replace(measurement, features="imagenet")))
+    # Finished runs tell of their data where the pictures are not.
+    assert main([*command, str(tmp_path), "--collect"]) == 1
+    text = (tmp_path / "tables" / "table6.md").read_text()
+    assert "at half size (89x109)" in text
+    assert "paper, not comparable" in text
+    assert "1/8 of the printed numbers of channels" in text
+    (tmp_path / "empty").mkdir()
+    assert main([*command, str(tmp_path / "empty"), "--runs-dir", str(tmp_path / "none")]) == 1
+    assert "no celeba-10k in" in capsys.readouterr().err.splitlines()[-1]
+
+
 def test_what_ran_on_toy_faces_is_collected_without_naming_them(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

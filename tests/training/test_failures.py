@@ -191,6 +191,25 @@ def test_a_failure_of_measuring_is_that_runs_alone_and_costs_no_weights(
     assert Store(settings.runs_dir).read_folder(group[0].run_id).has_weights
 
 
+def test_memory_that_is_short_in_measuring_is_tried_again_by_the_next_command(
+    jobs: tuple[list[Job], WorkerSettings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    group, settings = jobs
+    real = evaluate
+
+    def short(*arguments: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(worker, "evaluate", short)
+    for outcome in worker.execute(group, settings):
+        assert outcome.failure is not None
+        assert "out of memory" in outcome.failure.reason
+        assert Store(settings.runs_dir).read_folder(outcome.run_id).failure is None
+    monkeypatch.setattr(worker, "evaluate", real)
+    monkeypatch.setattr(worker, "train", None)
+    assert all(outcome.measured for outcome in worker.execute(group, settings))
+
+
 def test_memory_that_is_short_when_a_model_is_built_fails_that_run_alone(
     jobs: tuple[list[Job], WorkerSettings], monkeypatch: pytest.MonkeyPatch
 ) -> None:

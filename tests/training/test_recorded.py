@@ -197,6 +197,33 @@ def test_runs_that_find_no_memory_side_by_side_are_halved(
         assert len(trainee.spectra) == trainee.spec.epochs
 
 
+@pytest.mark.usefixtures("graphs")
+def test_a_run_that_fails_is_taken_out_and_the_others_go_on_together(
+    sample: LoadedData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = sample.train.images
+    group = [Trainee(replace(TINY, seed=seed), CPU) for seed in range(5)]
+    companies: list[int] = []
+    advance, take = Recorded.advance, Trainee.take_step
+
+    def watched(self: Recorded) -> None:
+        companies.append(len(self.members))
+        advance(self)
+
+    def broken(self: Trainee, images: torch.Tensor, chosen: torch.Tensor) -> None:
+        if self is group[2] and self.step == 1:
+            raise ValueError("not this one")
+        take(self, images, chosen)
+
+    monkeypatch.setattr(Recorded, "advance", watched)
+    monkeypatch.setattr(Trainee, "take_step", broken)
+    assert set(train_all(images, *group)) == {group[2]}
+    assert (companies[0], companies[-1]) == (5, 4)
+    monkeypatch.setattr(Trainee, "take_step", take)
+    for trainee in [*group[:2], *group[3:]]:
+        _same(trainee, _alone(trainee.spec, images))
+
+
 def test_a_method_must_say_that_it_repeats() -> None:
     assert not Method("dae", "", lambda model, images, noise, spec: images.mean()).repeats
 
