@@ -7,6 +7,7 @@ import fcntl
 import hashlib
 import logging
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,8 +15,8 @@ from typing import IO
 
 from bench.errors import refused
 
-# What files are called while they are written.
-TEMPORARY = ".*.tmp"
+# What files are called while they are written, by :func:`tempfile.mkstemp`.
+_TEMPORARY = re.compile(r"\.(.+)\.[a-z0-9_]{8}\.tmp")
 
 
 @contextlib.contextmanager
@@ -52,6 +53,12 @@ def atomic(path: Path) -> Iterator[IO[bytes]]:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def temporaries(folder: Path, endings: tuple[str, ...]) -> list[Path]:
+    """Files in a folder that :func:`atomic` has begun under names with these endings."""
+    found = ((path, _TEMPORARY.fullmatch(path.name)) for path in sorted(folder.glob(".*.tmp")))
+    return [path for path, match in found if match and match[1].endswith(endings)]
 
 
 def sync(path: Path) -> None:

@@ -63,7 +63,8 @@ def _tidy(request: Request, runs: Runs, store: Store) -> int:
     if request.mode == "status":
         lines = status_lines(runs.folders, store)
     else:
-        outputs = (request.tables_dir, request.figures_dir)
+        written = (".csv", ".md", ".pdf", ".png", ".tex")
+        outputs = dict.fromkeys((request.tables_dir, request.figures_dir), written)
         found = list(garbage(runs.folders, store, outputs, request.weights_of))
         lines = collect_garbage(found, store)
     for line in lines:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import fnmatch
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench.errors import BenchError
-from bench.files import TEMPORARY, is_locked
+from bench.files import is_locked, temporaries
 from bench.store.folders import RunFolder, Store
 
 
@@ -85,15 +85,18 @@ class Garbage:
 def garbage(
     folders: Mapping[str, RunFolder],
     store: Store,
-    outputs: Iterable[Path],
+    outputs: Mapping[Path, tuple[str, ...]],
     weights_of: str | None = None,
 ) -> Iterator[Garbage]:
     """Checkpoints of runs that have ended, and temporary files whose writers are gone.
 
+    Whatever else lies in the folders is not the suite's, and stays: files under other names, in
+    folders below, and weights without a record beside them.
+
     Args:
         folders: the runs; a checkpoint that an unfinished run goes on from stays.
         store: where they are.
-        outputs: where outputs are written; they may hold temporary files, as the store may.
+        outputs: folders that outputs are written to, and the endings of what is written there.
         weights_of: a pattern of runs whose weights are to go too; None for no weights.
     """
     for run_id, folder in folders.items():
@@ -102,13 +105,27 @@ def garbage(
         if folder.has_checkpoint and (folder.trained is not None or folder.failure is not None):
             ended = "trained" if folder.trained is not None else "failed"
             yield Garbage(store.checkpoint(run_id), f"its run is {ended}")
-        if folder.has_weights and weights_of and fnmatch.fnmatchcase(run_id, weights_of):
+        known = folder.trained is not None or folder.failure is not None
+        if known and folder.has_weights and weights_of and fnmatch.fnmatchcase(run_id, weights_of):
             yield Garbage(store.weights(run_id), "asked for by --weights-of")
-    for folder_path in (store.root, *outputs):
-        for path in sorted(folder_path.rglob(TEMPORARY)):
+    runs = (store.folder(run_id) for run_id, folder in folders.items() if _is_run(folder))
+    caches = (store.cache, *store.cache.glob("images-*"))
+    for place, endings in (
+        dict.fromkeys(runs, _RUN) | dict.fromkeys(caches, _CACHE) | dict(outputs)
+    ).items():
+        for path in temporaries(place, endings):
             # Writers hold a lock on what they write.
             if path.is_file() and not is_locked(path):
                 yield Garbage(path, "left by a process that is gone")
+
+
+# Endings of what the suite writes into a run's folder, and into what runs share.
+_RUN, _CACHE = (".json", ".jsonl", ".npz", ".pt"), (".json", ".npy", ".pt")
+
+
+def _is_run(folder: RunFolder) -> bool:
+    """Whether a folder has anything that tells that it is a run's."""
+    return folder.has_checkpoint or folder.trained is not None or folder.failure is not None
 
 
 def collect_garbage(found: Sequence[Garbage], store: Store) -> Iterator[str]:

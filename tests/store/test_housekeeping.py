@@ -64,7 +64,11 @@ def test_gc_removes_what_nothing_needs_and_lists_it_first(
 ) -> None:
     tables = store.root.parent / "tables"
     tables.mkdir()
-    left = [folder / ".left.x.tmp" for folder in (store.folder(RUN_ID), store.cache, tables)]
+    left = [
+        store.folder(RUN_ID) / ".weights.pt.a1b2c3d4.tmp",
+        store.cache / ".reference-mnist.pt.abcdefgh.tmp",
+        tables / ".table4.tex.x_y_z_12.tmp",
+    ]
     for path in left:
         path.write_bytes(b"half")
     kept = {path for path in store.root.parent.rglob("*") if path.is_file()}
@@ -87,6 +91,23 @@ def test_gc_removes_what_nothing_needs_and_lists_it_first(
     # What was running has failed since.
     assert _lines(store, "--gc", capsys=capsys)[-1].startswith("removed 1 files")
     assert _lines(store, "--gc", capsys=capsys)[-1].startswith("removed 0 files")
+
+
+def test_gc_leaves_what_is_not_the_suites(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    """A paper's folder is given as --tables-dir, and the runs folder holds another project's."""
+    tables = store.root.parent / "tables"
+    foreign = [
+        tables / ".notes.tmp",
+        tables / ".notes.txt.a1b2c3d4.tmp",
+        tables / "chapter" / ".table4.tex.a1b2c3d4.tmp",
+        store.root / "exp1" / "weights.pt",
+        store.root / "exp1" / ".model.pt.a1b2c3d4.tmp",
+        store.root / ".table4.tex.a1b2c3d4.tmp",
+    ]
+    for path in foreign:
+        write_bytes(path, b"theirs")
+    _lines(store, "--gc", "--weights-of", "*", capsys=capsys)
+    assert [path for path in foreign if not path.exists()] == []
 
 
 def test_weights_are_listed_and_go_only_when_they_are_named(
