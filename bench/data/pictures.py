@@ -103,11 +103,11 @@ class Source:
         """Pictures, and names of other members with the reason why they do not count."""
         with zipfile.ZipFile(self.path) as archive:
             for member in archive.infolist():
-                if member.is_dir():
+                if member.is_dir() or member.filename.endswith("\\"):
                     continue
-                reason = _passed_over(member.filename)
-                file = File(member.filename, member.file_size, member.CRC)
-                yield member.filename if reason else file, reason
+                name = _slashed(member.filename)
+                reason = _passed_over(name)
+                yield name if reason else File(name, member.file_size, member.CRC), reason
 
     def _in_folder(self) -> Iterator[tuple[File | str, str]]:
         """Likewise, of a folder and those below it."""
@@ -144,21 +144,33 @@ class Source:
                 yield BadPictureError(f"larger than {MAX_BYTES // 2**20} MiB")
                 continue
             try:
-                yield _member(archive, file) if archive else (self.path / file.name).read_bytes()
+                yield archive.read(file) if archive else (self.path / file.name).read_bytes()
             except (*_UNREADABLE, ValueError, RuntimeError) as error:
                 yield BadPictureError(f"cannot be read ({error})")
 
 
+def _slashed(name: str) -> str:
+    """A member's name with slashes between its folders, whichever system it was written on."""
+    return name.replace("\\", "/")
+
+
+class _Archive:
+    """An open zip, whose members are found by their names with slashes."""
+
+    def __init__(self, path: Path) -> None:
+        self._zip = zipfile.ZipFile(path)
+        self._members = {_slashed(member.filename): member for member in self._zip.infolist()}
+
+    def read(self, file: File) -> bytes:
+        """A member's content, unpacked no further than it declares."""
+        with self._zip.open(self._members[file.name]) as member:
+            return member.read(file.size + 1)
+
+
 # Reading the list of 200,000 members takes seconds, and a worker reads a zip chunk by chunk.
 @functools.lru_cache(maxsize=1)
-def _archive(path: Path, stamp: int) -> zipfile.ZipFile:
-    return zipfile.ZipFile(path)
-
-
-def _member(archive: zipfile.ZipFile, file: File) -> bytes:
-    """A member's content, unpacked no further than it declares."""
-    with archive.open(file.name) as member:
-        return member.read(file.size + 1)
+def _archive(path: Path, stamp: int) -> _Archive:
+    return _Archive(path)
 
 
 def is_picture(name: str) -> bool:

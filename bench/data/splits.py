@@ -9,8 +9,15 @@ from bench.data.pictures import File, printable
 from bench.hashing import sha256
 
 BY_HASH = "train and test split 80/20 by hash of the file names"
-# What a folder of each split may be called; those for validation are not used.
-_TRAINING, _TEST = ("train", "training"), ("test", "testing")
+# What folders of the splits are called, but for case and what is no letter. Those for validation are
+# for testing where there are none for it.
+_WORDS = {
+    "train": ("train", "training"),
+    "test": ("test", "testing"),
+    "val": ("val", "valid", "validation", "dev"),
+}
+_ENDINGS = ("", "set", "data", "images", "pictures")
+_PART = {w + ending: part for part, words in _WORDS.items() for w in words for ending in _ENDINGS}
 
 
 def split_by_hash(
@@ -33,19 +40,29 @@ def split_by_hash(
 def split_own(files: Sequence[File]) -> tuple[list[File], list[File], str]:
     """Training and test files of the user's own, and how they were told apart.
 
-    By folders called train and test, where there are both; else by hash of their names with the
-    folders below the one that holds them all.
+    By folders that are called after the splits, at whatever depth, where there are both; else by
+    hash of their names with the folders below the one that holds them all.
     """
     common = _common_folders(files)
-    inner = {file: PurePosixPath(file.name).parts[common:] for file in files}
-    top = {file: parts[0].lower() if parts[1:] else "" for file, parts in inner.items()}
-    train = [file for file in files if top[file] in _TRAINING]
-    test = [file for file in files if top[file] in _TEST]
-    if not train or not test:
-        return *split_by_hash(files, lambda name: "/".join(name.split("/")[common:])), BY_HASH
+    parts = {file: _part(PurePosixPath(file.name).parts[common:-1]) for file in files}
+    seen = {part for part in parts.values() if part}
+    testing = "test" if "test" in seen else "val"
+    if not {"train", testing} <= seen:
+        named = f", and not by the folders called {', '.join(sorted(seen))}" if seen else ""
+        by_hash = split_by_hash(files, lambda name: "/".join(name.split("/")[common:]))
+        return *by_hash, BY_HASH + named
+    train = [file for file in files if parts[file] == "train"]
+    test = [file for file in files if parts[file] == testing]
     others = len(files) - len(train) - len(test)
     unused = f", {others} pictures beside them not used" if others else ""
-    return train, test, f"split by the folders train and test{unused}"
+    return train, test, f"split by the folders train and {testing}{unused}"
+
+
+def _part(folders: Sequence[str]) -> str:
+    """The split that a file's folders are called after; empty where none or several are."""
+    letters = ("".join(filter(str.isalpha, folder.lower())) for folder in folders)
+    found = {_PART[name] for name in letters if name in _PART}
+    return found.pop() if len(found) == 1 else ""
 
 
 def _common_folders(files: Sequence[File]) -> int:

@@ -242,6 +242,48 @@ def test_train_and_test_folders_are_the_split(tmp_path: Path, around: str) -> No
     )
 
 
+@pytest.mark.parametrize(
+    ("train", "test"),
+    [
+        ("train/cat", "val/cat"),
+        ("training_set/cat", "test_set/cat"),
+        ("Train", "Validation"),
+        ("cat/train", "cat/test"),
+        ("seg/Training Images/a/b", "seg/TEST/a/b"),
+    ],
+)
+def test_held_out_pictures_are_never_trained_on(tmp_path: Path, train: str, test: str) -> None:
+    for place, count in ((train, 6), (test, 4)):
+        for index in range(count):
+            _picture(tmp_path / "data" / place / f"{index}.png", len(place) * 100 + index)
+    training, testing, said = split_own(Source(tmp_path / "data").listing().files)
+    assert {file.name.rpartition("/")[0] for file in training} == {train}
+    assert {file.name.rpartition("/")[0] for file in testing} == {test}
+    assert said.startswith("split by the folders train and ")
+
+
+def test_folders_of_a_split_that_are_not_used_are_named(tmp_path: Path) -> None:
+    for place in ("train", "others"):
+        for index in range(6):
+            _picture(tmp_path / "data" / place / f"{index}.png", index)
+    *_, said = split_own(Source(tmp_path / "data").listing().files)
+    assert said.endswith("by hash of the file names, and not by the folders called train")
+
+
+def test_a_zip_that_was_written_on_windows_is_split_by_its_folders(tmp_path: Path) -> None:
+    _picture(tmp_path / "a.png", 0)
+    content = (tmp_path / "a.png").read_bytes()
+    with zipfile.ZipFile(tmp_path / "data.zip", "w") as archive:
+        for name in ("train/a.png", "train/b.png", "test/c.png", "__MACOSX/d.png", "x/.e.png"):
+            archive.writestr(name.replace("/", "\\"), content)
+    source = Source(tmp_path / "data.zip")
+    train, test, _ = split_own(source.listing().files)
+    assert [file.name for file in train] == ["train/a.png", "train/b.png"]
+    assert list(source.read(test)) == [content]
+    assert "1 hidden" in source.listing().remark
+    assert "1 left by other programs" in source.listing().remark
+
+
 def test_pictures_of_one_name_in_many_folders_fall_on_both_sides(tmp_path: Path) -> None:
     for index in range(100):
         _picture(tmp_path / "data" / f"s{index:03d}" / "image.png", index)
