@@ -402,3 +402,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             what = f"unexpected {type(error).__name__}: {error} (see --debug)"
         say(f"{PROGRAM}: error: {' '.join(what.split())}")
         return error.status if isinstance(error, BenchError) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

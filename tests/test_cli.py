@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
@@ -386,6 +388,13 @@ def test_a_figure_that_draws_some_columns_of_a_table_is_chosen_by_these_and_judg
     assert "Profile paper" not in table
     assert "Profile paper" in figure
     assert "Profile quick" not in figure
+
+
+@pytest.mark.parametrize("module", ["bench", "bench.cli"])
+def test_the_package_is_a_command(module: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", module, "--status", "--runs-dir", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("0 runs in ")
 
 
 def test_a_command_that_trains_nothing_says_whose_numbers_it_prints(

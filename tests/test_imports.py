@@ -28,6 +28,7 @@ ROOMS = [
     "report",
     "campaign",
     "cli",
+    "__main__",
 ]
 HEAVY = {"torch", "torchvision", "sklearn", "matplotlib", "pandas", "scipy", "numpy", "joblib"}
 
@@ -51,7 +52,7 @@ def _imports(path: Path) -> set[str]:
 
 def test_arrows_point_one_way() -> None:
     level = {room: i for i, room in enumerate(ROOMS)}
-    assert {path.stem for path in PACKAGE.iterdir() if path.name[0] not in "_."} == {*ROOMS[1:]}
+    assert {path.stem for path in PACKAGE.iterdir() if path.name[0] not in "_."} == {*ROOMS[1:-1]}
     for path in PACKAGE.rglob("*.py"):
         relative = path.relative_to(PACKAGE).with_suffix("")
         room = (
@@ -99,7 +100,7 @@ def test_importing_the_package_changes_nothing() -> None:
 
 
 def test_the_top_floor_is_small_and_no_module_name_stands_twice() -> None:
-    assert len(list(PACKAGE.glob("*.py"))) <= 7
+    assert len(list(PACKAGE.glob("*.py"))) <= 8
     names = [path.stem for path in PACKAGE.rglob("*.py") if path.stem != "__init__"]
     assert {name for name in names if names.count(name) > 1} == set()
 

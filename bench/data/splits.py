@@ -9,8 +9,8 @@ from bench.data.pictures import File, printable
 from bench.hashing import sha256
 
 BY_HASH = "train and test split 80/20 by hash of the file names"
-# What folders of the splits are called, but for case and what is no letter. Those for validation are
-# for testing where there are none for it.
+# What folders of the splits are called, but for case and what is no letter. Those for validation
+# are for testing where there are none for it.
 _WORDS = {
     "train": ("train", "training"),
     "test": ("test", "testing"),
