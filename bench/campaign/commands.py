@@ -149,7 +149,7 @@ def _usable_device(request: Request) -> str:
 
 
 def _of_lost_weights(plan: Sequence[PlannedRun]) -> Iterator[str]:
-    """One line on runs that are trained again only because their weights are not at hand."""
+    """Lines on runs without weights: those trained again for them, those that stay unmeasured."""
     lost = [p for p in plan if p.lacks_weights]
     if lost:
         seconds = sum(p.training_seconds for p in lost)

@@ -110,7 +110,7 @@ class _Group:
     def run(self) -> list[Outcome]:
         """Bring every run to its end."""
         ended = {job.run_id: self._known(job) for job in self._jobs}
-        left = [job for job in self._jobs if self._missing(job, ended[job.run_id])]
+        left = [job for job in self._jobs if self._is_left(job, ended[job.run_id])]
         # Measurements read the kept weights, also of a run that was trained just now, so that their
         # numbers do not depend on when they are made.
         to_train = [job for job in left if not self._has_weights(job, ended[job.run_id])]
@@ -133,7 +133,7 @@ class _Group:
         failure = next((each for each in failures if each), None)
         return Outcome(job.run_id, folder.trained, measured, failure, elsewhere=True)
 
-    def _missing(self, job: Job, known: Outcome) -> bool:
+    def _is_left(self, job: Job, known: Outcome) -> bool:
         """Whether there is anything left to do for a run."""
         folder = RunFolder(job.run_id, known.trained, known.measured)
         return known.failure is None and bool(missing_of(job, folder))

@@ -182,15 +182,15 @@ def _prepare(task: Task, folder: Path, jobs: int) -> Index:
         with atomic(folder / "labels.npy") as target:
             np.save(target, np.stack([task.labels[file.name] for file in kept]))
         checksums["labels.npy"] = file_sha256(folder / "labels.npy")
-    digest = sha256("".join(digests))
-    counts = {"train": train, "test": len(kept) - train, "converted": converted}
     index = Index(
-        task.key,
-        digest=digest,
+        key=task.key,
+        train=train,
+        test=len(kept) - train,
+        digest=sha256("".join(digests)),
         bad=tuple(bad),
+        converted=converted,
         repeated=len(repeated),
         checksums=checksums,
-        **counts,
     )
     write_bytes(folder / "index.json", f"{json.dumps(asdict(index), indent=1)}\n".encode())
     if bad:

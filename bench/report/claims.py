@@ -220,9 +220,7 @@ class Verdict:
 
     @property
     def _everywhere(self) -> str:
-        extractors = list(dict.fromkeys(j.view.extractor for j in self.judgements))
-        if len(extractors) == 1:
-            return f"under every sampler, seen through {extractors[0]}"
+        extractors = dict.fromkeys(judgement.view.extractor for judgement in self.judgements)
         return f"under every sampler, seen through {' and through '.join(extractors)}"
 
     @property

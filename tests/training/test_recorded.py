@@ -156,9 +156,27 @@ def test_a_diverging_run_leaves_the_others(sample: LoadedData, graphs: list[Repe
         _same(trainee, _alone(trainee.spec, sample.train.images))
 
 
+@pytest.fixture
+def companies(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many runs took each step side by side, in order."""
+    counts: list[int] = []
+    advance = Recorded.advance
+
+    def watched(self: Recorded) -> None:
+        counts.append(len(self.members))
+        advance(self)
+
+    monkeypatch.setattr(Recorded, "advance", watched)
+    return counts
+
+
 @pytest.mark.parametrize("step", [0, 1, 2, 3, 4, 7])
 def test_runs_that_find_no_memory_side_by_side_are_halved(
-    sample: LoadedData, graphs: list[RepeatedGraph], monkeypatch: pytest.MonkeyPatch, step: int
+    sample: LoadedData,
+    graphs: list[RepeatedGraph],
+    companies: list[int],
+    monkeypatch: pytest.MonkeyPatch,
+    step: int,
 ) -> None:
     """While steps are told (3 and 7 are of incomplete batches) and when one is recorded (4).
 
@@ -166,12 +184,7 @@ def test_runs_that_find_no_memory_side_by_side_are_halved(
     """
     images = sample.train.images
     group = [Trainee(replace(TINY, seed=seed, train_images=50), CPU) for seed in range(5)]
-    companies: list[int] = []
-    advance, take = Recorded.advance, Trainee.take_step
-
-    def watched(self: Recorded) -> None:
-        companies.append(len(self.members))
-        advance(self)
+    take = Trainee.take_step
 
     def short(self: Trainee, images: torch.Tensor, chosen: torch.Tensor) -> None:
         if self is group[2] and self.step == step and companies[-1] > 2:
@@ -183,7 +196,6 @@ def test_runs_that_find_no_memory_side_by_side_are_halved(
         if step == 4 and len(self.generators) > 2:
             raise torch.OutOfMemoryError("no memory")
 
-    monkeypatch.setattr(Recorded, "advance", watched)
     monkeypatch.setattr(Trainee, "take_step", short)
     monkeypatch.setattr(RepeatedGraph, "register_generator_state", full)
     diary, apart = Diary(), Diary()
@@ -199,23 +211,17 @@ def test_runs_that_find_no_memory_side_by_side_are_halved(
 
 @pytest.mark.usefixtures("graphs")
 def test_a_run_that_fails_is_taken_out_and_the_others_go_on_together(
-    sample: LoadedData, monkeypatch: pytest.MonkeyPatch
+    sample: LoadedData, companies: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     images = sample.train.images
     group = [Trainee(replace(TINY, seed=seed), CPU) for seed in range(5)]
-    companies: list[int] = []
-    advance, take = Recorded.advance, Trainee.take_step
-
-    def watched(self: Recorded) -> None:
-        companies.append(len(self.members))
-        advance(self)
+    take = Trainee.take_step
 
     def broken(self: Trainee, images: torch.Tensor, chosen: torch.Tensor) -> None:
         if self is group[2] and self.step == 1:
             raise ValueError("not this one")
         take(self, images, chosen)
 
-    monkeypatch.setattr(Recorded, "advance", watched)
     monkeypatch.setattr(Trainee, "take_step", broken)
     assert set(train_all(images, *group)) == {group[2]}
     assert (companies[0], companies[-1]) == (5, 4)

@@ -18,7 +18,7 @@ from bench.store.folders import Store
 def draw(figure: FigureSpec, content: Content, store: Store) -> Figure:
     """One curve for each row of a table over its columns, which are numbers.
 
-    A column of panels a sampler, and a row of them an extractor.
+    Each sampler has a column of panels, each extractor a row of them.
 
     The mean over seeds is drawn with its 95 % interval shaded, that of real images dotted, the
     paper's numbers dashed: on an axis of their own where the two are not comparable.
