@@ -3,274 +3,29 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import signal
 import sys
+import threading
 import traceback
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields, replace
-from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
-from bench import __version__
 from bench.campaign.commands import carry_out
 from bench.campaign.job import WorkerSettings
+from bench.campaign.plugins import load_plugins
 from bench.campaign.request import MODES, Request
-from bench.data import DATASETS
 from bench.data.pictures import printable
-from bench.errors import BenchError, UsageError, refused, unknown
-from bench.evaluation.extractors import general_extractor
-from bench.evaluation.protocol import RANK_THRESHOLD
+from bench.errors import BenchError, Terminated, UsageError, refused, unknown
+from bench.evaluation.extractors import general_extractor, inception_weights
 from bench.experiments.figures import FIGURES
-from bench.experiments.plugins import load_plugins
-from bench.experiments.profiles import PROFILES
-from bench.experiments.spec import PRECISIONS, SAMPLERS, parse_overrides
+from bench.experiments.spec import SAMPLERS, parse_overrides
 from bench.experiments.tables import PAPER_TABLES, TABLES, own_parameters
-from bench.report.reading import Reading
-from bench.screen import discard, escape_unknown_characters, say
-
-PROGRAM = "irmae-bench"
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(f"{message} (see {PROGRAM} --help)")
-
-
-def _parser() -> argparse.ArgumentParser:
-    profiles = "; ".join(f"{p.name}: {p.summary}" for p in PROFILES.values())
-    tables = ", ".join(name.removeprefix("table") for name in TABLES)
-    parser = _Parser(
-        prog=PROGRAM,
-        description="Reproduce the tables of the supplement of Implicit Rank-Minimizing "
-        "Autoencoder: train what is missing, then write each table with the paper's numbers "
-        "beside the measured ones.",
-        epilog="Exit status: 0 every requested cell is filled; 1 some are missing or failed, or "
-        "something else went wrong; 2 bad usage; 130 interrupted.",
-        allow_abbrev=False,
-    )
-    parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
-    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
-
-    what = parser.add_argument_group("what")
-    what.add_argument(
-        "--table",
-        action="append",
-        metavar="NAME",
-        help=f"a table, repeatable: all (the supplement's, the default), or one of {tables}",
-    )
-    what.add_argument(
-        "--figure",
-        action="append",
-        metavar="NAME",
-        help="a figure, repeatable: all, or one of "
-        + ", ".join(name.removeprefix("figure") for name in FIGURES),
-    )
-    what.add_argument(
-        "--claims",
-        action="store_true",
-        help="print what becomes of the paper's claims, from the requested tables and figures; "
-        "alone, from the cached runs of every table",
-    )
-    what.add_argument(
-        "--report",
-        type=Path,
-        nargs="?",
-        const=Path("report.html"),
-        metavar="FILE",
-        help="write claims, tables, figures and runs as one page that needs nothing beside itself "
-        "(default: %(const)s); alone, of everything that is cached",
-    )
-    what.add_argument(
-        "--only",
-        action="append",
-        default=[],
-        metavar="GLOB",
-        help="only runs whose name matches; repeatable, for runs that match one of several",
-    )
-    what.add_argument(
-        "--seeds",
-        type=_positive,
-        metavar="N",
-        help="seeds 0 to N-1 (default: train seed 0, tabulate every seed that is cached)",
-    )
-    what.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="change a setting of every run, e.g. epochs=5 or lr=3e-4; repeatable",
-    )
-    what.add_argument(
-        "--dataset",
-        metavar="DATA",
-        help="run the tables on other data, after which the outputs are named: "
-        f"{', '.join(DATASETS)}, or images of your own: images:FOLDER (pictures) or idx:FOLDER "
-        "(the four files of MNIST's format)",
-    )
-    what.add_argument(
-        "--name",
-        metavar="NAME",
-        help="with --dataset: what runs and outputs of your own data are called (default: the "
-        "folder's name)",
-    )
-    what.add_argument(
-        "--paper-column",
-        action="store_true",
-        help="show the paper's numbers beside those of other data, too",
-    )
-    what.add_argument(
-        "--plugin",
-        action="append",
-        default=[],
-        metavar="FILE",
-        help="Python file or module that registers methods, data sets or columns of your own",
-    )
-    what.add_argument(
-        "--sampler",
-        action="append",
-        dest="samplers",
-        choices=SAMPLERS,
-        help="sampler that tables and verdicts are of, repeatable (default: every one has a row)",
-    )
-
-    what.add_argument(
-        "--rank-threshold",
-        type=_share,
-        default=RANK_THRESHOLD,
-        metavar="SHARE",
-        help="count singular values above this share of the largest as the rank (default: "
-        "%(default)g; measurements keep all of them)",
-    )
-
-    much = parser.add_argument_group("how much")
-    much.add_argument(
-        "--profile",
-        choices=(*PROFILES, "auto"),
-        default="auto",
-        help=f"{profiles}; auto (the default): the most faithful one whose runs are all cached; "
-        "where there is none, paper on a GPU and quick without; with --collect, whichever fills "
-        "most cells",
-    )
-
-    where = parser.add_argument_group("where and how")
-    where.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
-    where.add_argument(
-        "--jobs",
-        type=_positive,
-        metavar="N",
-        help="worker processes (default: a core each, or 1 on a GPU)",
-    )
-    where.add_argument(
-        "--side-by-side",
-        type=_positive,
-        metavar="N",
-        help="runs that a worker trains at once on a GPU (default: 16, but 1 where a run fills it)",
-    )
-    where.add_argument(
-        "--backend",
-        choices=("loky", "dask"),
-        default="loky",
-        help="loky (the default): processes of this machine; dask: the workers of a Dask cluster "
-        "(pip install distributed)",
-    )
-    where.add_argument(
-        "--scheduler",
-        metavar="ADDRESS",
-        help="the Dask scheduler, such as tcp://host:8786; without it, --backend dask starts a "
-        "cluster of its own on this machine",
-    )
-    where.add_argument("--precision", choices=PRECISIONS, default="fp32", help="of training")
-    where.add_argument(
-        "--features",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="network that images are looked at through for FIDs, repeatable: inception; imagenet "
-        "(EfficientNet-Lite0, for all data); classifier (of MNIST and Shape); auto, which is "
-        "inception where its weights are at hand and imagenet elsewhere; or a plugin's. Runs that "
-        "it has not seen are measured by it, and tables show it alone (default: the classifier "
-        "where there is one, and auto where there is none or the profile is paper or overnight; "
-        "tables show every one)",
-    )
-    where.add_argument("--fid-weights", type=Path, metavar="FILE", help="Inception's weights")
-    for name, content in (
-        ("data", "MNIST and CelebA, or room for downloads"),
-        ("runs", "cached runs"),
-        ("tables", "the tables"),
-        ("figures", "the figures"),
-    ):
-        where.add_argument(
-            f"--{name}-dir",
-            type=Path,
-            default=Path(name),
-            metavar="DIR",
-            help=f"folder of {content} (default: %(default)s)",
-        )
-    where.add_argument(
-        "--download", action="store_true", help="fetch CelebA (1.4 GB) where it is missing"
-    )
-    where.add_argument(
-        "--tensorboard",
-        action="store_true",
-        help="write event files into the runs' folders, while they train and of cached ones: "
-        "tensorboard --logdir runs",
-    )
-    where.add_argument(
-        "--weights-of",
-        metavar="PATTERN",
-        help="with --gc: remove the weights of the runs whose folders match, too; what is "
-        "measured of them stays",
-    )
-
-    mode = parser.add_argument_group("modes").add_mutually_exclusive_group()
-    mode.add_argument("--plan", action="store_true", help="show what would run, and run nothing")
-    mode.add_argument(
-        "--collect", action="store_true", help="tables and figures from cached runs alone"
-    )
-    mode.add_argument(
-        "--status", action="store_true", help="list the runs folder: states, sizes, why runs failed"
-    )
-    mode.add_argument(
-        "--gc",
-        action="store_true",
-        help="remove checkpoints of runs that have ended and temporary files that were left "
-        "behind, and list the weights that are kept; see --weights-of",
-    )
-    mode.add_argument(
-        "--verify",
-        metavar="RUN",
-        help="run a finished run once more and say what came out otherwise (status 1), if anything",
-    )
-    mode.add_argument(
-        "--export",
-        type=Path,
-        metavar="FILE",
-        help="write every cached run as one table, a row for each metric: .csv or .parquet",
-    )
-    mode.add_argument("--force", action="store_true", help="run anew what is done already")
-    mode.add_argument("--retry-failed", action="store_true", help="run anew what failed")
-    return parser
-
-
-def _positive(text: str) -> int:
-    try:
-        value = int(text)
-    except ValueError:
-        value = 0
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, not {text!r}")
-    return value
-
-
-def _share(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < 1:
-        raise argparse.ArgumentTypeError(f"must be a number between 0 and 1, not {text!r}")
-    return value
+from bench.options import PROGRAM, parser
+from bench.report.display import Display
+from bench.screen import discard, make_streams_safe, say
 
 
 def _chosen(
@@ -294,12 +49,11 @@ def _request(arguments: argparse.Namespace) -> Request:
     kind, _, index = arguments.device.partition(":")
     if arguments.device not in ("auto", "cpu", "cuda") and not (kind == "cuda" and index.isdigit()):
         raise UsageError(f"--device takes auto, cpu, cuda or cuda:N, not {arguments.device!r}")
-    mode = next((m for m in MODES if getattr(arguments, m)), "run")
-    _refuse_what_would_be_ignored(arguments, mode)
+    mode = _mode(arguments)
     tables = _chosen("table", arguments.table or [], TABLES, PAPER_TABLES)
     figures = _chosen("figure", arguments.figure or [], FIGURES, FIGURES)
     alone = not tables and not figures
-    # Alone, --claims and --report describe the cached runs, and start none.
+    # Alone, --claims and --report describe the finished runs, and start none.
     of_cache = alone and mode in ("run", "collect") and (arguments.claims or arguments.report)
     if of_cache:
         mode, tables = "collect", list(TABLES)
@@ -312,10 +66,11 @@ def _request(arguments: argparse.Namespace) -> Request:
     worker = WorkerSettings(**_options(WorkerSettings, arguments))
     arguments.samplers = tuple(arguments.samplers or SAMPLERS)
     general = general_extractor(arguments.fid_weights)
+    if arguments.fid_weights:
+        inception_weights.verify(arguments.fid_weights)
     asked = arguments.features or (["auto"] if arguments.fid_weights else [])
     named = (general if name == "auto" else name for name in asked)
     arguments.features = tuple(dict.fromkeys(named))
-    reading = Reading(**_options(Reading, arguments))
     chosen = {
         "tables": tables,
         "figures": figures,
@@ -323,18 +78,25 @@ def _request(arguments: argparse.Namespace) -> Request:
         "everything": of_cache,
         "overrides": parse_overrides(arguments.set, own_parameters()),
         "worker": replace(worker, plugin=tuple(arguments.plugin)),
-        "reading": reading,
+        "display": Display(**_options(Display, arguments)),
         "mode": mode,
     }
     return Request(**_options(Request, arguments) | chosen)
 
 
-def _refuse_what_would_be_ignored(arguments: argparse.Namespace, mode: str) -> None:
-    """Refuse options that say nothing beside the others, since they promise what is not done."""
+def _mode(arguments: argparse.Namespace) -> str:
+    """What is to be done, of which there is one; refuses options that would be ignored beside it.
+
+    Raises:
+        UsageError: two modes, or an option that does not go with the mode or another option.
+    """
+    modes = [name for name in MODES if getattr(arguments, name)]
+    if len(modes) > 1:
+        first, second = (name.replace("_", "-") for name in modes[:2])
+        raise UsageError(f"--{first} does not go with --{second}; leave one of them out")
+    mode = modes[0] if modes else "run"
     if arguments.name is not None and ":" not in (arguments.dataset or ""):
         raise UsageError("--name goes with --dataset idx:FOLDER or images:FOLDER")
-    if arguments.scheduler is not None and arguments.backend != "dask":
-        raise UsageError("--scheduler goes with --backend dask")
     if arguments.weights_of is not None and mode != "gc":
         raise UsageError("--weights-of goes with --gc")
     asked = set(arguments.features or ("auto",))
@@ -342,8 +104,10 @@ def _refuse_what_would_be_ignored(arguments: argparse.Namespace, mode: str) -> N
         raise UsageError("--fid-weights goes with --features inception or auto")
     if mode in ("status", "gc", "verify", "export"):
         for option in ("table", "figure", "claims", "report", "only", "seeds", "set", "dataset"):
-            if getattr(arguments, option):
+            # Own data of a run that is repeated have to be named.
+            if getattr(arguments, option) and (mode, option) != ("verify", "dataset"):
                 raise UsageError(f"--{option} does not go with --{mode}; leave one of them out")
+    return mode
 
 
 def _options(declared: type, arguments: argparse.Namespace) -> dict[str, Any]:
@@ -357,14 +121,25 @@ def _of_system(error: OSError) -> str:
     if error.filename is not None:
         verb = "read" if isinstance(error, PermissionError) else "use"
         return str(refused(f"cannot {verb} {printable(str(error.filename))}", error))
-    # Errors of files carry a name, so this one is of standard output, which Python would flush
-    # once more as the program ends.
-    discard(sys.stdout)
-    return str(refused("cannot write the output", error))
+    return str(refused("the system refused something, see --debug", error))
 
 
-def _terminate(number: int, frame: FrameType | None) -> NoReturn:
-    raise SystemExit(128 + number)
+@contextlib.contextmanager
+def _terminated() -> Iterator[None]:
+    """Have SIGTERM raise within, so that workers are stopped with the program."""
+
+    def terminate(number: int, frame: FrameType | None) -> NoReturn:
+        raise Terminated(128 + number)
+
+    # Only the main thread hears signals, and may say what becomes of them.
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -377,11 +152,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit status, see ``--help``.
     """
     arguments = sys.argv[1:] if argv is None else list(argv)
-    # So that workers are stopped with the program.
-    signal.signal(signal.SIGTERM, _terminate)
-    escape_unknown_characters()
+    make_streams_safe()
     try:
-        return carry_out(_request(_parser().parse_args(arguments)))
+        with _terminated():
+            return carry_out(_request(parser().parse_args(arguments)))
     except KeyboardInterrupt:
         say("interrupted; the same command goes on from the checkpoints")
         return 130

@@ -19,6 +19,10 @@ class UsageError(BenchError):
     status = 2
 
 
+class Terminated(SystemExit):
+    """The process was sent SIGTERM; no run is at fault."""
+
+
 _PERMISSION = "give yourself permission, or choose another place"
 _SPACE = "free some space, or choose another place"
 _REMEDIES = {
@@ -45,6 +49,28 @@ def refused(what: str, error: OSError) -> BenchError:
     remedy = _REMEDIES.get(error.errno or 0)
     reason = error.strerror or str(error)
     return BenchError(f"{what}: {reason}" + (f"; {remedy}" if remedy else ""))
+
+
+# So that names of files that are made of a name stay within what disks take.
+_LONGEST_NAME = 48
+
+
+def require_name(what: str, name: str) -> None:
+    """Refuse a name that cannot be part of a file's name.
+
+    Args:
+        what: kind of thing that is named, for the message (``"method"``).
+        name: at most 48 printable characters, without slashes, that do not begin with a dot.
+
+    Raises:
+        UsageError: it is another.
+    """
+    fits = 0 < len(name) <= _LONGEST_NAME and name.isprintable() and name == name.strip()
+    if not fits or name[0] == "." or {"/", "\\"} & set(name):
+        raise UsageError(
+            f"the name of a {what} is part of file names: {name[:60]!r} must have at most "
+            f"{_LONGEST_NAME} printable characters, no slash, and no dot in front"
+        )
 
 
 def unknown(what: str, name: str, known: Iterable[str]) -> UsageError:

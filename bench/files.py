@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
+import functools
 import hashlib
 import logging
 import os
 import re
-import tempfile
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
 from bench.errors import refused
 
-# What files are called while they are written, by :func:`tempfile.mkstemp`.
+# What files are called while they are written.
 _TEMPORARY = re.compile(r"\.(.+)\.[a-z0-9_]{8}\.tmp")
 
 
@@ -31,10 +33,11 @@ def atomic(path: Path) -> Iterator[IO[bytes]]:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+        temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+        # As readable as any other file of the user's, who has a umask for it.
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     except OSError as error:
         raise refused(f"cannot write {path}", error) from error
-    temporary = Path(name)
     try:
         with os.fdopen(handle, "wb") as file:
             # Locked while it is written, where the disk knows locks: --gc removes the others.
@@ -43,8 +46,6 @@ def atomic(path: Path) -> Iterator[IO[bytes]]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        # mkstemp makes files private; results are to be as readable as any other file here.
-        temporary.chmod(0o644)
         temporary.replace(path)
         sync(path.parent)
     except OSError as error:
@@ -109,10 +110,27 @@ def lock(path: Path, wait: bool = True) -> Iterator[bool]:
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            held = True
         except BlockingIOError:
-            yield False
-        else:
-            yield True
+            held = False
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise refused(f"cannot lock {path}", error) from error
+            # Two processes at once may then do the same work; what they write is whole anyway.
+            _warn_of_locks(path.parent, error.strerror or "")
+            held = True
+        yield held
+
+
+# What disks say that know no locks: not supported, not implemented, none available.
+_NO_LOCKS = (errno.EOPNOTSUPP, errno.ENOSYS, errno.ENOLCK)
+
+
+@functools.lru_cache
+def _warn_of_locks(folder: Path, why: str) -> None:
+    logging.getLogger(__name__).warning(
+        "%s: the disk locks no files (%s); going on without locks", folder, why
+    )
 
 
 def set_aside(path: Path, why: str) -> None:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from typing import Self
 
-# Of glibc's malloc.h.
+# Constants of glibc's malloc.h.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 
 

@@ -6,7 +6,10 @@ import codecs
 import io
 import os
 import sys
+from pathlib import Path
 from typing import TextIO
+
+from bench.errors import refused
 
 # What tables print in place of a character that the screen's encoding lacks.
 _PLAIN = {"\N{PLUS-MINUS SIGN}": "+-", "\N{MINUS SIGN}": "-", "\N{DAGGER}": "(!)"}
@@ -27,6 +30,10 @@ def _print(text: str, stream: TextIO) -> None:
         print(text, file=stream, flush=True)
     except BrokenPipeError:
         discard(stream)
+    except OSError as error:
+        # Python would write it once more as the program ends.
+        discard(stream)
+        raise refused("cannot write the output", error) from error
 
 
 def discard(stream: TextIO) -> None:
@@ -34,10 +41,14 @@ def discard(stream: TextIO) -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
-def escape_unknown_characters() -> None:
-    """Replace characters that the screen's encoding lacks, instead of failing on them."""
+def make_streams_safe() -> None:
+    """Replace characters that the screen's encoding lacks, and streams that are closed."""
     codecs.register_error("plain", _plain)
-    for stream in (sys.stdout, sys.stderr):
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            # ``2>&-``: whoever prints there finds the null device.
+            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115 - until the end
+        stream = getattr(sys, name)
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="plain")
 

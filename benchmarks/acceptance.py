@@ -22,22 +22,22 @@ import torch
 
 from bench.data import dataset
 from bench.data.images import LoadedData
+from bench.device import why_unusable
 from bench.evaluation.spectrum import rank
 from bench.experiments.spec import PRECISIONS, TrainingSpec
 from bench.experiments.tables import MNIST_IRMAE, TABLES
 from bench.files import write_text
 from bench.machine import core_count
-from bench.models.device import why_unusable
 from bench.report.markdown import escape
 from bench.store.provenance import provenance
 from bench.training import loop
-from bench.training.trainee import Trainee, place
+from bench.training.run_in_training import RunInTraining, to_device
 
 ROOT = Path(__file__).parent.parent
 SAMPLE = dataset("mnist-sample")
-# Of a loss, how far the GPU's may be from the CPU's in fp32: sums in another order drift apart.
+# How far a loss on the GPU may be from that on the CPU in fp32: sums in another order drift apart.
 TOLERANCES = {"fp32": 0.02, "tf32": 0.03, "bf16": 0.06}
-# Of a rank: a singular value may lie at the threshold, and rounding decides on which side.
+# The same of a rank: a singular value may lie at the threshold, and rounding decides on which side.
 RANKS = {"fp32": 0, "tf32": 1, "bf16": 1}
 
 
@@ -100,20 +100,20 @@ def trained(
     spec: TrainingSpec, steps: int, data: LoadedData, device: torch.device
 ) -> tuple[list[float], int]:
     """Losses by line of history, and the rank of the test codes, after the last steps of a run."""
-    trainee = Trainee(spec, device)
-    trainee.step = spec.steps - steps
+    run = RunInTraining(spec, device)
+    run.step = spec.steps - steps
     losses: list[float] = []
     failures = loop.train(
-        [trainee],
-        place(data.train.images, device),
+        [run],
+        to_device(data.train.images, device),
         data.test.images,
         log=lambda _, line: losses.append(line.loss),
         checkpoint=lambda _: None,
         checkpoint_steps=100 * loop.LOG_STEPS,
     )
     if failures:
-        raise failures[trainee]
-    return losses, rank(trainee.spectra[-1])
+        raise failures[run]
+    return losses, rank(run.spectra[-1])
 
 
 def twins(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from unittest import mock
 
@@ -37,17 +37,15 @@ DIMENSIONS = 2_048
 BATCH = 50
 
 
-def batches(count: int, seed: int, mixing: np.ndarray) -> Iterator[np.ndarray]:
-    """Features that arrive as they do from a network, of a spectrum that falls."""
+def made_up(count: int, seed: int, mixing: np.ndarray) -> np.ndarray:
+    """Features (count, DIMENSIONS) whose spectrum falls like a network's."""
     rng = np.random.default_rng(seed)
-    for _ in range(count // BATCH):
-        yield (rng.normal(size=(BATCH, DIMENSIONS)) @ mixing).astype(np.float32)
+    return (rng.normal(size=(count, DIMENSIONS)) @ mixing).astype(np.float32)
 
 
-def all_at_once(features: Iterator[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Statistics as pytorch-fid takes them: of an array that holds every feature."""
-    everything = np.concatenate(list(features))
-    return everything.mean(axis=0), np.cov(everything, rowvar=False)
+def numpys_statistics(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Statistics as pytorch-fid computes them."""
+    return features.mean(axis=0), np.cov(features, rowvar=False)
 
 
 def features_of(count: int, rounds: int, device: torch.device) -> Comparison:
@@ -115,20 +113,6 @@ def mixture() -> GaussianMixture:
     return GaussianMixture(10, reg_covar=1e-6, tol=0, max_iter=30, random_state=0)
 
 
-def peak(call: Callable[[], object]) -> float:
-    """By how many MB a call raised this process's memory at most (Linux)."""
-
-    def memory(field: str) -> int:
-        lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
-        return next(int(line.split()[1]) for line in lines if line.startswith(field))
-
-    # Forgets the peak so far.
-    Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
-    before = memory("VmRSS")
-    call()
-    return (memory("VmHWM") - before) / 1024
-
-
 def main() -> None:
     """Print the ratios, and write them."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -139,11 +123,10 @@ def main() -> None:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     rng = np.random.default_rng(0)
     mixing = rng.normal(size=(DIMENSIONS, DIMENSIONS)) * np.geomspace(1, 1e-3, DIMENSIONS)
-    # Made beforehand: what is measured is the statistics, not their making.
-    features = [list(batches(arguments.samples, seed, mixing)) for seed in (0, 1)]
-    placed = [[torch.from_numpy(part).to(device) for part in each] for each in features]
-    ours = [fit(each) for each in placed]
-    theirs = [all_at_once(iter(each)) for each in features]
+    features = [made_up(arguments.samples, seed, mixing) for seed in (0, 1)]
+    on_device = [torch.from_numpy(each).to(device) for each in features]
+    ours = [fit(each) for each in on_device]
+    theirs = [numpys_statistics(each) for each in features]
 
     def distance() -> float:
         # A run has four distances to one reference, whose root is taken once.
@@ -155,8 +138,8 @@ def main() -> None:
             return float(calculate_frechet_distance(*theirs[0], *theirs[1]))
 
     def statistics() -> None:
-        # Copied, so that the device has come to its end.
-        fit(placed[0]).mean.cpu()
+        # The copy waits until the device is done.
+        fit(on_device[0]).mean.cpu()
 
     codes = rng.normal(size=(arguments.samples, 128)) ** 3 * np.geomspace(1, 1e-3, 128)
 
@@ -175,7 +158,7 @@ def main() -> None:
             f"statistics of {arguments.samples:,} features",
             "features/s",
             work=arguments.samples,
-            baseline=lambda: all_at_once(iter(features[0])),
+            baseline=lambda: numpys_statistics(features[0]),
             suite=statistics,
             rounds=arguments.rounds,
         ),
@@ -192,8 +175,6 @@ def main() -> None:
         print(result.line())
     expected = pytorch_fids()
     print(f"relative difference of the distances: {abs(distance() - expected) / expected:.1e}")
-    held = [peak(lambda: all_at_once(iter(features[0]))), peak(lambda: fit(placed[0]))]
-    print(f"memory for statistics: {held[1]:,.0f} MB, baseline {held[0]:,.0f} MB")
     write_json(arguments.out, results, core_count())
 
 

@@ -20,7 +20,7 @@ from torchvision import transforms
 from bench.data.celeba import FORM
 from bench.data.pictures import Source
 from bench.data.prepared import Task, prepare
-from bench.data.toyfaces import generate
+from bench.data.shapes import generate
 from bench.machine import core_count
 from benchmarks.report import compare, write_json
 
@@ -49,7 +49,7 @@ def make_pictures(folder: Path, different: int, count: int) -> None:
     """Write JPEGs of 178x218; each of ``different`` ones is there under several names."""
     folder.mkdir()
     rng = np.random.default_rng(0)
-    faces = generate(different, seed=0).images.permute(0, 2, 3, 1).numpy()
+    faces = generate(different, seed=0, enlarged=2).images.permute(0, 2, 3, 1).numpy()
     for index, face in enumerate(faces):
         large = Image.fromarray(face).resize((178, 218), Image.Resampling.BICUBIC)
         noisy = np.asarray(large) + rng.normal(0, 6, (218, 178, 1))

@@ -14,11 +14,13 @@ import numpy as np
 import torch
 
 from bench.evaluation.extractor import Extractor
+from bench.evaluation.extractors import DeclaredExtractor
+from bench.evaluation.frechet import fit
 from bench.evaluation.samplers import fit_sampler
 from bench.experiments.tables import MNIST_IRMAE
 from bench.files import write_bytes
 from bench.store.provenance import provenance
-from bench.training.trainee import Trainee
+from bench.training.run_in_training import RunInTraining
 
 CPU = torch.device("cpu")
 STEPS = 20
@@ -73,12 +75,12 @@ def grow(
 def training(latent_dim: int) -> Callable[[], None]:
     """Steps of MNIST's network (l = 8) with a latent space of this size."""
     spec = replace(MNIST_IRMAE, latent_dim=latent_dim, train_images=1_024)
-    trainee = Trainee(spec, CPU)
+    run = RunInTraining(spec, CPU)
     images = torch.zeros(spec.train_images, 1, 32, 32, dtype=torch.uint8)
 
     def steps() -> None:
         for _ in range(STEPS):
-            trainee.advance(images)
+            run.advance(images)
 
     return steps
 
@@ -86,9 +88,10 @@ def training(latent_dim: int) -> Callable[[], None]:
 def statistics_of(count: int) -> Callable[[], object]:
     """Mean and covariance of features of so many images, which are made on the way."""
     network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 32 * 32, DIMENSIONS))
-    extractor = Extractor("classifier", DIMENSIONS, "", network, CPU, 500)
+    declared = DeclaredExtractor("linear", "", DIMENSIONS, "", lambda device: network, 500)
+    extractor = Extractor.load(declared, CPU)
     images = torch.rand(250, 1, 32, 32)
-    return lambda: extractor.gaussian(images for _ in range(count // len(images)))
+    return lambda: fit(extractor.features(images for _ in range(count // len(images))))
 
 
 def mixture(count: int) -> Callable[[], object]:

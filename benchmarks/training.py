@@ -25,13 +25,12 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 from torchvision import transforms
 
-from bench.data import dataset
-from bench.data.idx import parse, read_bytes
+from bench.data import dataset, idx
 from bench.experiments.tables import MNIST_IRMAE
 from bench.machine import core_count, keep_memory
 from bench.models.networks import build
 from bench.training.loop import LOG_STEPS, train
-from bench.training.trainee import Trainee, place
+from bench.training.run_in_training import RunInTraining, to_device
 from benchmarks.report import compare, write_json
 
 SAMPLE = dataset("mnist-sample")
@@ -43,7 +42,7 @@ class Digits(TorchDataset):  # type: ignore[type-arg]
     def __init__(self) -> None:
         """Read the embedded digits."""
         path = Path(SAMPLE.folder) / "train-images-idx3-ubyte.gz"
-        self.images = parse(read_bytes(path), str(path))
+        self.images = idx.read(path).array
         self.transform = transforms.Compose([transforms.Resize(32), transforms.ToTensor()])
 
     def __len__(self) -> int:
@@ -141,12 +140,12 @@ def suites_loop(steps: int, seeds: Sequence[int], precision: str, device: torch.
         epochs=-(-steps // per_epoch),
         precision=precision,
     )
-    group = [Trainee(replace(spec, seed=seed), device) for seed in seeds]
-    for trainee in group:
-        trainee.step = spec.steps - steps
+    group = [RunInTraining(replace(spec, seed=seed), device) for seed in seeds]
+    for run in group:
+        run.step = spec.steps - steps
     failures = train(
         group,
-        place(data.train.images, device),
+        to_device(data.train.images, device),
         data.test.images,
         log=lambda *_: None,
         checkpoint=lambda _: None,

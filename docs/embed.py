@@ -7,7 +7,8 @@ A document says what belongs where by the arguments that make it:
     <!-- end -->
 
 After ``--table 4, in brief`` claims stand without what is behind them, and measured numbers without
-their differences from the printed ones.
+their differences from the printed ones. After ``--claims, claims`` the table of claims is alone.
+Columns and rows in which nothing is measured are left out.
 """
 
 from __future__ import annotations
@@ -20,14 +21,16 @@ import re
 import shlex
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from bench.cli import main as run_all
 from bench.errors import UsageError
 from bench.files import write_bytes
 
-_BLOCK = re.compile(r"(<!-- run_all\.py (.*?)(, in brief)? -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+_BLOCK = re.compile(
+    r"(<!-- run_all\.py (.*?)(, in brief|, claims)? -->\n)(.*?)(<!-- end -->)", re.DOTALL
+)
 _KEPT = ("|", "- Claim: ", "  - ")
 # In brief: what is behind a claim, and rows of differences.
 _LEFT_OUT = re.compile(r"  - |\|[^|]*\| difference")
@@ -46,6 +49,13 @@ def embed(text: str, runs_dir: Path) -> str:
 
     def made(block: re.Match[str]) -> str:
         lines = _lines(block[2], runs_dir)
+        if block[3] == ", claims":
+            lines = lines[
+                lines.index(next(line for line in lines if line.startswith("| Claim "))) :
+            ]
+            lines = list(itertools.takewhile(lambda line: line.startswith("|"), lines))
+        else:
+            lines = list(_without_empty(lines))
         if block[3]:
             lines = [line for line in lines if not _LEFT_OUT.match(line)]
         # Tables and lists are told apart by an empty line.
@@ -54,6 +64,24 @@ def embed(text: str, runs_dir: Path) -> str:
         return f"{block[1]}{content}\n{block[5]}"
 
     return _BLOCK.sub(made, text)
+
+
+def _without_empty(lines: Sequence[str]) -> Iterator[str]:
+    """Tables without the columns that have no run, and without the rows that have no number."""
+    for is_table, part in itertools.groupby(lines, key=lambda line: line.startswith("|")):
+        if not is_table:
+            yield from part
+            continue
+        rows = [line.strip("|").split("|") for line in part]
+        empty = [
+            i
+            for i in range(2, len(rows[0]))
+            if all(row[i].strip() == "0" for row in rows if row[0].startswith(" Seeds"))
+        ]
+        for row in rows:
+            kept = [cell for i, cell in enumerate(row) if i not in empty]
+            if {cell.strip() for cell in kept[2:]} - {"--", "0"}:
+                yield f"|{'|'.join(kept)}|"
 
 
 def _lines(arguments: str, runs_dir: Path) -> list[str]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.errors import BenchError
-from bench.evaluation.extractors import ExtractorSpec, Network, register_extractor
+from bench.evaluation.extractors import DeclaredExtractor, Network, register_extractor
 from bench.files import file_sha256
 
 # PyTorch takes seconds to import: inside functions, so that --plan and --collect stay fast.
@@ -53,7 +53,7 @@ def load(device: torch.device) -> Network:
 
 # 2. Its name for --features and in tables, what it is, its number of features, its checksum.
 register_extractor(
-    ExtractorSpec(
+    DeclaredExtractor(
         name="resnet18",
         description="ResNet-18 of ImageNet",
         dimensions=512,

@@ -47,13 +47,13 @@ def denoising_error(
 #
 # Further fields, all optional:
 #   output="sigmoid"    last activation of the decoder; "tanh" where it is not given
-#   doubled=True        the encoder puts out a mean and a log-variance, as a VAE's does
+#   doubled=True        the encoder returns a mean and a log-variance, as a VAE's does
 #   prepare=function    changes a new model in place before its optimiser is made
 #   has_prior=True      codes are drawn towards N(0, I), which is then sampled too
-#   repeats=True        the loss does the same at every step, without .item() or other decisions by
-#                       numbers: a GPU is then told a step once and repeats it, side by side with
-#                       those of other runs
-register_method(Method("dae", "Vincent et al., ICML 2008", denoising_error, repeats=True))
+#   graph_safe=True     the loss launches the same operations at every step, without .item() or
+#                       other decisions by numbers: on a GPU, steps of several runs are then
+#                       captured in one CUDA graph and replayed
+register_method(Method("dae", "Vincent et al., ICML 2008", denoising_error, graph_safe=True))
 
 # 3. The column: the table, its label, and the run, here the autoencoder's with another method.
 #

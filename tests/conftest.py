@@ -8,6 +8,8 @@ from hypothesis import settings
 
 from bench.data import DATASETS, dataset
 from bench.data.images import LoadedData
+from bench.evaluation.extractors import REGISTERED_EXTRACTORS
+from tests.support.corner import CORNER
 
 # The same examples every time, however slow the machine.
 settings.register_profile("suite", deadline=None, derandomize=True)
@@ -21,6 +23,13 @@ def registry() -> Iterator[None]:
     yield
     DATASETS.clear()
     DATASETS.update(declared)
+
+
+@pytest.fixture
+def corner(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Options that have images looked at by an extractor that takes no time."""
+    monkeypatch.setitem(REGISTERED_EXTRACTORS, "corner", CORNER)
+    return ["--features", "corner"]
 
 
 @pytest.fixture(scope="session")

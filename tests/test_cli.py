@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,18 +19,16 @@ from bench.cli import main
 from bench.data import dataset
 from bench.data import download as downloading
 from bench.errors import BenchError
-from bench.evaluation.extractors import inception_weights
-from bench.experiments.figures import FIGURES
+from bench.evaluation.extractors import REGISTERED_EXTRACTORS, inception_weights
 from bench.experiments.profiles import PROFILES
 from bench.experiments.spec import Cell
 from bench.experiments.tables import TABLES
 from bench.store import identity
 from bench.store.folders import Store
 from bench.store.records import FailedRun
+from tests.support.corner import CORNER
 from tests.support.results import result, results_in, write
 from tests.support.tiny import TINY_ARGUMENTS
-
-FIGURE_2 = FIGURES["figure2"]
 
 
 @pytest.fixture
@@ -81,12 +81,11 @@ def _error(capsys: pytest.CaptureFixture[str]) -> str:
         (["--table", "3", "--set", "beta=0.3"], "no run of table3 has one"),
         (["--seeds", "0"], "must be a whole number of at least 1"),
         (["--device", "tpu"], "--device takes"),
-        (["--plan", "--collect"], "not allowed with"),
+        (["--plan", "--collect"], "--plan does not go with --collect"),
         (["--only", "nothing*", "--plan"], "matches none of mnist-irmae-d128-l8-s0"),
         (["--only", "*-l8-*", "--only", "*-l9-*", "--plan"], "--only '*-l9-*' matches none of"),
-        (["--precision", "fp16"], "invalid choice"),
+        (["--plan", "--set", "precision=fp16"], "unknown precision 'fp16'"),
         (["--name", "faces"], "--name goes with --dataset"),
-        (["--scheduler", "tcp://host:8786"], "--scheduler goes with --backend dask"),
         (["--weights-of", "mnist-*"], "--weights-of goes with --gc"),
         (["--features", "classifier", "--fid-weights", "w.pth"], "--fid-weights goes with"),
         (["--export", "all.csv", "--only", "*-l8-*"], "--only does not go with --export"),
@@ -204,7 +203,7 @@ def _never(*_: object, **__: object) -> None:
     [
         ["--set", "fid_samples=30"],
         ["--set", "test_images=40"],
-        ["--features", "imagenet"],
+        ["--features", "corner"],
         ["version"],
     ],
 )
@@ -215,6 +214,7 @@ def test_what_is_measured_otherwise_is_measured_anew_and_never_trained(
     capsys: pytest.CaptureFixture[str],
     change: list[str],
 ) -> None:
+    monkeypatch.setitem(REGISTERED_EXTRACTORS, "corner", CORNER)
     command = ["--table", "4", *TINY_ARGUMENTS, *folders, "--jobs", "1", "--only", "*-l2-*"]
     assert main(command) == 0
     (before,) = results_in(runs_dir)
@@ -370,26 +370,6 @@ def test_collect_takes_what_fills_most_and_among_equals_the_most_faithful(
     assert [name in output for name in ("FID (imagenet)", "FID (classifier)")] == [False, True]
 
 
-def test_a_figure_that_draws_some_columns_of_a_table_is_chosen_by_these_and_judged_as_well(
-    folders: list[str], capsys: pytest.CaptureFixture[str], runs_dir: Path, tmp_path: Path
-) -> None:
-    store, page = Store(runs_dir), tmp_path / "report.html"
-    _fill(store, "mnist-baselines", "quick", "classifier", rank=2)
-    _fill(store, "mnist-baselines", "paper", "classifier", rank=3, columns=FIGURE_2.columns)
-    outputs = ["--figures-dir", str(tmp_path / "figures"), "--report", str(page)]
-    command = ["--collect", "--table", "mnist-baselines", "--figure", "2", *folders, *outputs]
-    assert main([*command, "--claims"]) == 0
-    printed = capsys.readouterr().out
-    for profile in ("paper", "quick"):
-        assert printed.count(f" (section 3, mnist, profile {profile}): undecided") == 2
-        assert page.read_text().count(f"<td>mnist, {profile}</td>") == 2
-    table, figure = page.read_text().split(FIGURE_2.title, 1)
-    assert "Profile quick" in table
-    assert "Profile paper" not in table
-    assert "Profile paper" in figure
-    assert "Profile quick" not in figure
-
-
 @pytest.mark.parametrize("module", ["bench", "bench.cli"])
 def test_the_package_is_a_command(module: str, tmp_path: Path) -> None:
     command = [sys.executable, "-m", module, "--status", "--runs-dir", str(tmp_path)]
@@ -443,12 +423,12 @@ def test_inception_is_fetched_only_where_it_is_asked_for_by_name(
 ) -> None:
     attempts = []
 
-    def refuse(url: str) -> bytes:
+    def refuse(url: str, target: Path, sha256: str) -> None:
         attempts.append(url)
         raise BenchError("host: no answer within 8 s")
 
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
-    monkeypatch.setattr(downloading, "download", refuse)
+    monkeypatch.setattr(downloading, "fetch", refuse)
     command = ["--table", "4", *TINY_ARGUMENTS, *folders, "--jobs", "1", "--only", "*-l2-*"]
     assert main([*command, "--features", "auto"]) == 0
     assert "FID by imagenet (weights 57934424)" in capsys.readouterr().err
@@ -514,3 +494,13 @@ def test_own_data_fill_tables_of_their_own(
     assert main([*command, "--collect"]) == 0
     assert main(["--table", "4", *folders, "--plan", "--dataset", "idx:/nowhere"]) == 1
     assert "there is no folder /nowhere" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_in_a_thread_and_without_a_trace_in_the_process(tmp_path: Path) -> None:
+    """A notebook runs cells in threads, and has its own way to end."""
+    before = signal.getsignal(signal.SIGTERM)
+    command = ["--table", "4", "--plan", "--runs-dir", str(tmp_path)]
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(main, command).result() == 0
+    assert main(command) == 0
+    assert signal.getsignal(signal.SIGTERM) is before

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+import errno
+import fcntl
 import multiprocessing
+import os
+import stat
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
 
 from bench.errors import BenchError
-from bench.files import atomic, lock, write_bytes
+from bench.files import atomic, lock, write_bytes, write_text
 
 
 def _write_and_fail(path: Path, content: bytes) -> None:
@@ -55,3 +59,48 @@ def test_a_lock_is_exclusive_and_dies_with_its_holder(tmp_path: Path) -> None:
     holder.join()
     with lock(path, wait=False) as held:
         assert held
+
+
+@pytest.mark.parametrize("number", [errno.EOPNOTSUPP, errno.ENOSYS, errno.ENOLCK])
+def test_a_disk_that_locks_no_files_is_named_once_and_used(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    number: int,
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    for name in ("a.lock", "b.lock"):
+        with lock(tmp_path / name) as held:
+            assert held
+    (warning,) = caplog.messages
+    assert (
+        warning
+        == f"{tmp_path}: the disk locks no files ({os.strerror(number)}); going on without locks"
+    )
+
+
+def test_a_lock_that_fails_otherwise_names_its_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with (
+        pytest.raises(BenchError, match=r"cannot lock .*a\.lock: Input/output error"),
+        lock(tmp_path / "a.lock"),
+    ):
+        pass
+
+
+@pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
+def test_files_are_as_readable_as_the_umask_has_them(tmp_path: Path, mask: int, mode: int) -> None:
+    before = os.umask(mask)
+    try:
+        write_text(tmp_path / "a.md", "a")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "a.md").stat().st_mode) == mode

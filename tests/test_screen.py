@@ -19,7 +19,7 @@ from bench.experiments.figures import FIGURES
 from bench.machine import core_count
 from bench.report.figures.write import write_figure
 from bench.store.folders import Store
-from tests.support.results import content
+from tests.support.results import content, everywhere
 from tests.support.tiny import TINY_ARGUMENTS
 
 ROOT = Path(__file__).parent.parent
@@ -55,6 +55,16 @@ def test_a_screen_without_some_characters_shows_the_rest(tmp_path: Path, encodin
     for name in ("table3", "table4"):
         text = (tmp_path / "tables" / f"{name}.md").read_text(encoding="utf-8")
         assert "\N{PLUS-MINUS SIGN}" in text
+
+
+@pytest.mark.parametrize("closed", ["2>&-", ">&- 2>&-"])
+def test_streams_that_are_closed_stop_nothing(tmp_path: Path, closed: str) -> None:
+    command = [*_command(tmp_path, "--runs-dir", str(GOLDEN))]
+    done = subprocess.run(
+        ["sh", "-c", f'"$@" {closed}', "sh", *command], stdout=subprocess.DEVNULL, check=False
+    )
+    assert done.returncode == 0
+    assert (tmp_path / "tables" / "table4.md").is_file()
 
 
 @pytest.mark.parametrize("both", [True, False])
@@ -197,7 +207,10 @@ def test_rc_settings_of_the_process_come_back(tmp_path: Path) -> None:
 
     with mpl.rc_context({"lines.linewidth": 7}):
         drawn = write_figure(
-            FIGURES["spectra-depth"], content("table4", [[3]] * 4), Store(tmp_path), tmp_path
+            FIGURES["spectra-depth"],
+            content("table4", everywhere("table4", [3])),
+            Store(tmp_path),
+            tmp_path,
         )
         assert drawn is not None
         assert mpl.rcParams["lines.linewidth"] == 7

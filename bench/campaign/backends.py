@@ -1,16 +1,15 @@
-"""Where joblib sends runs: processes of this machine, or the workers of a Dask cluster."""
+"""Where tasks run: in this process, in processes of this machine; a cluster is in cluster.py."""
 
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
 
 import joblib
 from joblib.externals.loky import get_reusable_executor
@@ -20,8 +19,7 @@ from bench.campaign.job import WorkerSettings
 from bench.errors import BenchError
 from bench.machine import has_workers
 
-# How long to wait for a scheduler, and for its first worker.
-_SECONDS = 30
+Task = Callable[[Any, WorkerSettings], Any]
 
 
 @dataclass(frozen=True)
@@ -29,18 +27,18 @@ class Backend:
     """A way to run tasks.
 
     Attributes:
-        configure: makes joblib use it for what is called within.
+        results: yields ``task(item, settings)`` for each of some items, as they come.
         settings: what its workers are handed.
         jobs: tasks at a time.
-        killed: what is raised where workers were killed and the pool with them.
+        killed: the error where workers were killed and the pool with them.
         stop: ends its workers, at once.
     """
 
-    configure: Callable[[], AbstractContextManager[object]]
+    results: Callable[[Task, Iterable[Any], WorkerSettings], Iterator[Any]]
     settings: WorkerSettings
     jobs: int
-    killed: tuple[type[Exception], ...]
-    stop: Callable[[], None]
+    killed: tuple[type[Exception], ...] = ()
+    stop: Callable[[], None] = lambda: None
 
 
 def loky(settings: WorkerSettings, jobs: int) -> Backend:
@@ -51,7 +49,7 @@ def loky(settings: WorkerSettings, jobs: int) -> Backend:
     """
     if jobs == 1:
         return Backend(
-            lambda: joblib.parallel_config("sequential"), settings, jobs, (), lambda: None
+            lambda task, items, handed: (task(item, handed) for item in items), settings, jobs
         )
     if not has_workers():
         raise BenchError(
@@ -59,8 +57,7 @@ def loky(settings: WorkerSettings, jobs: int) -> Backend:
             "written; use --jobs 1, which needs none"
         )
 
-    @contextlib.contextmanager
-    def configure() -> Iterator[None]:
+    def results(task: Task, items: Iterable[Any], handed: WorkerSettings) -> Iterator[Any]:
         with (
             warnings.catch_warnings(),
             joblib.parallel_config(
@@ -73,12 +70,13 @@ def loky(settings: WorkerSettings, jobs: int) -> Backend:
             # A worker that grows by 300 MB, as another data set's images make it, is replaced
             # between two tasks: no run is lost, and there is nothing to do about it.
             warnings.filterwarnings("ignore", "A worker stopped while some jobs", UserWarning)
-            yield
+            pool = joblib.Parallel(jobs, batch_size=1, return_as="generator_unordered")
+            yield from pool(joblib.delayed(task)(item, handed) for item in items)
 
     def stop() -> None:
         get_reusable_executor(reuse=True).shutdown(wait=True, kill_workers=True)
 
-    return Backend(configure, settings, jobs, (TerminatedWorkerError,), stop)
+    return Backend(results, settings, jobs, (TerminatedWorkerError,), stop)
 
 
 def _end_with(parent: int) -> None:
@@ -96,77 +94,12 @@ def _end_with(parent: int) -> None:
 
 
 @contextlib.contextmanager
-def dask(settings: WorkerSettings, jobs: int, scheduler: str | None) -> Iterator[Backend]:
-    """Workers of a Dask cluster: of the one at an address, or of one that is started here.
+def alone() -> Iterator[None]:
+    """Make ready for a task in a worker, which runs no other beside it."""
+    # Were scikit-learn to use the same pool, it would wait for workers that wait for it.
+    with _ALONE, joblib.parallel_config("sequential"):
+        yield
 
-    What they measure comes back with each run, so that they need not share a disk with this
-    process; where they do, they go on from each other's checkpoints.
 
-    Args:
-        settings: where and how; paths are made absolute, since workers may run elsewhere.
-        jobs: workers of a cluster that is started here.
-        scheduler: address of a running one (``tcp://host:8786``), or None.
-
-    Raises:
-        BenchError: Dask is not installed, the scheduler or its workers do not answer, or a run
-            took several workers with it.
-    """
-    try:
-        import distributed
-    except ImportError as error:
-        raise BenchError(
-            "--backend dask needs a package that is missing: pip install distributed"
-        ) from error
-    from bench.campaign.cluster import ClusterBackend
-
-    settings = replace(
-        settings,
-        runs_dir=settings.runs_dir.resolve(),
-        data_dir=settings.data_dir.resolve(),
-        fid_weights=settings.fid_weights and settings.fid_weights.resolve(),
-        return_files=True,
-    )
-    with contextlib.ExitStack() as stack:
-        # The client logs a traceback of what it loses; the command prints one line instead.
-        logger = logging.getLogger("distributed.client")
-        stack.callback(logger.setLevel, logger.level)
-        logger.setLevel(logging.CRITICAL)
-        if scheduler is None:
-            # Runs in one process would share PyTorch's random numbers and threads, and take turns.
-            # But of one thread in all joblib makes no use, and runs everything here.
-            cluster = distributed.LocalCluster(
-                n_workers=jobs, threads_per_worker=2 if jobs == 1 else 1, dashboard_address=None
-            )
-            scheduler = stack.enter_context(cluster).scheduler_address
-        try:
-            client = stack.enter_context(distributed.Client(scheduler, timeout=_SECONDS))
-            client.wait_for_workers(1, timeout=_SECONDS)
-        except (OSError, ValueError, TimeoutError) as error:
-            raise BenchError(
-                f"--scheduler {scheduler}: no Dask scheduler with workers answers there within "
-                f"{_SECONDS} s ({error})"
-            ) from error
-        if sum(client.ncores().values()) == 1:
-            # Others may be on their way.
-            with contextlib.suppress(TimeoutError):
-                client.wait_for_workers(2, timeout=_SECONDS)
-        jobs = sum(client.ncores().values())
-        if jobs == 1:
-            raise BenchError(
-                f"--scheduler {scheduler}: joblib uses no cluster of one thread; start another "
-                "worker, or this one with --nthreads 2"
-            )
-        try:
-            # Dask has tried a killed run on other workers before it gives up; leaving ends it all.
-            yield Backend(
-                lambda: joblib.parallel_config(ClusterBackend(client=client)),
-                settings,
-                jobs,
-                (),
-                lambda: None,
-            )
-        except distributed.KilledWorker as error:
-            raise BenchError(
-                f"--backend dask: a run took several workers with it, most likely for want of "
-                f"memory ({error})"
-            ) from error
+# A cluster's worker may run several tasks in one process, where runs would share random numbers.
+_ALONE = threading.Lock()

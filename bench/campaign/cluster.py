@@ -1,14 +1,27 @@
-"""joblib's Dask backend, told of runs that the cluster has given up. Needs ``distributed``."""
+"""The workers of a Dask cluster as a backend. Needs ``distributed``."""
 
 from __future__ import annotations
 
-import asyncio
-from dataclasses import dataclass
+import contextlib
+import logging
+import os
+import time
+import uuid
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from joblib._dask import DaskDistributedBackend
-
+from bench.campaign.backends import Backend, Task
+from bench.campaign.job import WorkerSettings
 from bench.errors import BenchError
+from bench.files import write_text
 
+if TYPE_CHECKING:
+    import distributed
+
+# Seconds to wait for a scheduler and its first worker.
+CONNECTING = 30
 # Seconds that a cluster may be without workers: a job's time is up, and the next one is queued.
 PATIENCE = 300.0
 _POLL = 1.0
@@ -18,59 +31,97 @@ _GONE = (
 )
 
 
-@dataclass(frozen=True)
-class _GivenUp:
-    """In place of a task's result: why there will be none."""
+@contextlib.contextmanager
+def cluster(settings: WorkerSettings, scheduler: str) -> Iterator[Backend]:
+    """Workers of a running Dask cluster that share the runs folder with this process.
 
-    error: Exception
+    Args:
+        settings: where and how; paths are made absolute, since workers run in other folders.
+        scheduler: its address (``tcp://host:8786``).
 
-
-class ClusterBackend(DaskDistributedBackend):  # type: ignore[misc]
-    """Raises where joblib's own (1.5, 1.6) waits for ever.
-
-    That calls no one back when the cluster itself gives a task up: because every worker that took
-    it died (``KilledWorker``), or because the scheduler is gone (``CancelledError``).
-    Nor does it say anything when every worker has left.
+    Raises:
+        BenchError: Dask is not installed, the scheduler or its workers do not answer or go away,
+            a worker does not see the runs folder, or a run took several workers with it.
     """
+    try:
+        import distributed
+    except ImportError as error:
+        raise BenchError(
+            "--scheduler needs a package that is missing: pip install distributed"
+        ) from error
+    settings = replace(
+        settings,
+        runs_dir=settings.runs_dir.resolve(),
+        data_dir=settings.data_dir.resolve(),
+        fid_weights=settings.fid_weights and settings.fid_weights.resolve(),
+    )
+    # The client logs a traceback of what it loses; the command prints one line instead.
+    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
+    with contextlib.ExitStack() as stack:
+        try:
+            client = stack.enter_context(distributed.Client(scheduler, timeout=CONNECTING))
+            client.wait_for_workers(1, timeout=CONNECTING)
+        except (OSError, ValueError, TimeoutError) as error:
+            raise BenchError(
+                f"--scheduler {scheduler}: no Dask scheduler with workers answers there within "
+                f"{CONNECTING} s ({error})"
+            ) from error
+        _require_shared(client, settings.runs_dir)
 
-    def start_call(self) -> None:
-        """Listen for what becomes of tasks, and for workers."""
-        super().start_call()
-        self.client.loop.add_callback(self._watch)
+        def results(task: Task, items: Iterable[Any], handed: WorkerSettings) -> Iterator[Any]:
+            # Tasks have effects: equal ones are not one.
+            futures = [client.submit(task, item, handed, pure=False) for item in items]
+            yield from _as_they_come(client, futures)
 
-    async def _collect(self) -> None:
-        while self._continue:
-            async for future, result in self.waiting_futures:
-                self._results.pop(future)
-                callback = self._callbacks.pop(future)
-                if future.status == "error":
-                    callback(_GivenUp(result[1]))
-                elif future.status == "finished":
-                    callback(result)
-                else:
-                    callback(_GivenUp(BenchError(_GONE)))
-            await asyncio.sleep(0.01)
+        yield Backend(results, settings, len(client.ncores()))
 
-    async def _watch(self) -> None:
-        """Give tasks up when there has been no worker for too long."""
-        clock = asyncio.get_running_loop().time
-        seen = clock()
-        while self._continue:
-            await asyncio.sleep(_POLL)
-            if self.client.status == "running" and await self.client.scheduler.ncores():
-                seen = clock()
-            if clock() - seen > PATIENCE:
-                error = BenchError(
-                    f"the Dask cluster has had no worker for {PATIENCE:.0f} s; start some "
-                    "and give the same command again"
+
+def _require_shared(client: distributed.Client, runs_dir: Path) -> None:
+    """Refuse workers whose runs folder is another disk's."""
+    token = runs_dir / ".cache" / f"shared-{uuid.uuid4().hex}"
+    write_text(token, "")
+    try:
+        seen = client.run(os.path.exists, str(token))
+    finally:
+        token.unlink()
+    if without := [worker for worker, sees in seen.items() if not sees]:
+        raise BenchError(
+            f"the worker {without[0]} does not see {runs_dir}; give --runs-dir a folder on a disk "
+            "that all machines share"
+        )
+
+
+def _as_they_come(
+    client: distributed.Client, futures: list[distributed.Future[Any]]
+) -> Iterator[Any]:
+    """Results of tasks; raises where the cluster itself has given one up."""
+    import distributed
+
+    pending, seen = set(futures), time.monotonic()
+    try:
+        while pending:
+            try:
+                done, pending = distributed.wait(pending, _POLL, return_when="FIRST_COMPLETED")
+            except TimeoutError:
+                done = set()
+            for future in done:
+                yield future.result()
+            if client.status != "running":
+                raise BenchError(_GONE)
+            if done or client.ncores():
+                seen = time.monotonic()
+            elif time.monotonic() - seen > PATIENCE:
+                raise BenchError(
+                    f"the Dask cluster has had no worker for {PATIENCE:.0f} s; start some and give "
+                    "the same command again"
                 )
-                for future in list(self._callbacks):
-                    self._results.pop(future)
-                    self._callbacks.pop(future)(_GivenUp(error))
-                return
-
-    def retrieve_result_callback(self, out: object) -> object:
-        """Result of a task, or raise why there is none."""
-        if isinstance(out, _GivenUp):
-            raise out.error
-        return super().retrieve_result_callback(out)
+    except distributed.KilledWorker as error:
+        raise BenchError(
+            "a run took several workers of the cluster with it, most likely for want of memory "
+            f"({error})"
+        ) from error
+    except (distributed.CancelledError, OSError) as error:
+        raise BenchError(_GONE) from error
+    finally:
+        with contextlib.suppress(Exception):
+            client.cancel(list(pending))

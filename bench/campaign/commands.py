@@ -8,24 +8,17 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from math import isnan
 
+from bench.campaign.choose import Chosen, choose, find_again, requested_jobs
 from bench.campaign.plan import PlannedRun, State, plan_runs
 from bench.campaign.render import render
 from bench.campaign.request import Request
-from bench.campaign.resolve import (
-    Resolved,
-    find_again,
-    most_filled,
-    requested_jobs,
-    resolve_for_run,
-)
-from bench.campaign.runs import Runs
-from bench.data import Dataset
+from bench.campaign.runs import every_result, jobs_of, result_of, seeds_in
+from bench.data import dataset
 from bench.errors import UsageError
 from bench.files import lock
 from bench.machine import core_count, gpu_count
 from bench.screen import say, show
-from bench.store.events import require_tensorboard
-from bench.store.folders import Store
+from bench.store.folders import Runs, Store
 from bench.store.housekeeping import collect_garbage, garbage, status_lines
 
 
@@ -36,23 +29,20 @@ def carry_out(request: Request) -> int:
         BenchError: it cannot be done; the message says why and what to do.
         KeyboardInterrupt: the user stopped it.
     """
-    if request.worker.tensorboard:
-        require_tensorboard()
     store = Store(request.worker.runs_dir)
-    runs = Runs(store.read())
+    runs = store.read()
     if request.mode in ("status", "gc"):
         return _tidy(request, runs, store)
     if request.mode == "collect":
-        return render(request, most_filled(request, runs, store.cache), runs, store)
+        chosen, _ = choose(request, runs, store.cache, "cpu")
+        return render(request, chosen, runs, store)
     if request.export is not None:
         from bench.report.export import export
 
-        count = export(runs.results(), request.reading, request.export)
+        count = export(every_result(runs), request.display, request.export)
         say(f"written: {request.export}, {count} runs")
         return 0
     device = _usable_device(request)
-    if device == "cpu" and request.worker.side_by_side:
-        raise UsageError("--side-by-side is for GPUs; on a CPU, --jobs says how many runs train")
     if request.verify is not None:
         return _verify(request, runs, store, device)
     return _run(request, runs, store, device)
@@ -61,12 +51,11 @@ def carry_out(request: Request) -> int:
 def _tidy(request: Request, runs: Runs, store: Store) -> int:
     """List the runs folder, or clear it of what nothing needs."""
     if request.mode == "status":
-        lines = status_lines(runs.folders, store)
+        lines = status_lines(runs, store)
     else:
         written = (".csv", ".md", ".pdf", ".png", ".tex")
         outputs = dict.fromkeys((request.tables_dir, request.figures_dir), written)
-        found = list(garbage(runs.folders, store, outputs, request.weights_of))
-        lines = collect_garbage(found, store)
+        lines = collect_garbage(dict(garbage(runs, store, outputs, request.weights_of)), store)
     for line in lines:
         show(line)
     return 0
@@ -74,36 +63,51 @@ def _tidy(request: Request, runs: Runs, store: Store) -> int:
 
 def _run(request: Request, runs: Runs, store: Store, device: str) -> int:
     """Plan, run what is missing unless the plan is all that was asked for, and render."""
-    resolved = resolve_for_run(request, runs, store.cache, device)
-    jobs = requested_jobs(request, resolved)
-    insist = bool(request.reading.features)
-    plan = plan_runs(jobs, runs.folders, store, device, insist=insist)
+    chosen, absent = choose(request, runs, store.cache, device)
+    jobs = requested_jobs(request, chosen)
+    insist = bool(request.display.features)
+    plan = plan_runs(jobs, runs, store, device, insist=insist)
+    lines = [*absent, *_of_lost_weights(plan)]
     if request.mode == "plan":
-        _show_plan(request, resolved, plan, device)
+        _show_plan(request, chosen, plan, device, lines)
         return 0
-    for line in (*resolved.data.absent, *_of_lost_weights(plan)):
+    for line in lines:
         say(line)
     if request.mode in ("force", "retry_failed"):
         _forget(plan, request, store)
-        folders = runs.folders | {job.run_id: store.read_folder(job.run_id) for job in jobs}
-        plan = plan_runs(jobs, folders, store, device, insist=insist)
+        runs = store.read()
+        plan = plan_runs(jobs, runs, store, device, insist=insist)
     missing = [p for p in plan if p.state not in (State.DONE, State.FAILED)]
     if missing:
-        _execute(request, resolved, missing, store, device=device)
+        say(f"{_profiles(chosen)} on {device}")
+        _execute(request, missing, store, device=device)
         # Other processes may have ended runs meanwhile.
-        runs = Runs(store.read())
+        runs = store.read()
     else:
-        say(_of_cached(request, resolved, runs))
-    return render(request, [resolved], runs, store)
+        say(_of_cached(request, chosen, runs))
+    return render(request, chosen, runs, store)
 
 
-def _of_cached(request: Request, resolved: Resolved, runs: Runs) -> str:
+def _profiles(chosen: Sequence[Chosen]) -> str:
+    """The profiles of tables and figures, each with its one line."""
+    names: dict[str, list[str]] = {}
+    for each in chosen:
+        names.setdefault(f"profile {each.profile.name} ({each.profile.summary})", []).append(
+            each.name
+        )
+    if len(names) == 1:
+        return next(iter(names))
+    return "; ".join(f"{', '.join(of)}: {profile}" for profile, of in names.items())
+
+
+def _of_cached(request: Request, chosen: Sequence[Chosen], runs: Runs) -> str:
     """One line on where the numbers come from of which none is new."""
-    cells = (runs.of(cell, request.seeds) for cell in resolved.cells)
-    shown = {result.run_id: result.trained for results in cells for result in results}
-    ends = (datetime.fromtimestamp(r.timing["finished"], UTC) for r in shown.values())
+    seeds = range(request.seeds) if request.seeds else seeds_in(runs)
+    jobs = jobs_of((cell for each in chosen for cell in each.table.cells), seeds)
+    shown = [result.trained for job in jobs if (result := result_of(job, runs[job.run_id]))]
+    ends = (datetime.fromtimestamp(record.timing["finished"], UTC) for record in shown)
     days = sorted({f"{end:%Y-%m-%d}" for end in ends})
-    commits = sorted({str(record.provenance["commit"])[:8] for record in shown.values()})
+    commits = sorted({str(record.provenance["commit"])[:8] for record in shown})
     made = ""
     if shown:
         when = days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
@@ -137,7 +141,7 @@ def _usable_device(request: Request) -> str:
     # Only a computation shows whether the GPU works. Imported here, since it takes seconds.
     import torch
 
-    from bench.models.device import why_unusable
+    from bench.device import why_unusable
 
     reason = why_unusable(torch.device(device))
     if not reason:
@@ -170,7 +174,7 @@ def _verify(request: Request, runs: Runs, store: Store, device: str) -> int:
     """Run one run anew and print what is otherwise; status 1 where anything is."""
     from bench.campaign.verify import differences, run_named
 
-    result = run_named(runs.results(), str(request.verify))
+    result = run_named(every_result(runs), str(request.verify))
     data = find_again(request, result.trained, store.cache)
     threads = int(result.trained.provenance["threads"])
     settings = replace(request.worker, device=device, threads=threads, located=(data,))
@@ -193,49 +197,47 @@ def _forget(plan: Sequence[PlannedRun], request: Request, store: Store) -> None:
                 store.forgive(planned.run_id)
 
 
-def _execute(
-    request: Request,
-    resolved: Resolved,
-    missing: Sequence[PlannedRun],
-    store: Store,
-    *,
-    device: str,
-) -> None:
+def _execute(request: Request, missing: Sequence[PlannedRun], store: Store, *, device: str) -> None:
     # A request that finds everything cached answers without joblib and tqdm.
-    from bench.campaign.backends import dask, loky
+    from bench.campaign.backends import loky
+    from bench.campaign.cluster import cluster
     from bench.campaign.progress import ProgressBar
     from bench.campaign.runner import run
 
-    jobs = _jobs(request, device, len(missing))
-    # What cores the machines of a running cluster have is not known here.
-    threads = 1 if request.scheduler else max(1, core_count() // jobs)
-    located: tuple[Dataset, ...] = tuple(resolved.data.used.values())
-    settings = replace(request.worker, device=device, threads=threads, located=located)
+    jobs = _workers(request, device, len(missing))
+    settings = replace(
+        request.worker,
+        device=device,
+        # What cores the machines of a cluster have is not known here.
+        threads=1 if request.scheduler else max(1, core_count() // jobs),
+        located=tuple(map(dataset, sorted({p.job.training.dataset for p in missing}))),
+    )
     with contextlib.ExitStack() as stack:
-        if request.backend == "dask":
-            backend = stack.enter_context(dask(settings, jobs, request.scheduler))
+        if request.scheduler:
+            backend = stack.enter_context(cluster(settings, request.scheduler))
         else:
             backend = loky(settings, jobs)
-        seconds = sum(p.seconds for p in missing) / min(backend.jobs, len(missing))
-        say(
-            f"profile {resolved.profile.name} ({resolved.profile.summary}) on {device}: "
-            f"{len(missing)} runs, {backend.jobs} at a time: {_duration(seconds)}"
-        )
-        bar = stack.enter_context(ProgressBar(missing, store))
-        run(missing, backend, store, bar)
+        together = min(backend.jobs, len(missing))
+        seconds = sum(p.seconds for p in missing) / together
+        say(f"{len(missing)} runs, {together} at a time: {_duration(seconds)}")
+        bar = stack.enter_context(ProgressBar(missing, store, request.display))
+        run(missing, backend, bar)
 
 
 def _show_plan(
-    request: Request, resolved: Resolved, plan: Sequence[PlannedRun], device: str
+    request: Request,
+    chosen: Sequence[Chosen],
+    plan: Sequence[PlannedRun],
+    device: str,
+    lines: Sequence[str],
 ) -> None:
     left = [p for p in plan if p.state not in (State.DONE, State.FAILED)]
-    show(f"profile {resolved.profile.name} ({resolved.profile.summary}) on {device}")
-    for line in (*resolved.data.absent, *_of_lost_weights(plan)):
+    for line in (f"{_profiles(chosen)} on {device}", *lines):
         show(line)
     width = max(len(p.run_id) for p in plan)
     for p in plan:
         show(f"  {p.run_id:{width}}  {_state(p):31}  {_rest(p)}".rstrip())
-    jobs = _jobs(request, device, len(left))
+    jobs = _workers(request, device, len(left))
     counts = [f"{sum(p.state is state for p in plan)} {state}" for state in State]
     training, measuring = (
         _duration(sum(getattr(p, f"{part}_seconds") for p in left) / jobs)
@@ -260,7 +262,7 @@ def _rest(planned: PlannedRun) -> str:
     return f"training {_duration(planned.training_seconds)}, {measuring}{reason}"
 
 
-def _jobs(request: Request, device: str, runs: int) -> int:
+def _workers(request: Request, device: str, runs: int) -> int:
     return max(1, min(request.jobs or (core_count() if device == "cpu" else 1), runs))
 
 

@@ -1,4 +1,4 @@
-"""Which data a request is about, as far as only the user's disk or finished runs can tell."""
+"""Find the data of a request, which the user's disk or finished runs tell of."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class AbsentError(BenchError):
 
 
 @dataclass(frozen=True)
-class Places:
-    """Where data may be found.
+class Search:
+    """Where data are looked for, and what may be done with them.
 
     Attributes:
         data_dir: the user's files, and downloads.
@@ -42,13 +42,13 @@ class Places:
     outputs: tuple[Path, ...] = ()
 
 
-def locate(asked: str, places: Places) -> Dataset:
-    """Make a data set known as it is here.
+def locate(asked: str, search: Search) -> Dataset:
+    """Find a data set, and register it as it is here.
 
     Args:
         asked: a declared name, the name of finished runs' data, or the user's own data, see
             :func:`bench.data.own.declare`.
-        places: where to look.
+        search: where to look.
 
     Raises:
         AbsentError: the data are not here.
@@ -58,20 +58,20 @@ def locate(asked: str, places: Places) -> Dataset:
     declared = DATASETS.get(asked)
     if declared is not None and not declared.finder and not declared.own:
         return declared
-    found = of_records(asked, places.records)
+    found = of_records(asked, search.records)
     if ":" in asked:
         # Looking at pictures needs NumPy and PIL, which a plan of Table 4 does without.
         from bench.data import own
 
         found = own.declare(
-            asked, places.cache, make=places.make, name=places.name, outputs=places.outputs
+            asked, search.cache, make=search.make, name=search.name, outputs=search.outputs
         )
-        _refuse_namesake(found, places.records)
-    elif declared is not None and declared.finder and places.look:
-        found = _on_disk(declared, places) or found
+        _refuse_namesake(found, search.records)
+    elif declared is not None and declared.finder and search.look:
+        found = _on_disk(declared, search) or found
         if found is None:
             help_ = importlib.import_module(declared.finder).HELP[asked]
-            raise AbsentError(f"no {asked} in {places.data_dir}: {help_}")
+            raise AbsentError(f"no {asked} in {search.data_dir}: {help_}")
     found = found or declared
     if found is None:
         from bench.data import own
@@ -97,21 +97,18 @@ def _refuse_namesake(found: Dataset, records: Sequence[TrainingRecord]) -> None:
             )
 
 
-def _on_disk(declared: Dataset, places: Places) -> Dataset | None:
+def _on_disk(declared: Dataset, search: Search) -> Dataset | None:
     finder = importlib.import_module(declared.finder)
-
-    def found() -> Dataset | None:
-        return finder.locate(declared, places.data_dir, places.cache, make=places.make)
-
-    here = found()
-    if here is None and places.make and places.download:
-        finder.download(places.data_dir)
-        here = found()
+    arguments = (declared, search.data_dir, search.cache)
+    here: Dataset | None = finder.declare(*arguments, make=search.make)
+    if here is None and search.make and search.download:
+        finder.download(search.data_dir)
+        here = finder.declare(*arguments, make=True)
     return here
 
 
 def of_records(name: str, records: Sequence[TrainingRecord]) -> Dataset | None:
     """The data set of that name that most finished runs are of; None where none is."""
-    known = {r.data.fingerprint: r.data for r in records if r.data.name == name}
-    counts = Counter(r.data.fingerprint for r in records if r.data.name == name)
-    return known[counts.most_common(1)[0][0]] if counts else None
+    named = [record.data for record in records if record.data.name == name]
+    counts = Counter(data.fingerprint for data in named)
+    return next((data for data in named if data.fingerprint == counts.most_common(1)[0][0]), None)

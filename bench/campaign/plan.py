@@ -8,16 +8,16 @@ from enum import StrEnum
 from math import nan
 
 from bench.campaign.job import Job
+from bench.campaign.runs import failure_of, measurements_of, missing_of
 from bench.data import dataset
-from bench.evaluation.extractors import expected_checksum, in_order
-from bench.experiments.spec import Cell, MeasurementSpec, TrainingSpec
+from bench.experiments.spec import MeasurementSpec, TrainingSpec
 from bench.store.folders import RunFolder, Store
-from bench.store.identity import run_id
-from bench.store.records import MeasurementRecord
 
 # Runs that a GPU trains at once, and up to which width CelebA's network leaves room for others.
 _SIDE_BY_SIDE = 16
 _NARROW = 1 / 8
+
+LACKS_WEIGHTS = "its weights are not here"
 
 
 class State(StrEnum):
@@ -70,32 +70,26 @@ class PlannedRun:
         return self.state in (State.STARTED, State.TO_TRAIN) and self.reason == LACKS_WEIGHTS
 
 
-LACKS_WEIGHTS = "its weights are not here"
-
-
 def plan_runs(
     jobs: Iterable[Job],
-    folders: Mapping[str, RunFolder],
+    runs: Mapping[str, RunFolder],
     store: Store,
     device: str,
     *,
     insist: bool = False,
 ) -> list[PlannedRun]:
-    """Plan each different run once, in the order in which they are first asked for.
+    """Plan each run, in the order in which they are asked for.
 
     Args:
-        jobs: the runs of every requested cell; tables share some.
-        folders: the runs folder as it was read.
+        jobs: the runs of every requested cell.
+        runs: the runs folder as it was read.
         store: tells how far unfinished runs are.
         device: ``cpu``, ``cuda`` or ``cuda:N``, for the estimate.
         insist: train a run again whose weights are gone, where an extractor has not seen it that
             was asked for by name; otherwise what others have measured of it will do.
     """
-    estimate = _Estimate(folders.values(), device)
-    return [
-        _planned(job, folders.get(job.run_id, RunFolder(job.run_id)), store, estimate, insist)
-        for job in {job.run_id: job for job in jobs}.values()
-    ]
+    estimate = _Estimate(runs.values(), device)
+    return [_planned(job, runs[job.run_id], store, estimate, insist) for job in jobs]
 
 
 def _planned(
@@ -104,9 +98,8 @@ def _planned(
     missing = missing_of(job, folder)
     if not missing:
         return PlannedRun(job, State.DONE)
-    for spec in missing:
-        if failed := folder.failure_of(spec):
-            return PlannedRun(job, State.FAILED, failed.reason)
+    if failed := failure_of(job, folder):
+        return PlannedRun(job, State.FAILED, failed.reason)
     measuring = estimate.measuring(job, missing)
     if folder.trained is not None and folder.has_weights:
         return PlannedRun(job, State.TRAINED, measuring_seconds=measuring)
@@ -114,64 +107,26 @@ def _planned(
     if seen and not insist:
         left = tuple(spec.features for spec in missing if spec.features not in seen)
         return PlannedRun(job, State.DONE, unmeasured=left)
-    state = State.STARTED if folder.has_checkpoint else State.TO_TRAIN
     steps = store.steps_done(job.run_id) if folder.has_checkpoint else 0
-    training = estimate.training(job.training, steps)
-    reason = LACKS_WEIGHTS if folder.trained is not None else ""
     return PlannedRun(
         job,
-        state,
-        reason,
+        State.STARTED if folder.has_checkpoint else State.TO_TRAIN,
+        LACKS_WEIGHTS if folder.trained is not None else "",
         steps_done=steps,
-        training_seconds=training,
+        training_seconds=estimate.training(job.training, steps),
         measuring_seconds=measuring,
     )
 
 
-def measurements_of(folder: RunFolder, size: MeasurementSpec) -> tuple[MeasurementRecord, ...]:
-    """A run's measurements of a size, through each extractor that is known here, in their order.
-
-    Args:
-        folder: the run's.
-        size: how much was to be measured, whichever the extractor.
-    """
-    if folder.trained is None:
-        return ()
-    data = folder.trained.data
-    found = {
-        record.spec.features: record
-        for record in sorted(folder.measured, key=lambda record: record.timing["finished"])
-        if replace(record.spec, features=size.features) == size
-        and record.extractor["checksum"] == expected_checksum(record.spec.features, data)
-    }
-    return tuple(found[name] for name in sorted(found, key=in_order))
-
-
-def missing_of(job: Job, folder: RunFolder) -> tuple[MeasurementSpec, ...]:
-    """What of a job is not measured yet: wholly, or a metric that came later."""
-    complete = {
-        record.spec for record in measurements_of(folder, job.measurements[0]) if not record.lacks
-    }
-    return tuple(spec for spec in job.measurements if spec not in complete)
-
-
-def job_of(cell: Cell, seed: int) -> Job:
-    """A cell's run of a seed: where a run's identity is computed, to be handed on from here."""
-    training = replace(cell.training, seed=seed)
-    fingerprint = dataset(training.dataset).fingerprint
-    return Job(run_id(training, fingerprint), training, cell.measurements)
-
-
-def groups(
-    jobs: Sequence[Job], device: str, side_by_side: int | None = None, together: int = 1
-) -> list[list[Job]]:
+def groups(jobs: Sequence[Job], device: str, together: int = 1) -> list[list[Job]]:
     """Runs that are trained together, the longest first.
+
+    On a CPU each run is a group, since a core is full with one. A GPU takes sixteen of those that
+    leave it idle.
 
     Args:
         jobs: the runs.
         device: ``cpu``, ``cuda`` or ``cuda:N``.
-        side_by_side: the most runs in a group on a GPU. None: those that leave it idle in sixteens.
-            On a CPU each run is a group, since a core is full with one.
         together: groups that are trained at a time; no group takes more than its share.
     """
     alike: dict[TrainingSpec, list[Job]] = {}
@@ -181,8 +136,7 @@ def groups(
         alike.setdefault(shared, []).append(job)
     result = []
     for shared, members in alike.items():
-        fitting = side_by_side or (_SIDE_BY_SIDE if _leaves_idle(shared) else 1)
-        most = 1 if device == "cpu" else fitting
+        most = _SIDE_BY_SIDE if device != "cpu" and _leaves_idle(shared) else 1
         size = min(most, -(-len(members) // together))
         result += [members[i : i + size] for i in range(0, len(members), size)]
     return result
@@ -224,5 +178,5 @@ class _Estimate:
     def measuring(self, job: Job, specs: Sequence[MeasurementSpec]) -> float:
         """Seconds of measuring through each extractor; NaN where no finished run tells."""
         network = dataset(job.training.dataset).network
-        known = [self._measuring.get((network, spec), [nan]) for spec in specs]
-        return sum(sum(seconds) / len(seconds) for seconds in known)
+        by_spec = [self._measuring.get((network, spec), [nan]) for spec in specs]
+        return sum(sum(seconds) / len(seconds) for seconds in by_spec)

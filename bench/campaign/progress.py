@@ -10,14 +10,13 @@ from typing import Self, TextIO
 
 from tqdm import tqdm
 
-from bench.campaign.job import Outcome
 from bench.campaign.plan import PlannedRun, State
-from bench.evaluation.spectrum import rank
+from bench.campaign.runs import result_of
 from bench.experiments.spec import HEADLINE_SAMPLER
 from bench.machine import Stopwatch
+from bench.report.display import Display
 from bench.screen import discard
-from bench.store.folders import Store
-from bench.store.records import Result
+from bench.store.folders import RunFolder, Store
 
 _POLL_SECONDS = 0.5
 _LINE_SECONDS = 20
@@ -27,10 +26,21 @@ class ProgressBar:
     """Follows the histories that runs write, from whichever process or machine."""
 
     def __init__(
-        self, plan: Sequence[PlannedRun], store: Store, stream: TextIO | None = None
+        self,
+        plan: Sequence[PlannedRun],
+        store: Store,
+        display: Display,
+        stream: TextIO | None = None,
     ) -> None:
-        """Follow the runs of a plan; ``stream`` is standard error where it is not given."""
-        self._stream = stream or sys.stderr
+        """Follow the runs of a plan.
+
+        Args:
+            plan: the runs.
+            store: where their histories are.
+            display: how ranks are read.
+            stream: standard error where it is not given.
+        """
+        self._stream, self._display = stream or sys.stderr, display
         self._store = store
         self._plan = {planned.run_id: planned for planned in plan}
         self._steps = {planned.run_id: _steps_behind(planned) for planned in plan}
@@ -78,28 +88,28 @@ class ProgressBar:
         except BrokenPipeError:
             discard(self._stream)
 
-    def finished(self, outcome: Outcome) -> None:
+    def finished(self, folder: RunFolder) -> None:
         """Print what became of a run."""
         self._finished += 1
-        count = f"[{self._finished}/{len(self._plan)}]"
-        planned = self._plan[outcome.run_id]
-        self._steps[outcome.run_id] = planned.job.training.steps
-        if outcome.trained is None or not outcome.measured:
-            reason = outcome.failure.reason if outcome.failure else "no record"
-            self.line(f"{count} {planned.job.training.name} FAILED: {reason}")
+        job = self._plan[folder.run_id].job
+        self._steps[folder.run_id] = job.training.steps
+        line = f"[{self._finished}/{len(self._plan)}] {job.training.name}"
+        result = result_of(job, folder)
+        if folder.failure or result is None:
+            reason = folder.failure.reason if folder.failure else "no record"
+            self.line(f"{line} FAILED: {reason}")
             return
-        elsewhere = " (by another process)" if outcome.elsewhere else ""
-        result, training = Result(outcome.trained, outcome.measured), outcome.trained.timing
+        training = result.trained.timing
         fids = ", ".join(
             f"FID {result.seen(name, 'fid')[HEADLINE_SAMPLER]:.3g} ({HEADLINE_SAMPLER}, {name})"
             for name in result.extractors
         )
-        measuring = sum(record.timing["seconds"] for record in outcome.measured)
+        measuring = sum(record.timing["seconds"] for record in result.measurements)
         self.line(
-            f"{count} {planned.job.training.name}: rank {rank(result.metrics['spectrum'])}, "
+            f"{line}: rank {self._display.rank(result)}, "
             f"test MSE {result.metrics['test_mse']:.5f}, {fids}, "
             f"{training['seconds']:.0f} s training at "
-            f"{training['images_per_second']:,.0f} images/s, {measuring:.0f} s measuring{elsewhere}"
+            f"{training['images_per_second']:,.0f} images/s, {measuring:.0f} s measuring"
         )
 
     def _images(self, run_id: str, steps: int) -> int:

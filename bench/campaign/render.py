@@ -2,34 +2,32 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.campaign.plan import job_of, measurements_of
+from bench.campaign.choose import Chosen
 from bench.campaign.request import Request
-from bench.campaign.resolve import Resolved, matches
-from bench.campaign.runs import Runs
-from bench.experiments.spec import Cell, TableSpec
+from bench.campaign.runs import every_result, failure_of, jobs_of, result_of, seeds_in
+from bench.experiments.spec import Cell
 from bench.experiments.tables import TABLES
 from bench.screen import say, show
-from bench.store.folders import RunFolder, Store
+from bench.store.folders import RunFolder, Runs, Store
 from bench.store.records import FailedRun, Result
 
 if TYPE_CHECKING:
     from bench.report.figures.write import Drawn
-    from bench.report.frame import Content
+    from bench.report.frame import TableResults
 
 
-def render(request: Request, parts: Sequence[Resolved], runs: Runs, store: Store) -> int:
+def render(request: Request, chosen: Sequence[Chosen], runs: Runs, store: Store) -> int:
     """Write the tables and figures, and whatever else was asked for of them.
 
     Args:
         request: what was asked for.
-        parts: the tables and figures, each part with the choices that were made for it.
-        runs: every finished run.
+        chosen: the tables and figures, each with the choices that were made for it.
+        runs: the runs folder as it was read.
         store: where their arrays and histories are.
 
     Returns:
@@ -39,62 +37,32 @@ def render(request: Request, parts: Sequence[Resolved], runs: Runs, store: Store
     from bench.report.markdown import claims_markdown
     from bench.report.table_files import write_table
 
-    tables = {
-        name: _content(request, part, table, runs)
-        for part in parts
-        for name, table in part.tables.items()
-    }
-    figures = {
-        name: (figure, _content(request, part, table, runs))
-        for part in parts
-        for name, (figure, table) in part.figures.items()
-    }
+    contents = {each.name: _content(request, each, runs) for each in chosen}
+    tables = [contents[each.name] for each in chosen if not each.figure]
     written: list[Path] = []
     printed: list[str] = []
-    for content in tables.values():
+    for content in tables:
         text, paths = write_table(content, request.tables_dir)
         printed.append(text)
         written += paths
-    # A table that is not asked for is shown by the part of it that a figure draws.
-    known = {figure.table: content for figure, content in figures.values()} | tables
-    contents = [known[name] for name in TABLES if name in known]
-    # The columns that a figure draws may be whole in another profile than the table is shown in.
-    parts_drawn = {(figure.table, content.profile): content for figure, content in figures.values()}
-    by_profile = parts_drawn | {(name, each.profile): each for name, each in tables.items()}
-    judged = [content for name in TABLES for (of, _), content in by_profile.items() if of == name]
+    drawn = _draw(request, chosen, contents, store)
+    written += [path for each in drawn.values() for path in each.paths]
+    # A table that only a figure was asked for is judged, and on the page, all the same.
+    by_table = {each.figure.table if each.figure else each.name: each.name for each in chosen}
+    judged = [contents[by_table[name]] for name in TABLES if name in by_table]
     if request.claims:
         printed.append(claims_markdown([v for content in judged for v in judge(content)]))
-    drawn: dict[str, Drawn] = {}
-    if figures:
-        # Matplotlib takes a second to import, and does not import at all where a notebook has set
-        # a backend that is not installed here.
-        os.environ["MPLBACKEND"] = "agg"
-        from bench.report.figures.write import write_figure
-
-        for name, (figure, content) in figures.items():
-            optional = name in request.optional
-            done = write_figure(figure, content, store, request.figures_dir, optional=optional)
-            if done is not None:
-                drawn[name] = done
-                written += done.paths
-    if request.worker.tensorboard:
-        from bench.store.events import write_missing
-
-        of_cells = (found for content in judged for found in content.results.values())
-        write_missing(list(itertools.chain(*of_cells)), store)
-    left_out = [name for name in request.optional if name not in tables and name not in drawn]
+    left_out = [name for name in request.optional if name not in contents]
+    left_out += [each.name for each in chosen if each.figure and each.name not in drawn]
     if request.report is not None:
-        from bench.report.page.page import write_report
+        from bench.report.page import write_report
 
-        others = list(_others(judged, runs)) if request.everything else []
         write_report(
             request.report,
-            contents,
             judged,
             list(drawn.values()),
-            store,
             left_out=left_out,
-            others=others,
+            others=list(_others(judged, runs)) if request.everything else [],
         )
         written.append(request.report)
     # Only after the files are written, so that a closed screen costs none of them.
@@ -103,70 +71,86 @@ def render(request: Request, parts: Sequence[Resolved], runs: Runs, store: Store
     if left_out:
         say(f"left out, since nothing of them is cached: {', '.join(left_out)}")
     say(f"written: {', '.join(map(str, written))}")
-    asked = len(request.tables) + len(request.figures)
-    complete = asked == len(tables) + len(drawn) + len(left_out)
-    shown = [*tables.values(), *(figures[name][1] for name in drawn)]
-    whole = not any(content.missing for content in shown)
-    return 0 if complete and whole else 1
+    lost = {*request.tables, *request.figures} - set(contents) - set(left_out)
+    incomplete = [name for name in contents if name not in left_out and contents[name].missing]
+    return 1 if lost or incomplete else 0
 
 
-def _others(contents: Sequence[Content], runs: Runs) -> Iterator[Result | FailedRun]:
+def _draw(
+    request: Request, chosen: Sequence[Chosen], contents: dict[str, TableResults], store: Store
+) -> dict[str, Drawn]:
+    """Draw the figures; those that nobody asked for by name are left out where they are blank."""
+    if not any(each.figure for each in chosen):
+        return {}
+    # Matplotlib takes a second to import, and does not import at all where a notebook has set a
+    # backend that is not installed here.
+    os.environ["MPLBACKEND"] = "agg"
+    from bench.report.figures.write import write_figure
+
+    drawn = {}
+    for each in chosen:
+        if each.figure is not None:
+            optional = each.name in request.optional
+            done = write_figure(
+                each.figure, contents[each.name], store, request.figures_dir, optional=optional
+            )
+            if done is not None:
+                drawn[each.name] = done
+    return drawn
+
+
+def _others(contents: Sequence[TableResults], runs: Runs) -> Iterator[Result | FailedRun]:
     """What is cached and in no table: with other settings, on data of the user's own, failed."""
     shown = {result.run_id for content in contents for result in content.all_results}
     shown |= {
-        run.run_id for content in contents for run in itertools.chain(*content.failed.values())
+        run.run_id for content in contents for each in content.failed.values() for run in each
     }
-    for folder in runs.folders.values():
+    latest = {result.run_id: result for result in every_result(runs)}
+    for folder in runs.values():
         if folder.run_id in shown:
             continue
-        if folder.trained and folder.measured:
-            latest = max(folder.measured, key=lambda record: record.timing["finished"])
-            yield Result(folder.trained, measurements_of(folder, latest.spec) or (latest,))
+        if folder.run_id in latest:
+            yield latest[folder.run_id]
         elif folder.failure:
             yield folder.failure
 
 
-def _content(request: Request, part: Resolved, table: TableSpec, runs: Runs) -> Content:
-    from bench.report.frame import Content
+def _content(request: Request, chosen: Chosen, runs: Runs) -> TableResults:
+    """The results of a table's cells, and why a cell, or a seed of it, has none."""
+    from bench.report.frame import TableResults
 
-    done = {cell: runs.of(cell, request.seeds) for cell in table.cells}
-    failed = {
-        cell: [
-            run
-            for run in runs.failed(cell, request.seeds)
-            if matches(request.only, job_of(cell, run.spec.seed))
-        ]
-        for cell in table.cells
-    }
+    table = chosen.table
+    done: dict[Cell, list[Result]] = {cell: [] for cell in table.cells}
+    failed: dict[Cell, list[FailedRun]] = {cell: [] for cell in table.cells}
     missing = []
+    # Every seed that is there is shown.
+    seeds = range(request.seeds) if request.seeds else seeds_in(runs)
     for cell in table.cells:
-        place = f"{cell.row}, {table.axis}" if cell.row else table.axis
-        reasons = [f"{run.spec.name} failed ({run.reason})" for run in failed[cell]]
+        asked = jobs_of([cell], seeds, request.only)
+        reasons, not_run = [], []
+        for job in jobs_of([cell], seeds):
+            folder = runs[job.run_id]
+            if result := result_of(job, folder):
+                done[cell].append(result)
+            elif job in asked and (failure := failure_of(job, folder)):
+                failed[cell].append(failure)
+                reasons.append(f"{job.training.name} failed ({failure.reason})")
+            elif job in asked and job.training.seed < (request.seeds or 1):
+                not_run.append(f"{job.training.name} {_why_not(folder)}")
         # Collecting takes the seeds that are there.
-        if request.mode != "collect" or request.seeds is not None or not done[cell]:
-            reasons += _not_run(request, cell, [*done[cell], *failed[cell]], runs)
+        if request.mode != "collect" or request.seeds or not done[cell]:
+            reasons += not_run
+        place = f"{cell.row}, {table.axis}" if cell.row else table.axis
         missing += [f"{place} {cell.label}: {reason}" for reason in reasons]
-    profile = ", ".join([part.profile.name, *(f"{k}={v}" for k, v in request.overrides.items())])
-    return Content(table, done, missing, request.reading, profile, failed)
+    settings = (f"{name}={value}" for name, value in request.overrides.items())
+    profile = ", ".join([chosen.profile.name, *settings])
+    return TableResults(table, done, missing, request.display, profile, failed)
 
 
-def _not_run(
-    request: Request, cell: Cell, ended: Sequence[Result | FailedRun], runs: Runs
-) -> Iterator[str]:
-    """Which of a cell's runs were asked for and have come to no end."""
-    run_ids = {run.run_id for run in ended}
-    for job in (job_of(cell, seed) for seed in range(request.seeds or 1)):
-        if job.run_id in run_ids or not matches(request.only, job):
-            continue
-        folder = runs.folders.get(job.run_id)
-        yield f"{job.training.name} {_why_not(folder)}"
-
-
-def _why_not(folder: RunFolder | None) -> str:
-    if folder is not None and folder.damage:
+def _why_not(folder: RunFolder) -> str:
+    if folder.damage:
         return str(folder.damage[0])
-    if folder is None or folder.trained is None:
-        started = folder is not None and folder.has_checkpoint
-        return "not trained to its end" if started else "not run"
+    if folder.trained is None:
+        return "not trained to its end" if folder.has_checkpoint else "not run"
     weights = "" if folder.has_weights else ", and its weights are not here"
     return f"trained, but not measured{weights}"

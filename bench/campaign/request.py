@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.campaign.job import WorkerSettings
-from bench.report.reading import Reading
+from bench.report.display import Display
 
 # Beside running what is missing.
 MODES = ("plan", "collect", "status", "gc", "verify", "export", "force", "retry_failed")
@@ -22,7 +22,7 @@ class Request:
         optional: tables and figures to leave out where none of their runs is cached.
         everything: all that is cached was asked for, and no table in particular.
         worker: what workers are handed.
-        reading: how what they measured is read.
+        display: how what they measured is shown.
         mode: ``run``, or one of :data:`MODES`.
     """
 
@@ -34,17 +34,14 @@ class Request:
     seeds: int | None = None
     overrides: Mapping[str, Any] = field(default_factory=dict)
     profile: str = "auto"
-    precision: str = "fp32"
     worker: WorkerSettings = field(default_factory=WorkerSettings)
-    reading: Reading = field(default_factory=Reading)
+    display: Display = field(default_factory=Display)
     jobs: int | None = None
-    backend: str = "loky"
     scheduler: str | None = None
     tables_dir: Path = Path("tables")
     figures_dir: Path = Path("figures")
     dataset: str | None = None
     name: str | None = None
-    paper_column: bool = False
     download: bool = False
     claims: bool = False
     report: Path | None = None

@@ -1,36 +1,30 @@
-"""Dispatch what is missing through joblib, and see it through: busy runs, workers that die."""
+"""Dispatch what is missing, and see it through: busy runs, workers that die."""
 
 from __future__ import annotations
 
-import contextlib
-import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any
 
-import joblib
-
-from bench.campaign.backends import Backend
-from bench.campaign.job import Job, Outcome, WorkerSettings
+from bench.campaign.backends import Backend, alone
+from bench.campaign.job import Job, WorkerSettings
 from bench.campaign.plan import PlannedRun, groups
+from bench.campaign.plugins import load_plugins
 from bench.campaign.progress import ProgressBar
 from bench.data import register_dataset
 from bench.errors import BenchError
-from bench.experiments.plugins import load_plugins
-from bench.store.folders import Store
+from bench.store.folders import RunFolder
 
 # A worker that the system kills (for memory, most often) takes the pool with it. Runs resume from
 # their checkpoints, so trying again is cheap; but a run may kill its worker every time.
 ATTEMPTS = 3
 
 
-def run(plan: Sequence[PlannedRun], backend: Backend, store: Store, progress: ProgressBar) -> None:
+def run(plan: Sequence[PlannedRun], backend: Backend, progress: ProgressBar) -> None:
     """Execute every run of a plan; what comes of it is in the store.
 
     Args:
         plan: the runs.
         backend: where they are executed.
-        store: where they are to be found afterwards.
         progress: told of preparations and of each finished run.
 
     Raises:
@@ -41,8 +35,8 @@ def run(plan: Sequence[PlannedRun], backend: Backend, store: Store, progress: Pr
     killed = 0
     while left:
         try:
-            for outcome in _run_all(left, backend, store, progress):
-                progress.finished(outcome)
+            for folder in _run_all(left, backend, progress):
+                progress.finished(folder)
         except backend.killed as error:
             killed += 1
             if killed == ATTEMPTS:
@@ -55,74 +49,48 @@ def run(plan: Sequence[PlannedRun], backend: Backend, store: Store, progress: Pr
             backend.stop()
 
 
-def _run_all(
-    left: dict[str, Job], backend: Backend, store: Store, progress: ProgressBar
-) -> Iterator[Outcome]:
-    """Execute what is left, taking out what is finished."""
+def _run_all(left: dict[str, Job], backend: Backend, progress: ProgressBar) -> Iterator[RunFolder]:
+    """Execute what is left, taking out what has ended."""
     needs = {(job.training.dataset, job.measurements): job for job in left.values()}
     for need in needs.values():
+        extractors = ", ".join(spec.features for spec in need.measurements)
+        progress.line(
+            f"looking at real images of {need.training.dataset} through {extractors}, once: takes "
+            "seconds, or minutes through a large network"
+        )
         # One by one: each takes all cores.
-        for message in _dispatch(_prepare, [need], backend, backend.settings):
+        for message in backend.results(_prepare, [need], backend.settings):
             progress.line(message)
     for wait in (False, True):
         if wait and left:
             progress.line(f"waiting for {len(left)} runs that another process is training")
         turn = replace(backend.settings, wait=wait)
-        together = groups(list(left.values()), turn.device, turn.side_by_side, backend.jobs)
-        for outcomes in _dispatch(_execute, together, backend, turn):
-            for outcome in outcomes:
-                if outcome.ended:
-                    del left[outcome.run_id]
-                    if turn.return_files:
-                        _adopt(outcome, store)
-                    yield outcome
+        together = groups(list(left.values()), turn.device, backend.jobs)
+        for ended in backend.results(_execute, together, turn):
+            for folder in ended:
+                del left[folder.run_id]
+                yield folder
 
 
-def _adopt(outcome: Outcome, store: Store) -> None:
-    """Write what a worker has written to a disk of its own."""
-    here = store.read_folder(outcome.run_id)
-    if outcome.trained is not None and any(each not in here.measured for each in outcome.measured):
-        store.adopt(outcome.trained, outcome.measured, outcome.files)
-    if outcome.failure is not None and here.failure is None:
-        store.write_failure(outcome.failure)
-
-
-def _dispatch(
-    task: Callable[..., Any], work: Iterable[Any], backend: Backend, settings: WorkerSettings
-) -> Iterator[Any]:
-    """Results of ``task(item, settings)`` as they come."""
-    with backend.configure():
-        pool = joblib.Parallel(n_jobs=backend.jobs, batch_size=1, return_as="generator_unordered")
-        yield from pool(joblib.delayed(task)(item, settings) for item in work)
-
-
-# Dask's workers may be told to run several tasks in one process, whose random numbers and
-# threads runs would then share.
-_ALONE = threading.Lock()
-
-
-@contextlib.contextmanager
-def _task(settings: WorkerSettings) -> Iterator[None]:
-    """Make ready for a task in a worker."""
-    # Were scikit-learn to use the same pool, it would wait for workers that wait for it.
-    with _ALONE, joblib.parallel_config("sequential"):
-        # The user's own methods and data are registered in every process that needs them.
-        load_plugins(settings.plugin)
-        for found in settings.located:
-            register_dataset(found, replace=True)
-        yield
+def _register(settings: WorkerSettings) -> None:
+    """Make the user's own methods and data known in the process that needs them."""
+    load_plugins(settings.plugin)
+    for found in settings.located:
+        register_dataset(found, replace=True)
 
 
 # These import PyTorch in the worker, which needs it, and not here.
 def _prepare(job: Job, settings: WorkerSettings) -> str:
     from bench.campaign.worker import prepare
 
-    with _task(settings):
+    with alone():
+        _register(settings)
         return prepare(job, settings)
 
 
-def _execute(group: Sequence[Job], settings: WorkerSettings) -> list[Outcome]:
+def _execute(group: Sequence[Job], settings: WorkerSettings) -> list[RunFolder]:
     from bench.campaign.worker import execute
 
-    with _task(settings):
+    with alone():
+        _register(settings)
         return execute(group, settings)

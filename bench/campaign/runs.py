@@ -1,88 +1,100 @@
-"""Finished and failed runs as the runs folder was read, by the cells that they belong to."""
+"""Runs that cells ask for, and what the runs folder has of them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import fnmatch
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from bench.campaign.job import Job
-from bench.campaign.plan import job_of, measurements_of, missing_of
-from bench.experiments.spec import Cell, MeasurementSpec, TrainingSpec
+from bench.data import dataset
+from bench.evaluation.extractors import expected_identity, in_order
+from bench.experiments.spec import Cell, MeasurementSpec
+from bench.models.methods import source_of
 from bench.store.folders import RunFolder
-from bench.store.records import FailedRun, Result, TrainingRecord
+from bench.store.identity import run_id
+from bench.store.records import FailedRun, MeasurementRecord, Result
 
 
-class Runs:
-    """The runs folder as it was read.
+def jobs_of(cells: Iterable[Cell], seeds: Iterable[int], only: Sequence[str] = ()) -> list[Job]:
+    """Each different run of some cells once: where a run's identity is computed.
 
-    Attributes:
-        folders: by run.
+    Args:
+        cells: of tables, which share some runs.
+        seeds: of every cell.
+        only: patterns (``--only``) of which a run's name or its folder's must match one; empty for
+            every run.
     """
+    jobs: dict[str, Job] = {}
+    for cell in cells:
+        fingerprint = dataset(cell.training.dataset).fingerprint
+        source = source_of(cell.training.method)
+        for seed in seeds:
+            training = replace(cell.training, seed=seed)
+            name = run_id(training, fingerprint, source)
+            job = Job(name, training, cell.measurements)
+            names = (training.name, job.run_id)
+            if not only or any(fnmatch.fnmatchcase(name, glob) for glob in only for name in names):
+                jobs.setdefault(job.run_id, job)
+    return list(jobs.values())
 
-    def __init__(self, folders: Mapping[str, RunFolder]) -> None:
-        """Sort runs by what they are but for their seed."""
-        self.folders = dict(folders)
-        self._by_spec: dict[TrainingSpec, list[tuple[int, str]]] = {}
-        for folder in self.folders.values():
-            known = folder.trained or folder.failure
-            if known is not None:
-                seeds = self._by_spec.setdefault(replace(known.spec, seed=0), [])
-                seeds.append((known.spec.seed, folder.run_id))
-        for seeds in self._by_spec.values():
-            seeds.sort()
 
-    @property
-    def trained(self) -> list[TrainingRecord]:
-        """Every run that was trained."""
-        return [folder.trained for folder in self.folders.values() if folder.trained]
+def seeds_in(runs: Mapping[str, RunFolder]) -> range:
+    """Seeds from 0 to the highest that any run has."""
+    records = [record for each in runs.values() if (record := each.trained or each.failure)]
+    return range(1 + max((record.spec.seed for record in records), default=0))
 
-    def of(self, cell: Cell, count: int | None) -> list[Result]:
-        """Measured runs of a cell: of seeds below ``count``, or of all that are cached."""
-        found = (
-            (folder, measurements_of(folder, cell.measurement))
-            for folder in self._folders(cell, count)
-        )
-        return [Result(folder.trained, seen) for folder, seen in found if folder.trained and seen]
 
-    def failed(self, cell: Cell, count: int | None) -> list[FailedRun]:
-        """Runs of a cell that failed, likewise."""
-        found = (
-            folder.failure_of(spec)
-            for folder in self._folders(cell, count)
-            if not measurements_of(folder, cell.measurement)
-            for spec in cell.measurements
-        )
-        return list({failed.run_id: failed for failed in found if failed is not None}.values())
+def measurements_of(folder: RunFolder, size: MeasurementSpec) -> tuple[MeasurementRecord, ...]:
+    """A run's measurements of a size, through each extractor that is pinned here, in their order.
 
-    def has(self, job: Job, *, insist: bool) -> bool:
-        """Whether a job's run is measured: as it asks for, or, unless one insists, somehow."""
-        folder = self.folders.get(job.run_id)
-        if folder is None:
-            return False
-        if insist:
-            return not missing_of(job, folder)
-        return bool(measurements_of(folder, job.measurements[0]))
+    Args:
+        folder: the run's.
+        size: how much was to be measured, whichever the extractor.
+    """
+    if folder.trained is None:
+        return ()
+    data = folder.trained.data
+    found = {
+        record.spec.features: record
+        for record in sorted(folder.measured, key=lambda record: record.timing["finished"])
+        if replace(record.spec, features=size.features) == size
+        and record.extractor["checksum"] == expected_identity(record.spec.features, data)
+    }
+    return tuple(found[name] for name in sorted(found, key=in_order))
 
-    def results(self) -> list[Result]:
-        """Every run with all that was measured of it, those of one size together."""
-        return [
-            Result(folder.trained, measurements_of(folder, size))
-            for folder in self.folders.values()
-            if folder.trained
-            for size in _sizes(folder)
-        ]
 
-    def _folders(self, cell: Cell, count: int | None) -> list[RunFolder]:
-        return [
-            self.folders[name]
-            for seed, name in self._by_spec.get(replace(cell.training, seed=0), ())
-            # Of other data of that name, a run has another identity.
-            if (count is None or seed < count) and name == job_of(cell, seed).run_id
-        ]
+def missing_of(job: Job, folder: RunFolder) -> tuple[MeasurementSpec, ...]:
+    """What of a job is not measured yet: wholly, or a metric that came later."""
+    complete = {
+        record.spec for record in measurements_of(folder, job.measurements[0]) if not record.lacks
+    }
+    return tuple(spec for spec in job.measurements if spec not in complete)
+
+
+def failure_of(job: Job, folder: RunFolder) -> FailedRun | None:
+    """Why training, or what is missing of the measurements, has failed; None where it has not."""
+    failures = (folder.failure_of(spec) for spec in missing_of(job, folder))
+    return next((each for each in failures if each), None)
+
+
+def result_of(job: Job, folder: RunFolder) -> Result | None:
+    """A job's run as far as it is measured; None where no extractor has seen it."""
+    seen = measurements_of(folder, job.measurements[0])
+    return Result(folder.trained, seen) if folder.trained and seen else None
+
+
+def every_result(runs: Mapping[str, RunFolder]) -> list[Result]:
+    """Every run with all that was measured of it, those of one size together, the latest last."""
+    return [
+        Result(folder.trained, seen)
+        for folder in runs.values()
+        for size in _sizes(folder)
+        if folder.trained and (seen := measurements_of(folder, size))
+    ]
 
 
 def _sizes(folder: RunFolder) -> list[MeasurementSpec]:
     """How much was measured of a run, whichever the extractor, the latest last."""
     ordered = sorted(folder.measured, key=lambda record: record.timing["finished"])
-    sizes = dict.fromkeys(replace(record.spec, features="") for record in ordered)
-    return [size for size in sizes if measurements_of(folder, size)]
+    return list(dict.fromkeys(replace(record.spec, features="") for record in ordered))

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench.campaign.job import Job, WorkerSettings
+from bench.campaign.runs import result_of
 from bench.errors import BenchError, UsageError
 from bench.store.folders import Store, read_history
 from bench.store.records import Result
@@ -57,18 +58,17 @@ def differences(before: Result, store: Store, settings: WorkerSettings) -> Itera
 
     specs = tuple(record.spec for record in before.measurements)
     job = Job(before.run_id, before.spec, specs)
-    with tempfile.TemporaryDirectory() as folder:
-        again = Store(Path(folder) / "runs")
+    with tempfile.TemporaryDirectory() as temporary:
+        again = Store(Path(temporary) / "runs")
         again.root.mkdir()
         if store.cache.is_dir():
             # What extractors have seen of real images, and prepared pictures.
             again.cache.symlink_to(store.cache.resolve(), target_is_directory=True)
-        (outcome,) = execute([job], replace(settings, runs_dir=again.root))
-        if outcome.trained is None or not outcome.measured:
-            busy = "another process is working on it"
-            reason = outcome.failure.reason if outcome.failure else busy
+        (folder,) = execute([job], replace(settings, runs_dir=again.root))
+        after = result_of(job, folder)
+        if after is None:
+            reason = folder.failure.reason if folder.failure else "it left no record"
             raise BenchError(f"--verify {before.run_id}: {reason}")
-        after = Result(outcome.trained, outcome.measured)
         rounded = _rounds(before) or _rounds(after)
         found = list(_compare(before, store, after, again, _ROUNDING if rounded else 0.0))
         # What it was made with explains a difference, and is none by itself.
@@ -132,8 +132,8 @@ def _circumstances(before: Result, after: Result) -> Iterator[str]:
     for name in _MADE_WITH:
         if last[name] != now[name]:
             yield f"(it was made with {name} {last[name]}, now {now[name]})"
-    for sitting, following in itertools.pairwise([*before.trained.earlier, last]):
+    for segment, following in itertools.pairwise([*before.trained.earlier, last]):
         for name in _MADE_WITH:
-            if sitting[name] != now[name]:
+            if segment[name] != now[name]:
                 step = following["from_step"]
-                yield f"(up to step {step:,} it was made with {name} {sitting[name]})"
+                yield f"(up to step {step:,} it was made with {name} {segment[name]})"

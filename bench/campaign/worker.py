@@ -10,35 +10,35 @@ import functools
 import time
 import traceback
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
-from bench.campaign.job import Job, Outcome, WorkerSettings
-from bench.campaign.plan import measurements_of, missing_of
+from bench.campaign.job import Job, WorkerSettings
+from bench.campaign.runs import failure_of, measurements_of, missing_of
 from bench.data import dataset
 from bench.data.images import LoadedData, spread
+from bench.device import is_out_of_memory, raise_unless_of_run, why_unusable
 from bench.errors import BenchError, UsageError
-from bench.evaluation.evaluate import Evaluation, evaluate, look, real_images
+from bench.evaluation.evaluate import Evaluation, compare_decoded, evaluate
 from bench.evaluation.extractor import Extractor
-from bench.evaluation.extractors import extractor_spec
+from bench.evaluation.extractors import declared_extractor
+from bench.evaluation.reference import load_reference
 from bench.experiments.spec import MeasurementSpec, TrainingSpec
 from bench.files import lock
 from bench.machine import core_count, keep_memory
-from bench.models.device import is_out_of_memory, raise_if_of_device, why_unusable
 from bench.models.networks import Autoencoder
-from bench.models.tensors import load_state
 from bench.store import identity
-from bench.store.events import Events
-from bench.store.folders import RunFolder, Store, read_history
+from bench.store.folders import RunFolder, Store
 from bench.store.provenance import provenance
 from bench.store.records import FailedRun, MeasurementRecord, Result, TrainingRecord
+from bench.tensors import load_state
 from bench.training import checkpoint
-from bench.training.loop import HistoryLine, train
-from bench.training.trainee import Trainee, initial_model, place
+from bench.training.loop import train
+from bench.training.run_in_training import RunInTraining, initial_model, to_device
 
-# Of the time of an epoch, the spectrum at its end may take about this share's: an image that is
+# The spectrum at the end of an epoch may take this share of its time: an image that is
 # encoded costs a fifteenth of one that is trained on.
 _SPECTRUM_SHARE = 5
 _LEAST_IN_SPECTRUM = 1_000
@@ -62,16 +62,21 @@ def prepare(job: Job, settings: WorkerSettings) -> str:
     extractors = []
     for spec in job.measurements:
         extractor = _extractor(name, spec.features, settings, _device(settings))
-        real_images(name, data, spec, extractor, cache)
-        extractors.append(f"{extractor.name} (weights {extractor.checksum[:8]})")
+        load_reference(name, data, spec, extractor, cache)
+        declared = extractor.declared
+        extractors.append(f"{declared.name} (weights {declared.checksum[:8]})")
     return f"{dataset(name).description}: {data.source}; FID by {', '.join(extractors)}"
 
 
-def execute(group: Sequence[Job], settings: WorkerSettings) -> list[Outcome]:
+def execute(group: Sequence[Job], settings: WorkerSettings) -> list[RunFolder]:
     """Train and measure a group of runs that share their data, and store their records.
 
-    What is trained is only measured; what is measured too, or has failed, is returned as it is. A
-    run that fails leaves a failure in the store and does not stop the others.
+    What is trained is only measured; what is measured too, or has failed, is left as it is. A run
+    that fails leaves a failure in the store and does not stop the others.
+
+    Returns:
+        The folders of the runs that have come to their end: all but those that another process is
+        working on.
 
     Raises:
         BenchError: something that concerns every run: data, weights, device, a full disk.
@@ -81,22 +86,13 @@ def execute(group: Sequence[Job], settings: WorkerSettings) -> list[Outcome]:
     store = Store(settings.runs_dir)
     # One order for every process: two with overlapping groups cannot block each other.
     jobs = sorted({job.run_id: job for job in group}.values(), key=lambda job: job.run_id)
-    outcomes: list[Outcome] = []
     with contextlib.ExitStack() as held:
         mine = [
             job
             for job in jobs
             if held.enter_context(lock(store.lock_path(job.run_id), settings.wait))
         ]
-        outcomes += [Outcome(job.run_id) for job in jobs if job not in mine]
-        if mine:
-            outcomes += _Group(mine, store, settings).run()
-        if settings.return_files:
-            outcomes = [
-                replace(outcome, files=store.files(outcome.run_id)) if outcome.trained else outcome
-                for outcome in outcomes
-            ]
-        return outcomes
+        return _Group(mine, store, settings).run() if mine else []
 
 
 class _Group:
@@ -105,124 +101,107 @@ class _Group:
     def __init__(self, jobs: Sequence[Job], store: Store, settings: WorkerSettings) -> None:
         self._jobs, self._store, self._settings = jobs, store, settings
         self._device = _device(settings)
-        self._events: dict[str, Events] = {}
 
-    def run(self) -> list[Outcome]:
+    def run(self) -> list[RunFolder]:
         """Bring every run to its end."""
-        ended = {job.run_id: self._known(job) for job in self._jobs}
-        left = [job for job in self._jobs if self._is_left(job, ended[job.run_id])]
+        left = [job for job in self._jobs if self._is_left(job)]
         # Measurements read the kept weights, also of a run that was trained just now, so that their
         # numbers do not depend on when they are made.
-        to_train = [job for job in left if not self._has_weights(job, ended[job.run_id])]
-        if to_train:
-            ended |= self._train(to_train)
+        failed = self._train([job for job in left if not self._has_weights(job)])
         for job in left:
-            outcome = ended[job.run_id]
-            if outcome.failure is None and outcome.trained is not None:
-                ended[job.run_id] = self._measure(job, outcome.trained)
-        for events in self._events.values():
-            events.close()
-        return list(ended.values())
+            if job.run_id not in failed and (failure := self._measure(job)):
+                failed[job.run_id] = failure
+        folders = (self._store.read_folder(job.run_id) for job in self._jobs)
+        # A failure for want of memory is not stored.
+        return [replace(f, failure=failed.get(f.run_id, f.failure)) for f in folders]
 
-    def _known(self, job: Job) -> Outcome:
-        """What the store knows of a run, with what cannot be trusted out of the way."""
+    def _is_left(self, job: Job) -> bool:
+        """Whether a run has anything to do; sets aside what of it cannot be trusted."""
         folder = self._store.read_folder(job.run_id)
         self._store.set_damaged_aside(folder)
-        measured = measurements_of(folder, job.measurements[0])
-        failures = [folder.failure_of(spec) for spec in missing_of(job, folder)]
-        failure = next((each for each in failures if each), None)
-        return Outcome(job.run_id, folder.trained, measured, failure, elsewhere=True)
+        return bool(missing_of(job, folder)) and failure_of(job, folder) is None
 
-    def _is_left(self, job: Job, known: Outcome) -> bool:
-        """Whether there is anything left to do for a run."""
-        folder = RunFolder(job.run_id, known.trained, known.measured)
-        return known.failure is None and bool(missing_of(job, folder))
-
-    def _has_weights(self, job: Job, known: Outcome) -> bool:
+    def _has_weights(self, job: Job) -> bool:
         """Whether a run is trained and its weights are whole."""
-        if known.trained is None:
-            return False
+        trained = self._store.read_folder(job.run_id).trained
         path = self._store.weights(job.run_id)
-        return load_state(path, known.trained.weights_sha256) is not None
+        return trained is not None and load_state(path, trained.weights_sha256) is not None
 
-    def _train(self, jobs: Sequence[Job]) -> dict[str, Outcome]:
+    def _train(self, jobs: Sequence[Job]) -> dict[str, FailedRun]:
+        """Train runs, and return the failures of those that failed."""
+        if not jobs:
+            return {}
         store, first = self._store, jobs[0].training
         data = _load(first.dataset, self._settings.data_dir)
         training = data.train.spread(first.train_images)
         test = data.test.images[_of_spectra(len(data.test.images), first.train_images)]
-        outcomes: dict[str, Outcome] = {}
-        run_ids: dict[Trainee, str] = {}
+        failed: dict[str, FailedRun] = {}
+        run_ids: dict[RunInTraining, str] = {}
         made = self._provenance() | {"images_sha256": training.checksum}
         for job in jobs:
             try:
-                trainee = checkpoint.resume(job.run_id, job.training, store, self._device, made)
+                run = checkpoint.resume(job.run_id, job.training, store, self._device, made)
             except (BenchError, OSError):
                 raise
-            except Exception as error:  # noqa: BLE001 - the other runs go on
-                raise_if_of_device(error, f"building {job.training.name}")
-                outcomes[job.run_id] = self._failed(job.run_id, job.training, error)
-                continue
-            run_ids[trainee] = job.run_id
-            if self._settings.tensorboard:
-                history = read_history(store.history(job.run_id))
-                folder = store.folder(job.run_id)
-                self._events[job.run_id] = Events(folder, job.training, history)
-
-        def log(trainee: Trainee, line: HistoryLine) -> None:
-            checkpoint.log(run_ids[trainee], line, store)
-            if events := self._events.get(run_ids[trainee]):
-                events.line(asdict(line))
-
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - the other runs go on
+                raise_unless_of_run(error, f"building {job.training.name}")
+                failed[job.run_id] = self._failed(job.run_id, job.training, error)
+            else:
+                run_ids[run] = job.run_id
         failures = train(
             list(run_ids),
-            place(training.images, self._device),
+            to_device(training.images, self._device),
             test,
-            log=log,
-            checkpoint=lambda trainee: checkpoint.keep(run_ids[trainee], trainee, store),
+            log=lambda run, line: checkpoint.log(run_ids[run], line, store),
+            checkpoint=lambda run: checkpoint.keep(run_ids[run], run, store),
             checkpoint_steps=checkpoint.CHECKPOINT_STEPS[self._device.type],
         )
-        for trainee, run_id in run_ids.items():
-            if trainee in failures:
-                outcomes[run_id] = self._failed(run_id, trainee.spec, failures[trainee])
-                if isinstance(failures[trainee], ArithmeticError):
+        for run, run_id in run_ids.items():
+            if run in failures:
+                failed[run_id] = self._failed(run_id, run.spec, failures[run])
+                if isinstance(failures[run], ArithmeticError):
                     # Going on from it would lead to the same loss.
                     store.checkpoint(run_id).unlink(missing_ok=True)
-                continue
-            record = checkpoint.finish(run_id, trainee, store, spectra_images=len(test))
-            outcomes[run_id] = Outcome(run_id, record)
-        return outcomes
+            else:
+                checkpoint.finish(run_id, run, store, spectra_images=len(test))
+        return failed
 
-    def _measure(self, job: Job, trained: TrainingRecord) -> Outcome:
-        """Measure what is missing, through one extractor after another."""
+    def _measure(self, job: Job) -> FailedRun | None:
+        """Measure what is missing, through one extractor after another; return why it failed."""
         evaluation: Evaluation | None = None
+        folder = self._store.read_folder(job.run_id)
+        trained = folder.trained
+        if trained is None:
+            raise BenchError(f"{self._store.folder(job.run_id)}: was removed while it was trained")
         model = self._trained_model(job, trained)
         data = _load(job.training.dataset, self._settings.data_dir)
-        for spec in missing_of(job, self._store.read_folder(job.run_id)):
+        for spec in missing_of(job, folder):
             start = time.perf_counter()
             try:
                 evaluation = evaluation or evaluate(model, job.training, spec, data)
                 extractor = _extractor(
                     job.training.dataset, spec.features, self._settings, self._device
                 )
-                known = real_images(job.training.dataset, data, spec, extractor, self._store.cache)
-                seen = look(model, evaluation.codes, known, extractor)
+                reference = load_reference(
+                    job.training.dataset, data, spec, extractor, self._store.cache
+                )
+                seen = compare_decoded(model, evaluation.codes, reference, extractor)
             except (BenchError, OSError):
                 raise
-            except Exception as error:  # noqa: BLE001 - the other runs go on
-                raise_if_of_device(error, f"measuring {job.training.name}")
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - the other runs go on
+                raise_unless_of_run(error, f"measuring {job.training.name}")
                 # What other processes left of the memory is no fault of the run's.
                 keep = not is_out_of_memory(error)
-                failed = self._failed(job.run_id, job.training, error, spec, keep=keep)
-                return replace(failed, trained=trained)
+                return self._failed(job.run_id, job.training, error, spec, keep=keep)
             record = MeasurementRecord(
                 run_id=job.run_id,
                 spec=spec,
                 weights_sha256=trained.weights_sha256,
                 metrics=evaluation.metrics | seen,
                 extractor={
-                    "name": extractor.name,
-                    "dimensions": extractor.dimensions,
-                    "checksum": extractor.checksum,
+                    "name": extractor.declared.name,
+                    "dimensions": extractor.declared.dimensions,
+                    "checksum": extractor.declared.identity,
                 },
                 timing={
                     "seconds": round(time.perf_counter() - start, 3),
@@ -233,10 +212,7 @@ class _Group:
                 versions=identity.other_versions(),
             )
             self._keep(record, trained, evaluation)
-        measured = measurements_of(self._store.read_folder(job.run_id), job.measurements[0])
-        if self._settings.tensorboard:
-            self._write_events(Result(trained, measured))
-        return Outcome(job.run_id, trained, measured)
+        return None
 
     def _keep(
         self, record: MeasurementRecord, trained: TrainingRecord, evaluation: Evaluation
@@ -262,24 +238,17 @@ class _Group:
         self,
         run_id: str,
         spec: TrainingSpec,
-        error: Exception,
+        error: BaseException,
         measuring: MeasurementSpec | None = None,
         *,
         keep: bool = True,
-    ) -> Outcome:
+    ) -> FailedRun:
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         trace = "".join(traceback.format_exception(error))
         failure = FailedRun(run_id, spec, reason, trace, measuring)
         if keep:
             self._store.write_failure(failure)
-        return Outcome(run_id, failure=failure)
-
-    def _write_events(self, result: Result) -> None:
-        if result.run_id not in self._events:
-            history = read_history(self._store.history(result.run_id))
-            folder = self._store.folder(result.run_id)
-            self._events[result.run_id] = Events(folder, result.spec, history)
-        self._events[result.run_id].finish(result, self._store)
+        return failure
 
     def _provenance(self) -> dict[str, str | int]:
         return provenance(_device_name(self._device), self._settings.threads)
@@ -315,7 +284,7 @@ def _extractor(
 def _memo_extractor(
     features: str, fingerprint: str, name: str, fid_weights: Path | None, device: torch.device
 ) -> Extractor:
-    return Extractor.load(extractor_spec(features, dataset(name), fid_weights), device)
+    return Extractor.load(declared_extractor(features, dataset(name), fid_weights), device)
 
 
 def _device(settings: WorkerSettings) -> torch.device:

@@ -8,11 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.errors import UsageError, unknown
+from bench.errors import UsageError, require_name, unknown
 from bench.hashing import canonical_json, sha256
 
 if TYPE_CHECKING:
     from bench.data.images import LoadedData
+
+
+# Columns of the supplement's Table 1, each for images of one size.
+NETWORKS = ("shape", "mnist", "celeba")
 
 
 @dataclass(frozen=True)
@@ -24,17 +28,18 @@ class Dataset:
         network: the column of the supplement's Table 1 that is trained on it.
         description: what a table says of it.
         content: what fixes its images and labels: checksums or a generator's parameters, and how
-            the images are prepared. Never a path. Empty where it is not known before the user's
-            files are read, see :mod:`bench.campaign.locate`.
+            the images are prepared. Never a path. Empty where only the user's files tell it, see
+            :mod:`bench.campaign.locate`.
         classes: number of classes of each label; digits have one label, shapes seven. Empty where
             there are no labels.
         train: number of training images.
         test: number of test images.
         module: module with ``load(dataset, data_dir)``, which returns the whole data set.
-        folder: where its files are, if that is known beforehand; not part of its identity.
+        folder: where its files are, if that is declared too; not part of its identity.
         part_of: the data set that it is a part of, whose tables it may stand in.
-        finder: module with ``locate`` for files that can come in several forms.
+        finder: module with ``declare``, for files that can come in several forms.
         own: whether it is the user's own, declared by ``--dataset`` and not here.
+        source: SHA-256 of the plugin that registered it, which fills it in.
     """
 
     name: str
@@ -49,11 +54,13 @@ class Dataset:
     part_of: str = ""
     finder: str = ""
     own: bool = False
+    source: str = ""
 
     @property
     def fingerprint(self) -> str:
         """SHA-256 of what fixes the content, in hex; part of a run's identity."""
-        return sha256(canonical_json([self.content, self.train, self.test]))
+        source = [self.source] if self.source else []
+        return sha256(canonical_json([self.content, self.train, self.test, *source]))
 
     def load(self, data_dir: Path) -> LoadedData:
         """Load both splits, verified.
@@ -67,7 +74,20 @@ class Dataset:
         return importlib.import_module(self.module).load(self, data_dir)
 
 
-_RESIZED = "28x28 to 32x32, bilinear, antialiased"
+# The files that MNIST and its relatives come in.
+IDX_FILES = tuple(
+    f"{part}-{kind}-ubyte" for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1")
+)
+
+
+def _mnist(*sha256_of_files: str) -> dict[str, str]:
+    """Content of MNIST, by the SHA-256 of its four files' uncompressed bytes."""
+    files = zip(IDX_FILES, sha256_of_files, strict=True)
+    return {**dict(files), "prepare": "28x28 to 32x32, bilinear, antialiased"}
+
+
+# Kind, size 3-8, x and y 8-24, and each colour channel in eight bins.
+_SHAPE_CLASSES = (2, 6, 17, 17, 8, 8, 8)
 
 DATASETS = {
     dataset.name: dataset
@@ -76,22 +96,12 @@ DATASETS = {
             name="mnist",
             network="mnist",
             description="MNIST resized to 32x32",
-            # Of the uncompressed idx files.
-            content={
-                "train-images-idx3-ubyte": (
-                    "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db"
-                ),
-                "train-labels-idx1-ubyte": (
-                    "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5"
-                ),
-                "t10k-images-idx3-ubyte": (
-                    "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7"
-                ),
-                "t10k-labels-idx1-ubyte": (
-                    "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2"
-                ),
-                "prepare": _RESIZED,
-            },
+            content=_mnist(
+                "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+                "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+                "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+                "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+            ),
             classes=(10,),
             train=60_000,
             test=10_000,
@@ -101,21 +111,12 @@ DATASETS = {
             name="mnist-sample",
             network="mnist",
             description="embedded sample of MNIST (1,024 train, 512 test digits) resized to 32x32",
-            content={
-                "train-images-idx3-ubyte": (
-                    "f97c8cbb8f1ea773258a0d7bdab67bce0d5229cad236863c1b4287092297e5a8"
-                ),
-                "train-labels-idx1-ubyte": (
-                    "a99aaa92d635b763fa053a735f38ba707eddb6295f19988478a10c3f6a56fdcc"
-                ),
-                "t10k-images-idx3-ubyte": (
-                    "9d573bf61bb651469c2e01ffc42d32220e2eed3c8991e7148223c2a05698ae86"
-                ),
-                "t10k-labels-idx1-ubyte": (
-                    "2e5d96fa21a97a70e391239479319e3587978aa81a855c2a879c31d76768bcec"
-                ),
-                "prepare": _RESIZED,
-            },
+            content=_mnist(
+                "f97c8cbb8f1ea773258a0d7bdab67bce0d5229cad236863c1b4287092297e5a8",
+                "a99aaa92d635b763fa053a735f38ba707eddb6295f19988478a10c3f6a56fdcc",
+                "9d573bf61bb651469c2e01ffc42d32220e2eed3c8991e7148223c2a05698ae86",
+                "2e5d96fa21a97a70e391239479319e3587978aa81a855c2a879c31d76768bcec",
+            ),
             classes=(10,),
             train=1_024,
             test=512,
@@ -128,8 +129,7 @@ DATASETS = {
             network="shape",
             description="generated circles and squares, 32x32 RGB (section 1.1)",
             content={"generator": "shape", "version": 1, "seed": 0},
-            # Kind, size 3-8, x and y 8-24, and each colour channel in eight bins.
-            classes=(2, 6, 17, 17, 8, 8, 8),
+            classes=_SHAPE_CLASSES,
             train=50_000,
             test=10_000,
             module="bench.data.shapes",
@@ -161,30 +161,32 @@ DATASETS = {
             finder="bench.data.celeba",
         ),
         Dataset(
-            name="toyfaces",
+            name="shape-64",
             network="celeba",
-            description="toy faces, not photographs: drawn from 12 independent factors, 64x64 RGB",
-            content={"generator": "toyfaces", "version": 1, "seed": 0},
-            # Every factor in eight bins.
-            classes=(8,) * 12,
+            description="generated circles and squares, not photographs, enlarged to 64x64 RGB",
+            content={"generator": "shape", "version": 1, "seed": 0, "enlarged": 2},
+            classes=_SHAPE_CLASSES,
             train=16_384,
             test=4_096,
-            module="bench.data.toyfaces",
+            module="bench.data.shapes",
         ),
     )
 }
 
 
 def register_dataset(new: Dataset, *, replace: bool = False) -> None:
-    """Make a data set known under its name.
+    """Register a data set under its name.
 
     Args:
         new: its declaration.
-        replace: take the place of another of that name: of one that was found again.
+        replace: put it where another of that name was, such as the same data found again.
 
     Raises:
-        UsageError: another one has that name, and is not to be replaced.
+        UsageError: another one has that name, and is not to be replaced; or no such network.
     """
+    require_name("data set", new.name)
+    if new.network not in NETWORKS:
+        raise unknown(f"network of the data set {new.name}", new.network, NETWORKS)
     if not replace and DATASETS.get(new.name, new) != new:
         raise UsageError(f"a data set named {new.name!r} exists already; choose another name")
     DATASETS[new.name] = new

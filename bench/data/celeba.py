@@ -1,29 +1,32 @@
-"""CelebA as it is found on disks: torchvision's folder, the zip, or a plain folder of pictures."""
+"""CelebA as it is found on disks: as torchvision, Google Drive or Kaggle lay it out, or plain."""
 
 from __future__ import annotations
 
 import hashlib
 import importlib.util
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+import re
+import zipfile
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from bench.data import Dataset
+from bench.data import DATASETS, Dataset
 from bench.data.download import reach
 from bench.data.pictures import File, Form, Source, is_picture
-from bench.data.prepared import MAX_BAD_SHARE, Task, prepare, prepared
+from bench.data.prepared import MAX_BAD_SHARE, Task, prepare
 from bench.data.splits import BY_HASH, split_by_hash
 from bench.errors import BenchError
 
 FORM = Form(64, 3, "celeba")
-PARTITION, ATTRIBUTES = "list_eval_partition", "list_attr_celeba"
+PICTURES, PARTITION, ATTRIBUTES = "img_align_celeba", "list_eval_partition", "list_attr_celeba"
 # What to do where a data set is not found, by its name.
 HELP = {
     "celeba": (
-        "give a folder (--data-dir) with torchvision's celeba/, with img_align_celeba.zip, or with "
-        "the pictures; or fetch it (--download); or run on generated faces (--dataset toyfaces)"
+        "give a folder (--data-dir) with torchvision's celeba/, Google Drive's Img/ and Eval/, "
+        "Kaggle's archive.zip, img_align_celeba.zip, or the pictures; or fetch it (--download); or "
+        "run on generated shapes (--dataset shape-64)"
     ),
     "celeba-10k": (
         "give a folder (--data-dir) with celeba-10k/, which holds the pictures 000001.jpg to "
@@ -33,41 +36,31 @@ HELP = {
 _BY_HASH = f"{BY_HASH}, not CelebA's own"
 
 
-@dataclass(frozen=True)
-class Found:
-    """CelebA on a disk.
-
-    Attributes:
-        source: its pictures.
-        lists: folder of the partition and attribute lists.
-    """
-
-    source: Source
-    lists: Path
-
-
-def find_files(data_dir: Path) -> Found | None:
-    """Look for CelebA in a folder and where torchvision puts it below; None where it is not."""
-    for folder in (data_dir / "celeba", data_dir):
-        for source in (folder / "img_align_celeba", folder / "img_align_celeba.zip"):
-            # Unpackers that gave up leave an empty folder beside the zip.
-            if source.exists() and not Source(source).empty:
-                return Found(Source(source), folder)
-    for folder in (data_dir / "celeba", data_dir):
+def _candidates(data_dir: Path) -> Iterator[tuple[Path, Path]]:
+    """Paths that may hold the pictures, likeliest first, each with the folder around its lists."""
+    roots = [data_dir / "celeba", data_dir]
+    for root in roots:
+        yield root / PICTURES, root
+        yield root / f"{PICTURES}.zip", root
+    for root in roots:
         # Only pictures right there: a data folder may have other data sets in folders of theirs.
-        if folder.is_dir() and any(is_picture(path.name) for path in folder.iterdir()):
-            return Found(Source(folder), folder)
-    return None
+        if root.is_dir() and any(is_picture(path.name) for path in root.iterdir()):
+            yield root, root
+    # One level deeper, but for the folders of other data sets.
+    roots += sorted(path for path in data_dir.glob("*/") if path.name not in DATASETS)
+    for root in roots:
+        for path in sorted(root.glob(f"*/{PICTURES}*")):
+            if path.name in (PICTURES, f"{PICTURES}.zip") and path.parent.name not in DATASETS:
+                yield path, root
+    for root in roots:
+        for path in filter(zipfile.is_zipfile, sorted(root.glob("*.zip"))):
+            with zipfile.ZipFile(path) as archive:
+                if any(f"{PICTURES}/" in name for name in archive.namelist()):
+                    yield path, root
 
 
-def _part(folder: Path) -> Found | None:
-    """A part of CelebA in a folder of its own, which has no lists."""
-    source = Source(folder)
-    return Found(source, folder) if folder.is_dir() and not source.empty else None
-
-
-def locate(declared: Dataset, data_dir: Path, cache: Path, *, make: bool) -> Dataset | None:
-    """Declare CelebA as it is on this disk, its pictures prepared.
+def declare(declared: Dataset, data_dir: Path, cache: Path, *, make: bool) -> Dataset | None:
+    """Declare CelebA, or a part of it, as it is on this disk.
 
     Args:
         declared: the data set without its content.
@@ -82,23 +75,31 @@ def locate(declared: Dataset, data_dir: Path, cache: Path, *, make: bool) -> Dat
     Raises:
         BenchError: it is there, but it cannot be used.
     """
-    found = _part(data_dir / declared.name) if declared.part_of else find_files(data_dir)
-    if found is None:
+    part = data_dir / declared.name
+    candidates = [(part, part)] if declared.part_of else _candidates(data_dir)
+    # Unpackers that gave up leave an empty folder beside the zip.
+    found = ((Source(p), root) for p, root in candidates if p.exists() and not Source(p).empty)
+    source, root = next(found, (None, data_dir))
+    if source is None:
         return None
-    train, test, split = _split(found.source.listing().files, found)
-    attributes = _list(found, ATTRIBUTES)
-    labels = _attributes(attributes) if attributes else {}
-    unlabelled = [file.name for file in (*train, *test) if _base(file.name) not in labels]
-    if labels and unlabelled:
-        raise BenchError(f"{attributes}: has no line for {unlabelled[0]}; complete or remove it")
-    rows = {file.name: labels[_base(file.name)] for file in (*train, *test) if labels}
-    task = Task(found.source, train, test, FORM, rows, distinct=split == _BY_HASH)
-    index = prepare(task, cache) if make else prepared(task, cache)
+    train, test, split = _split(source, root)
+    names = [file.name for file in (*train, *test)]
+    labels: dict[str, np.ndarray] = {}
+    if attributes := _list(ATTRIBUTES, source, root):
+        rows = _table(*attributes, {-1, 0, 1})
+        lacking = [name for name in names if _base(name) not in rows]
+        if lacking:
+            raise BenchError(
+                f"{attributes[0]}: has no line for {lacking[0]}; complete or remove it"
+            )
+        labels = {name: (np.array(rows[_base(name)]) > 0).astype(np.uint8) for name in names}
+    task = Task(source, train, test, FORM, labels, distinct=split == _BY_HASH)
+    index = prepare(task, cache, make)
     content = {"prepare": FORM.description, "split": split}
     if index is None:
         return replace(declared, content=content)
     if labels:
-        stacked = np.stack([rows[file.name] for file in (*train, *test)])
+        stacked = np.stack([labels[name] for name in names])
         content["attributes"] = hashlib.sha256(stacked.tobytes()).hexdigest()
     # Leave out the remarks that an earlier call added.
     described = declared.description.partition(";")[0]
@@ -113,54 +114,71 @@ def locate(declared: Dataset, data_dir: Path, cache: Path, *, make: bool) -> Dat
     )
 
 
-def _list(found: Found, stem: str) -> Path | None:
-    """A list of CelebA's: as it is published (.txt) or as Kaggle has it (.csv)."""
-    paths = (found.lists / f"{stem}{ending}" for ending in (".txt", ".csv"))
-    return next((path for path in paths if path.is_file()), None)
+def _list(stem: str, source: Source, root: Path) -> tuple[str, bytes] | None:
+    """Name and content of a list: as published (.txt) or Kaggle's (.csv), also within the zip."""
+    names = (f"{stem}.txt", f"{stem}.csv")
+    for name in names:
+        for path in (root / name, *sorted(root.glob(f"*/{name}"))):
+            if path.is_file():
+                return str(path), path.read_bytes()
+    if source.path.is_file():
+        with zipfile.ZipFile(source.path) as archive:
+            for member in archive.namelist():
+                if _base(member) in names:
+                    return f"{source.path}: {member}", archive.read(member)
+    return None
 
 
-def _split(files: Sequence[File], found: Found) -> tuple[list[File], list[File], str]:
-    partition = _list(found, PARTITION)
+def _split(source: Source, root: Path) -> tuple[list[File], list[File], str]:
+    files = source.listing().files
+    partition = _list(PARTITION, source, root)
     if partition is None:
         return *split_by_hash(files, key=_base), _BY_HASH
-    parts = {name: part for name, (part,) in _table(partition).items()}
+    parts = _table(*partition, {0, 1, 2}, width=1)
     by_name = {_base(file.name): file for file in files}
     missing = [name for name in parts if name not in by_name]
     if len(missing) > MAX_BAD_SHARE * len(parts):
         raise BenchError(
-            f"{found.source.path}: {len(missing):,} of the {len(parts):,} pictures that "
-            f"{partition.name} lists are not there; complete them, or remove the list for a split "
-            "by hash of the names"
+            f"{source.path}: {len(missing):,} of the {len(parts):,} pictures that {partition[0]} "
+            "lists are not there; complete them, or remove the list for a split by hash of the "
+            "names"
         )
-    listed = [(by_name[name], part) for name, part in parts.items() if name in by_name]
-    train, test = ([file for file, part in listed if part == wanted] for wanted in (0, 2))
+    train, test = (
+        [by_name[name] for name, part in parts.items() if part == [wanted] and name in by_name]
+        for wanted in (0, 2)
+    )
     split = "CelebA's own split" + (f", {len(missing)} listed pictures missing" if missing else "")
     return train, test, split
 
 
-def _attributes(path: Path) -> dict[str, np.ndarray]:
-    """Attributes by file name, 0 or 1 each, from a list of -1 and 1 under two lines of heading."""
-    rows = _table(path, skip=2)
-    return {name: (np.array(row) > 0).astype(np.uint8) for name, row in rows.items()}
+def _table(
+    title: str, content: bytes, allowed: set[int], width: int | None = None
+) -> dict[str, list[int]]:
+    """Rows of ``width`` allowed numbers by the picture's name in front of them.
 
+    Headings before the first picture, quotes, commas and a byte order mark are taken as they come.
+    All rows are as long as the first where ``width`` is None.
 
-def _table(path: Path, skip: int = 0) -> Mapping[str, list[int]]:
-    """Rows of whole numbers by the name in front of them; Kaggle's lists have one heading."""
+    Raises:
+        BenchError: a line is something else; the message names list and line.
+    """
     rows: dict[str, list[int]] = {}
-    width = None
-    skip = 1 if path.suffix == ".csv" else skip
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-        for number, line in enumerate(lines[skip:], skip + 1):
-            if not line.strip():
-                continue
-            name, *values = line.replace(",", " ").split()
-            rows[name] = [int(value) for value in values]
-            width = width or len(values)
-            if not values or len(values) != width:
-                raise BenchError(f"{path}: line {number} does not have {width or 1} numbers")
-    except (OSError, ValueError) as error:
-        raise BenchError(f"{path}: cannot be read ({error})") from error
+    lines = content.decode("utf-8-sig", errors="replace").splitlines()
+    for number, line in enumerate(lines, 1):
+        name, *values = re.sub(r"[,;\"']", " ", line).split() or [""]
+        if not name or (not rows and not is_picture(name)):
+            continue
+        row = [int(value) for value in values if re.fullmatch("-?[0-9]", value)]
+        width = width or max(1, len(values))
+        fits = len(row) == len(values) == width and allowed.issuperset(row)
+        if not fits or rows.setdefault(name, row) != row:
+            raise BenchError(
+                f"{title}: line {number} is not a picture's name and {width} of the numbers "
+                f"{', '.join(map(str, sorted(allowed)))}, or says other than an earlier one; "
+                "correct or remove the list"
+            )
+    if not rows:
+        raise BenchError(f"{title}: no line begins with a picture's name; correct or remove it")
     return rows
 
 

@@ -1,10 +1,10 @@
-"""Picture files to prepared images: decoded one by one, resized many at a time."""
+"""The content of a picture file to one prepared image."""
 
 from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -13,66 +13,46 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from bench.data.images import resize
 from bench.data.pictures import BadPictureError, Form
 
-# Of CelebA's aligned images: width, height, and the side of the square cut from their middle.
+# CelebA's aligned images: width, height, and the side of the square cut from their middle.
 CELEBA_SIZE, CELEBA_CROP = (178, 218), 148
 
 _EIGHT_BITS = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr", "HSV", "LAB")
-# Squares of one size are resized together, until they fill as much memory as this.
-_PENDING_BYTES = 16 * 2**20
+# Their files hold pictures of equal rank. What cameras put behind the first one of a JPEG does not
+# count: previews of the same picture.
+_STACKS = ("TIFF", "GIF", "PNG", "WEBP", "AVIF")
 
 
-def render(
-    contents: Iterable[bytes | BadPictureError], form: Form
-) -> Iterator[tuple[np.ndarray, bool] | BadPictureError]:
-    """Decode, cut and resize pictures.
+class Decoded(NamedTuple):
+    """A prepared image.
+
+    Attributes:
+        pixels: uint8 (size, size, channels).
+        converted: whether the colours had to be converted.
+        unused: pages or frames of the file beyond the first.
+    """
+
+    pixels: np.ndarray
+    converted: bool
+    unused: int
+
+
+def decode(content: bytes, form: Form) -> Decoded:
+    """Decode, cut and resize a picture.
 
     Args:
-        contents: of picture files, or why one cannot be read.
-        form: what they are turned into.
+        content: of its file.
+        form: what it is turned into.
 
-    Yields:
-        In the order of the contents: uint8 (size, size, channels) and whether the colours had to be
-        converted, or why there is no image: not a picture, truncated, of more than eight bits,
-        of another shape.
+    Raises:
+        BadPictureError: it is not a picture, truncated, of more than eight bits, of another shape.
     """
-    pending: list[tuple[torch.Tensor, bool] | BadPictureError] = []
-    size, side = 0, 0
-    for content in contents:
-        try:
-            if isinstance(content, BadPictureError):
-                raise content
-            square, converted = _square(content, form)
-        except BadPictureError as error:
-            pending.append(error)
-            continue
-        if (side and side != len(square)) or size > _PENDING_BYTES:
-            yield from _resized(pending, form)
-            pending, size = [], 0
-        side, size = len(square), size + square.numel()
-        pending.append((square, converted))
-    yield from _resized(pending, form)
-
-
-def _resized(
-    pending: list[tuple[torch.Tensor, bool] | BadPictureError], form: Form
-) -> Iterator[tuple[np.ndarray, bool] | BadPictureError]:
-    squares = [item[0] for item in pending if not isinstance(item, BadPictureError)]
-    if squares:
-        # Stacked with channels last, as they were decoded and as resizing is fastest.
-        images = resize(torch.stack(squares).permute(0, 3, 1, 2), form.size)
-        rows = iter(images.permute(0, 2, 3, 1).numpy())
-    for item in pending:
-        yield item if isinstance(item, BadPictureError) else (next(rows), item[1])
-
-
-def _square(content: bytes, form: Form) -> tuple[torch.Tensor, bool]:
-    """The part of a picture that is kept (side, side, channels), and whether it was converted."""
     try:
         with warnings.catch_warnings():
             # Pillow warns of details of the file format that the user cannot act on.
             warnings.simplefilter("ignore")
             image = Image.open(io.BytesIO(content))
             mode = image.mode
+            unused = getattr(image, "n_frames", 1) - 1 if image.format in _STACKS else 0
             image.load()
             turned = ImageOps.exif_transpose(image) if form.crop == "square" else image
     except UnidentifiedImageError as error:
@@ -89,7 +69,10 @@ def _square(content: bytes, form: Form) -> tuple[torch.Tensor, bool]:
     if square.mode != form.mode:
         square = square.convert(form.mode)
     pixels = torch.frombuffer(bytearray(square.tobytes()), dtype=torch.uint8)
-    return pixels.view(*square.size, form.channels), mode != form.mode
+    # Channels last in memory, as they were decoded and as resizing is fastest.
+    pixels = pixels.view(1, *square.size, form.channels).permute(0, 3, 1, 2)
+    resized = resize(pixels, form.size)[0].permute(1, 2, 0)
+    return Decoded(resized.numpy(), mode != form.mode, unused)
 
 
 def _box(width: int, height: int, crop: str) -> tuple[int, int, int, int]:

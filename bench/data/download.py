@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import http.client
+import socket
+import sys
 import threading
 import urllib.request
-from typing import Any
+from pathlib import Path
 
 from bench.errors import BenchError
 
@@ -14,39 +16,48 @@ ANSWER_SECONDS = 8
 STALL_SECONDS = 20
 
 
-def reach(url: str) -> http.client.HTTPResponse:
-    """Open a URL.
+def reach(url: str) -> None:
+    """Make sure that a URL can be opened.
 
     Raises:
         BenchError: its host does not answer within seconds, or refuses.
     """
-    answers: list[Any] = []
+    failure: list[Exception] = [TimeoutError(f"no answer within {ANSWER_SECONDS} s")]
 
     def connect() -> None:
         try:
-            answers.append(urllib.request.urlopen(url, timeout=STALL_SECONDS))
+            urllib.request.urlopen(url, timeout=STALL_SECONDS).close()
+            failure.clear()
         except (OSError, http.client.HTTPException) as error:
-            answers.append(error)
+            failure[:] = [error]
 
     # A look-up of the host's name knows no time limit of its own; a thread can be left behind.
     thread = threading.Thread(target=connect, daemon=True)
     thread.start()
     thread.join(ANSWER_SECONDS)
-    answer = answers[0] if answers else TimeoutError(f"no answer within {ANSWER_SECONDS} s")
-    if isinstance(answer, Exception):
-        raise BenchError(f"{url}: {getattr(answer, 'reason', answer)}") from answer
-    return answer
+    for error in failure:
+        raise BenchError(f"{url}: {getattr(error, 'reason', error)}") from error
 
 
-def download(url: str) -> bytes:
-    """Content of a URL, which the caller verifies.
+def fetch(url: str, target: Path, sha256: str | None = None) -> None:
+    """Download a file, which appears under its name only once it is complete.
+
+    Without a SHA-256 (of its bytes, in hex), the caller verifies it.
 
     Raises:
-        BenchError: the host does not answer within seconds, or the transfer stalls or breaks off.
+        BenchError: the host does not answer within seconds, the transfer stalls or breaks off, or
+            the file is another.
     """
-    answer = reach(url)
+    import torch
+
+    reach(url)
+    before = socket.getdefaulttimeout()
+    # PyTorch's download knows no other time limit.
+    socket.setdefaulttimeout(STALL_SECONDS)
     try:
-        with answer:
-            return answer.read()
-    except (OSError, http.client.HTTPException) as error:
-        raise BenchError(f"{url}: broke off ({error})") from error
+        target.parent.mkdir(parents=True, exist_ok=True)
+        torch.hub.download_url_to_file(url, str(target), sha256, progress=sys.stderr.isatty())
+    except (OSError, http.client.HTTPException, RuntimeError) as error:
+        raise BenchError(f"{url}: cannot be fetched ({error})") from error
+    finally:
+        socket.setdefaulttimeout(before)

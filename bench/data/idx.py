@@ -1,4 +1,4 @@
-"""The idx format of MNIST and its relatives: big-endian header, then unsigned bytes."""
+"""The idx format of MNIST and its relatives: a big-endian header, then the numbers."""
 
 from __future__ import annotations
 
@@ -10,31 +10,32 @@ import re
 import struct
 import zlib
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from bench.data import IDX_FILES
 from bench.errors import BenchError
 
-# Of a header of four dimensions, the largest that is read.
-_HEADER_BYTES = 20
 # Larger than any data set of this format: EMNIST has half a gigabyte.
 MAX_BYTES = 4 << 30
-FILES = tuple(
-    f"{part}-{kind}-ubyte" for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1")
-)
-# 7-Zip writes train-images.idx3-ubyte; EMNIST puts a name in front and calls the second part test.
+# 7-Zip writes train-images.idx3-ubyte; EMNIST and QMNIST put a name in front and call the second
+# part test; QMNIST's labels are rows of 32-bit integers.
 _SPELLING = re.compile(
-    r"(?:.*[-_.])?(train|t10k|test)[-_.](images[-_.]idx3|labels[-_.]idx1)[-_.]ubyte(?:\.gz)?",
+    r"(?:.*[-_.])?(train|t10k|test)[-_.](images[-_.]idx3[-_.]ubyte"
+    r"|labels[-_.]idx1[-_.]ubyte|labels[-_.]idx2[-_.]int)(?:\.gz)?",
     re.IGNORECASE,
 )
 _GZIP = b"\x1f\x8b"
+# Types of numbers by the first three bytes.
+_TYPES: dict[bytes, np.dtype[Any]] = {b"\0\0\x08": np.dtype("u1"), b"\0\0\x0c": np.dtype(">i4")}
 
 
 def find_files(folder: Path) -> dict[str, Path]:
-    """Those of the four :data:`FILES` that a folder has, by their usual names.
+    """Those of the four :data:`bench.data.IDX_FILES` that a folder has, by their usual names.
 
-    Their names may be spelled as unpackers, EMNIST and upper-case systems do; what is in them is
-    for the caller to verify. A file with the usual name goes before others.
+    Their names may be spelled as unpackers, EMNIST, QMNIST and upper-case systems do; what is in
+    them is for the caller to verify. A file with the usual name goes before others.
 
     Raises:
         BenchError: several files, none with the usual name, can be meant.
@@ -43,8 +44,9 @@ def find_files(folder: Path) -> dict[str, Path]:
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         match = _SPELLING.fullmatch(path.name)
         if match and path.is_file():
-            part, kind = match[1].lower().replace("test", "t10k"), match[2].lower()
-            found.setdefault(f"{part}-{kind[:6]}-{kind[7:]}-ubyte", []).append(path)
+            part = "train" if match[1].lower() == "train" else "t10k"
+            kind = "images-idx3" if match[2].lower().startswith("images") else "labels-idx1"
+            found.setdefault(f"{part}-{kind}-ubyte", []).append(path)
     files = {}
     for name, paths in found.items():
         usual = [path for path in paths if path.name in (name, f"{name}.gz")]
@@ -55,79 +57,79 @@ def find_files(folder: Path) -> dict[str, Path]:
     return files
 
 
+def folder_of_files(folder: Path) -> Path:
+    """The folder that has the files: the given one, or the only such one up to two below it.
+
+    Raises:
+        BenchError: several folders below it have such files.
+    """
+    if not find_files(folder):
+        below = [path for path in sorted([*folder.glob("*"), *folder.glob("*/*")]) if path.is_dir()]
+        having = [path for path in below if find_files(path)]
+        if len(having) > 1:
+            named = ", ".join(str(path.relative_to(folder)) for path in having)
+            raise BenchError(f"{folder}: several folders have idx files ({named}); name one")
+        folder = having[0] if having else folder
+    return folder
+
+
 def missing_files(folder: Path, found: dict[str, Path]) -> str:
-    """Which of the four files a folder lacks, with names that come near, for a message."""
+    """Name the files that a folder lacks, and names that come near, for a message."""
     others = [path.name for path in folder.iterdir() if path not in found.values()]
-    lacking = [name for name in FILES if name not in found]
+    lacking = [name for name in IDX_FILES if name not in found]
     near = [match for name in lacking for match in difflib.get_close_matches(name, others, 1, 0.7)]
     hint = f" ({', '.join(dict.fromkeys(near))} is not called so)" if near else ""
     return f"no {', '.join(lacking)}{hint}"
 
 
-def read_bytes(path: Path) -> bytes:
-    """Content of an idx file, uncompressed where it is compressed, whatever it is called.
+def is_transposed(path: Path) -> bool:
+    """Whether a file's name is one of EMNIST's, whose pictures are stored column by column."""
+    return path.name.lower().startswith("emnist-")
+
+
+class Idx(NamedTuple):
+    """An idx file's array, uint8 or 32-bit integers, and the SHA-256 of its uncompressed bytes."""
+
+    array: np.ndarray
+    sha256: str
+
+
+def read(path: Path) -> Idx:
+    """Read an idx file, compressed or not, whatever it is called.
 
     Raises:
-        BenchError: the file cannot be read, or its compression is broken.
+        BenchError: it cannot be read, is not idx or of other numbers, or is shorter or longer than
+            its header declares.
     """
     try:
         with path.open("rb") as file:
             compressed = file.read(len(_GZIP)) == _GZIP
         with gzip.open(path) if compressed else path.open("rb") as file:
-            head = file.read(_HEADER_BYTES)
+            head = file.read(4)
+            kind = _TYPES[head[:3]]
+            head += file.read(4 * head[3])
+            shape = struct.unpack(f">{head[3]}I", head[4:])
+            size = math.prod(shape) * kind.itemsize
             # As much as the header declares and a byte: what is longer is refused for it, and a
             # small file cannot become a huge one.
-            start, size = _declared(head)
-            return head + file.read(max(0, min(start + size, MAX_BYTES) + 1 - len(head)))
+            data = file.read(min(size, MAX_BYTES) + 1)
+    except (KeyError, IndexError, struct.error) as error:
+        raise BenchError(
+            f"{path}: truncated or altered, or not an idx file of unsigned bytes or 32-bit integers"
+        ) from error
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise BenchError(f"{path}: truncated or altered ({error}); fetch it again") from error
     except OSError as error:
         raise BenchError(f"{path}: cannot be read ({error.strerror})") from error
-
-
-def _shape(content: bytes) -> tuple[int, ...] | None:
-    """Shape in a header; None where there is none."""
-    if len(content) < 4 or content[:3] != b"\0\0\x08" or not 1 <= content[3] <= 4:
-        return None
-    start = 4 + 4 * content[3]
-    return struct.unpack(f">{content[3]}I", content[4:start]) if len(content) >= start else None
-
-
-def _declared(content: bytes) -> tuple[int, int]:
-    """Bytes of a header, and of the data that it declares; 0 of either where there is none."""
-    shape = _shape(content)
-    # Python's integers: a forged header must not overflow into a plausible size.
-    return (4 + 4 * len(shape), math.prod(shape)) if shape is not None else (0, 0)
-
-
-def read_verified(path: Path, sha256: str) -> bytes:
-    """Content of an idx file whose uncompressed bytes must have the given SHA-256.
-
-    Raises:
-        BenchError: unreadable, truncated, or not that content; the message names the file.
-    """
-    content = read_bytes(path)
-    if hashlib.sha256(content).hexdigest() != sha256:
+    if len(data) != size:
         raise BenchError(
-            f"{path}: truncated or altered, or of other data (SHA-256 of its {len(content):,} "
-            "uncompressed bytes is not the published one); fetch it again, or run the tables on "
-            f"other data by --dataset idx:{path.parent}"
+            f"{path}: truncated or altered ({len(data)} bytes of data, its header declares {size})"
         )
-    return content
+    digest = hashlib.sha256(head)
+    digest.update(data)
+    return Idx(np.frombuffer(data, kind).reshape(shape), digest.hexdigest())
 
 
-def parse(content: bytes, name: str) -> np.ndarray:
-    """Array in an idx file of unsigned bytes, in the shape that its header declares.
-
-    Raises:
-        BenchError: not idx, not unsigned bytes, or shorter or longer than declared.
-    """
-    shape = _shape(content)
-    if shape is None:
-        raise BenchError(f"{name}: not an idx file of unsigned bytes, or truncated in its header")
-    start, size = _declared(content)
-    if len(content) - start != size:
-        raise BenchError(
-            f"{name}: {len(content) - start} bytes of data, its header declares {size}"
-        )
-    return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
+def classes_of(labels: np.ndarray) -> np.ndarray:
+    """Classes (n,), int64, of a label file; of QMNIST's rows the first number is the digit."""
+    return (labels[:, 0] if labels.ndim == 2 else labels).astype(np.int64)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+import contextlib
 import io
 import re
 import warnings
@@ -13,12 +13,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from bench.data import DATASETS, Dataset
-from bench.data.idx import FILES, find_files, missing_files, parse, read_bytes
-from bench.data.pictures import File, Form, Source, printable
-from bench.data.prepared import Task, prepare, prepared
+from bench.data import DATASETS, IDX_FILES, Dataset, idx
+from bench.data.pictures import TAKEN, File, Form, Source, printable
+from bench.data.prepared import Task, prepare
 from bench.data.splits import split_own
-from bench.errors import BenchError, UsageError
+from bench.errors import BenchError, UsageError, require_name
 from bench.screen import say
 
 KINDS = ("idx", "images")
@@ -27,8 +26,10 @@ _PRESETS = {(32, 1): "mnist", (32, 3): "shape", (64, 3): "celeba"}
 # How many pictures' headers are read to find the preset that most of them fit.
 _LOOKED_AT = 256
 # Names of folders that say nothing of what is in them; the folder around them does.
-_GENERIC = ("data", "dataset", "idx", "images", "img", "imgs", "photos", "pictures", "raw")
-_PARTS = ("test", "train", "training")
+_GENERIC = (
+    *("data", "dataset", "idx", "images", "img", "imgs", "photos", "pictures", "raw"),
+    *("test", "train", "training"),
+)
 # So that the names of files made of it stay within what disks take.
 _LONGEST_NAME = 48
 
@@ -45,11 +46,11 @@ def declare(
 
     Args:
         argument: ``idx:FOLDER``, with the four files that MNIST and its relatives come in, plain
-            or compressed, resized to 32x32; or ``images:FOLDER``, with pictures, also in folders
-            below, or a zip of them, whose central squares are resized to the nearest preset of
-            32x32 grey, 32x32 RGB and 64x64 RGB.
+            or compressed, resized to 32x32; or ``images:FOLDER``, with pictures, or a zip of them,
+            whose central squares are resized to the nearest preset of 32x32 grey, 32x32 RGB and
+            64x64 RGB. Both may lie in folders below.
         cache: folder for prepared images.
-        make: prepare pictures where they are not, see :func:`bench.data.celeba.locate`.
+        make: prepare pictures where they are not, see :func:`bench.data.celeba.declare`.
         name: what to call them; after their folder where it is None.
         outputs: folders that the suite writes to, whose pictures are not the user's.
 
@@ -57,22 +58,22 @@ def declare(
         UsageError: another form of argument, or the name of a declared data set.
         BenchError: a file is missing, cannot be read, or does not fit the others.
     """
-    kind, _, place = argument.partition(":")
-    if kind not in KINDS or not place:
+    kind, _, folder = argument.partition(":")
+    if kind not in KINDS or not folder:
         raise UsageError(f"--dataset takes idx:FOLDER, images:FOLDER or a name, not {argument!r}")
-    path = _path(place).resolve()
+    path = _path(folder).resolve()
     called = _name(path, kind, name)
     if kind == "idx":
         return _idx(path, called)
     return _images(Source(path, tuple(each.resolve() for each in outputs)), cache, called, make)
 
 
-def _path(place: str) -> Path:
+def _path(written: str) -> Path:
     """A path as a shell reads it, which does not where it follows ``images:``."""
     try:
-        return Path(place).expanduser()
+        return Path(written).expanduser()
     except RuntimeError as error:
-        raise BenchError(f"--dataset {place}: {error}; give the whole path") from error
+        raise BenchError(f"--dataset {written}: {error}; give the whole path") from error
 
 
 def suggestion(argument: str) -> str:
@@ -80,15 +81,17 @@ def suggestion(argument: str) -> str:
     path = _path(argument)
     if not path.exists():
         return ""
-    kind = "idx" if path.is_dir() and find_files(path) else "images"
+    kind = "idx" if path.is_dir() and idx.find_files(idx.folder_of_files(path)) else "images"
     return f"{kind}:{argument}"
 
 
 def _name(path: Path, kind: str, asked: str | None) -> str:
     """A name for the data that is not a declared data set's."""
     stem = path.stem if path.is_file() else path.name
-    if stem.lower() in _GENERIC + _PARTS:
+    if stem.lower() in _GENERIC:
         stem = f"{path.parent.name}-{stem}"
+    if asked is not None:
+        require_name("data set (--name)", asked)
     words = re.sub(r"[^a-z0-9]+", "-", (asked or stem).lower()).strip("-")
     name = words[:_LONGEST_NAME].strip("-") or kind
     declared = DATASETS.get(name)
@@ -99,27 +102,30 @@ def _name(path: Path, kind: str, asked: str | None) -> str:
     return f"{name}-{kind}"
 
 
-def _place(path: Path) -> str:
+def _title(path: Path) -> str:
     """Where data came from, for notes: the folder and the one around it."""
     return printable("/".join(path.parts[-2:]).strip("/"))
 
 
-def _idx(folder: Path, name: str) -> Dataset:
-    found = find_files(folder)
-    if len(found) < len(FILES):
-        if not folder.is_dir():
-            raise BenchError(f"--dataset: there is no folder {folder}")
-        raise BenchError(f"--dataset: {folder} has {missing_files(folder, found)}")
-    raw = {each: read_bytes(found[each]) for each in FILES}
-    arrays = {each: parse(content, str(found[each])) for each, content in raw.items()}
-    for each, array in arrays.items():
-        if array.ndim != (3 if "images" in each else 1):
+def _idx(given: Path, name: str) -> Dataset:
+    if not given.is_dir():
+        raise BenchError(
+            f"--dataset: there is no folder {given}; idx: takes a folder with the four files "
+            f"{', '.join(IDX_FILES)}, compressed by gzip or not"
+        )
+    folder = idx.folder_of_files(given)
+    found = idx.find_files(folder)
+    if len(found) < len(IDX_FILES):
+        raise BenchError(f"--dataset: {folder} has {idx.missing_files(folder, found)}")
+    files = {each: idx.read(found[each]) for each in IDX_FILES}
+    for each, (array, _) in files.items():
+        if f"idx{array.ndim}" not in found[each].name.lower():
             raise BenchError(
                 f"{found[each]}: has {array.ndim} dimensions, which does not fit its name"
             )
-        if len(array) < 2:
+        if len(array) < 2 or array.size == 0:
             raise BenchError(f"{found[each]}: holds {len(array)} of at least 2 that are needed")
-    train, labels, test, test_labels = arrays.values()
+    train, labels, test, test_labels = (array for array, _ in files.values())
     for part, images, entries in (("train", train, labels), ("t10k", test, test_labels)):
         if len(images) != len(entries):
             raise BenchError(f"{folder}: {len(images)} images, but {len(entries)} labels of {part}")
@@ -129,15 +135,17 @@ def _idx(folder: Path, name: str) -> Dataset:
             f"{folder}: images of {' and '.join(sorted(sizes))} pixels; the suite takes squares of "
             "one size in this format, and pictures of any size as images:FOLDER"
         )
+    turned = idx.is_transposed(found[IDX_FILES[0]])
+    description = f"{_title(folder)} (idx files), 32x32"
     return Dataset(
         name=name,
         network="mnist",
-        description=f"{_place(folder)} (idx files), 32x32",
+        description=description + (", EMNIST's pictures turned upright" if turned else ""),
         content={
-            "prepare": "to 32x32, bilinear, antialiased",
-            **{each: hashlib.sha256(content).hexdigest() for each, content in raw.items()},
+            "prepare": f"{'transposed, ' if turned else ''}to 32x32, bilinear, antialiased",
+            **{each: sha256 for each, (_, sha256) in files.items()},
         },
-        classes=(int(max(labels.max(), test_labels.max())) + 1,),
+        classes=(int(max(idx.classes_of(each).max() for each in (labels, test_labels))) + 1,),
         train=len(train),
         test=len(test),
         module="bench.data.mnist",
@@ -150,18 +158,19 @@ def _images(source: Source, cache: Path, name: str, make: bool) -> Dataset:
     path = source.path
     if not path.exists():
         raise BenchError(f"--dataset: there is no {path}")
-    listing = source.listing()
-    if not listing.files:
-        remark = f"; {listing.remark}" if listing.remark else ""
-        raise BenchError(f"--dataset: {path} has no pictures{remark}")
-    size, channels = _preset(source, listing.files)
-    train, test, split = split_own(listing.files)
+    files, remark = source.listing()
+    if not files:
+        raise BenchError(
+            f"--dataset: {path} has no pictures{f'; {remark}' if remark else ''}; {TAKEN}"
+        )
+    size, channels = _preset(source, files)
+    train, test, split = split_own(files)
     task = Task(source, train, test, Form(size, channels, "square"), {}, distinct=True)
-    if make and listing.remark:
-        say(f"{path}: {listing.remark}")
-    index = prepare(task, cache) if make else prepared(task, cache)
+    if make and remark:
+        say(f"{path}: {remark}")
+    index = prepare(task, cache, make)
     content = {"prepare": task.form.description, "split": split}
-    described = [f"{_place(path)} (pictures), {task.form.description}", split]
+    described = [f"{_title(path)} (pictures), {task.form.description}", split]
     return Dataset(
         name=name,
         network=_PRESETS[size, channels],
@@ -178,19 +187,15 @@ def _images(source: Source, cache: Path, name: str, make: bool) -> Dataset:
 
 def _preset(source: Source, files: Sequence[File]) -> tuple[int, int]:
     """Size and channels that most pictures are nearest to, by the headers of some of them."""
-    places = np.linspace(0, len(files) - 1, min(len(files), _LOOKED_AT)).astype(int)
     seen: Counter[tuple[int, int]] = Counter()
-    for content in source.read([files[place] for place in places]):
-        try:
-            if isinstance(content, bytes):
-                with warnings.catch_warnings():
-                    # See bench.data.decoding.
-                    warnings.simplefilter("ignore")
-                    seen[_nearest(content)] += 1
-        except Exception:  # noqa: BLE001, S112 - the preparation names what is broken
-            continue
+    for index in np.linspace(0, len(files) - 1, min(len(files), _LOOKED_AT)).astype(int):
+        # The preparation names what is broken.
+        with contextlib.suppress(Exception), warnings.catch_warnings():
+            # See bench.data.decoding.
+            warnings.simplefilter("ignore")
+            seen[_nearest(source.read(files[index]))] += 1
     if not seen:
-        raise BenchError(f"--dataset: no picture in {source.path} can be read")
+        raise BenchError(f"--dataset: no picture in {source.path} can be read; {TAKEN}")
     return seen.most_common(1)[0][0]
 
 

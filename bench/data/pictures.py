@@ -6,14 +6,18 @@ import functools
 import os
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from bench.errors import BenchError
 
-JPEG = (".jpg", ".jpeg", ".jpe", ".jfif")
-ENDINGS = (*JPEG, ".png", ".bmp", ".webp", ".ppm", ".pgm", ".tif", ".tiff", ".gif", ".avif")
+ENDINGS = (
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".webp"),
+    *(".ppm", ".pgm", ".tif", ".tiff", ".gif", ".avif"),
+)
+TAKEN = f"pictures are taken from a folder or a zip, with the endings {' '.join(ENDINGS)}"
 # What systems leave beside pictures: thumbnails and the like, in folders that are not the user's.
 _LEFT_BY_SYSTEMS = ("@eaDir", "__MACOSX")
 # No photograph is larger; what claims to be is not read.
@@ -28,33 +32,25 @@ class BadPictureError(ValueError):
 
 @dataclass(frozen=True)
 class File:
-    """A picture file: its name within its source, its size in bytes, and when it changed last."""
+    """A picture file.
+
+    Attributes:
+        name: within its source, with slashes between folders, whatever the user's locale: bytes
+            that are not UTF-8 are surrogates, see :func:`printable`.
+        size: in bytes.
+        stamp: when it changed last; a zip's checksum of it.
+    """
 
     name: str
     size: int
     stamp: int
 
 
-@dataclass(frozen=True)
-class Listing:
-    """What a source holds.
-
-    Attributes:
-        files: every picture, sorted by name.
-        passed_over: names of what else lies there, by the reason why it does not count.
-    """
+class Listing(NamedTuple):
+    """Every picture of a source, sorted by name, and one line on what else lies there."""
 
     files: tuple[File, ...]
-    passed_over: Mapping[str, tuple[str, ...]]
-
-    @property
-    def remark(self) -> str:
-        """What was passed over, in one line; empty where nothing was."""
-        parts = [
-            f"{len(names):,} {reason} ({printable(names[0])}{', ...' if names[1:] else ''})"
-            for reason, names in sorted(self.passed_over.items())
-        ]
-        return f"passed over: {', '.join(parts)}" if parts else ""
+    remark: str
 
 
 @dataclass(frozen=True)
@@ -80,97 +76,95 @@ class Source:
         """
         files, passed_over = [], dict[str, list[str]]()
         try:
-            for found, reason in self._zipped() if self.path.is_file() else self._in_folder():
+            for found, reason in self._found():
                 if isinstance(found, File):
                     files.append(found)
                 else:
                     passed_over.setdefault(reason, []).append(found)
         except _UNREADABLE as error:
-            raise BenchError(f"{self.path}: cannot be read ({error})") from error
+            raise BenchError(f"{self.path}: cannot be read ({error}); {TAKEN}") from error
+        parts = [
+            f"{len(names):,} {reason} ({printable(min(names))}{', ...' if names[1:] else ''})"
+            for reason, names in sorted(passed_over.items())
+        ]
         return Listing(
             tuple(sorted(files, key=lambda file: file.name)),
-            {reason: tuple(sorted(names)) for reason, names in passed_over.items()},
+            f"passed over: {', '.join(parts)}" if parts else "",
         )
 
     @property
     def empty(self) -> bool:
-        """Whether there is no picture at all, found without listing the others."""
-        if self.path.is_file():
-            return False
-        return not any(isinstance(found, File) for found, _ in self._in_folder())
+        """Whether this is a folder without any picture, found without listing all of it."""
+        return self.path.is_dir() and not any(isinstance(f, File) for f, _ in self._found())
 
-    def _zipped(self) -> Iterator[tuple[File | str, str]]:
-        """Pictures, and names of other members with the reason why they do not count."""
+    def _found(self) -> Iterator[tuple[File | str, str]]:
+        """Pictures, and names of what else there is with the reason why it does not count."""
+        if self.path.is_dir():
+            yield from self._in_folder()
+            return
         with zipfile.ZipFile(self.path) as archive:
             for member in archive.infolist():
-                if member.is_dir() or member.filename.endswith("\\"):
-                    continue
-                name = _slashed(member.filename)
-                reason = _passed_over(name)
-                yield name if reason else File(name, member.file_size, member.CRC), reason
+                # Whichever system it was written on.
+                name = member.filename.replace("\\", "/")
+                if not name.endswith("/"):
+                    reason = _passed_over(name)
+                    yield name if reason else File(name, member.file_size, member.CRC), reason
 
     def _in_folder(self) -> Iterator[tuple[File | str, str]]:
-        """Likewise, of a folder and those below it."""
-        root = os.path.realpath(self.path)
+        # Bytes, since what a name's bytes are as text depends on the user's locale.
+        root = os.fsencode(os.path.realpath(self.path))
+        outputs = {os.fsencode(path) for path in self.outputs}
         folders = [root]
         while folders:
             for entry in os.scandir(folders.pop()):
-                name = entry.path[len(root) + 1 :].replace(os.sep, "/")
-                reason = _left_by_others(entry.name)
+                name = entry.path[len(root) :].lstrip(b"/").decode(errors="surrogateescape")
+                base = name.rpartition("/")[2]
+                reason = _left_by_others(base)
                 if not reason and entry.is_symlink():
                     if not entry.is_file():
                         reason = "links to folders or to nothing"
-                    elif not Path(entry.path).resolve().is_relative_to(root):
+                    elif os.path.commonpath([root, os.path.realpath(entry.path)]) != root:
                         reason = "links that lead out of the folder"
                 if not reason and entry.is_dir():
-                    if Path(entry.path) not in self.outputs:
+                    if entry.path not in outputs:
                         folders.append(entry.path)
                         continue
                     reason = "folders of the suite's outputs"
-                reason = reason or _passed_over(entry.name)
+                reason = reason or _passed_over(base)
                 if reason:
                     yield name, reason
-                    continue
-                status = entry.stat()
-                yield File(name, status.st_size, status.st_mtime_ns), ""
-
-    def read(self, files: Sequence[File]) -> Iterator[bytes | BadPictureError]:
-        """Contents of files, in their order; what cannot be read says why instead."""
-        archive = None
-        if self.path.is_file():
-            archive = _archive(self.path, self.path.stat().st_mtime_ns)
-        for file in files:
-            if file.size > MAX_BYTES:
-                yield BadPictureError(f"larger than {MAX_BYTES // 2**20} MiB")
-                continue
-            try:
-                yield archive.read(file) if archive else (self.path / file.name).read_bytes()
-            except (*_UNREADABLE, ValueError, RuntimeError) as error:
-                yield BadPictureError(f"cannot be read ({error})")
-
-
-def _slashed(name: str) -> str:
-    """A member's name with slashes between its folders, whichever system it was written on."""
-    return name.replace("\\", "/")
-
-
-class _Archive:
-    """An open zip, whose members are found by their names with slashes."""
-
-    def __init__(self, path: Path) -> None:
-        self._zip = zipfile.ZipFile(path)
-        self._members = {_slashed(member.filename): member for member in self._zip.infolist()}
+                else:
+                    yield File(name, entry.stat().st_size, entry.stat().st_mtime_ns), ""
 
     def read(self, file: File) -> bytes:
-        """A member's content, unpacked no further than it declares."""
-        with self._zip.open(self._members[file.name]) as member:
-            return member.read(file.size + 1)
+        """Content of a file.
+
+        Raises:
+            BadPictureError: it is too large, or cannot be read.
+        """
+        if file.size > MAX_BYTES:
+            raise BadPictureError(f"larger than {MAX_BYTES // 2**20} MiB")
+        try:
+            if self.path.is_dir():
+                name = file.name.encode(errors="surrogateescape")
+                return (self.path / os.fsdecode(name)).read_bytes()
+            archive, members = _opened(self.path, self.path.stat().st_mtime_ns, os.getpid())
+            with archive.open(members[file.name]) as member:
+                # Unpacked no further than it declares.
+                return member.read(file.size + 1)
+        except (*_UNREADABLE, ValueError, RuntimeError) as error:
+            raise BadPictureError(f"cannot be read ({error})") from error
 
 
-# Reading the list of 200,000 members takes seconds, and a worker reads a zip chunk by chunk.
+# Reading the list of 200,000 members takes seconds, and a zip is read file by file. A process
+# that was forked opens it anew: it would share the reading position with the others.
 @functools.lru_cache(maxsize=1)
-def _archive(path: Path, stamp: int) -> _Archive:
-    return _Archive(path)
+def _opened(
+    path: Path, stamp: int, process: int
+) -> tuple[zipfile.ZipFile, dict[str, zipfile.ZipInfo]]:
+    """An open zip, and its members by their names with slashes."""
+    archive = zipfile.ZipFile(path)
+    return archive, {each.filename.replace("\\", "/"): each for each in archive.infolist()}
 
 
 def is_picture(name: str) -> bool:
@@ -193,8 +187,8 @@ def _left_by_others(part: str) -> str:
 
 
 def printable(name: str) -> str:
-    """A file's name for people: what is not UTF-8 in it is shown as an escape."""
-    return os.fsencode(name).decode(errors="backslashreplace")
+    """A file's name for people: bytes that are not UTF-8 are shown as escapes."""
+    return name.encode(errors="surrogateescape").decode(errors="backslashreplace")
 
 
 @dataclass(frozen=True)
@@ -219,7 +213,7 @@ class Form:
 
     @property
     def description(self) -> str:
-        """How the pictures were prepared, part of their identity."""
+        """How the pictures are prepared, part of their identity."""
         colour = "grey" if self.channels == 1 else "RGB"
         square = "the central 148 of 178x218" if self.crop == "celeba" else "the central square"
         return f"{square} to {self.size}x{self.size} {colour}, bilinear, antialiased"

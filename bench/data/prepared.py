@@ -10,17 +10,15 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import shutil
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import joblib
 import numpy as np
-from joblib.externals.loky import get_reusable_executor
-from joblib.externals.loky.process_executor import TerminatedWorkerError
 from tqdm import tqdm
 
 from bench.data.pictures import BadPictureError, File, Form, Source, printable
@@ -51,12 +49,12 @@ class Index:
         key: hash of the source's files and of what was made of them.
         train: number of training images, which come first.
         test: number of test images.
-        digest: SHA-256 over the SHA-256 of every picture file, in order: the content, however it
-            was stored.
+        digest: SHA-256 over the SHA-256 of every picture file, in order, however it was stored.
         bad: names of the pictures that were left out, each with the reason.
         converted: pictures whose colours were converted.
         repeated: pictures that were left out because another has the same content.
         checksums: SHA-256 of the cache's own files, by name.
+        unused: pages and frames of files beyond their first, which were left out.
     """
 
     key: str
@@ -67,19 +65,19 @@ class Index:
     converted: int
     repeated: int
     checksums: dict[str, str]
+    unused: int = 0
 
     @property
     def remarks(self) -> list[str]:
         """What a reader must know of pictures that were left out or converted."""
-        result = []
-        if self.bad:
-            names = ", ".join(name for name, _ in self.bad[:3]) + (", ..." if self.bad[3:] else "")
-            result.append(f"{len(self.bad)} bad pictures left out ({names})")
-        if self.repeated:
-            result.append(f"{self.repeated} copies of other pictures left out")
-        if self.converted:
-            result.append(f"{self.converted} pictures converted in colour")
-        return result
+        names = ", ".join(name for name, _ in self.bad[:3]) + (", ..." if self.bad[3:] else "")
+        counts = {
+            f"bad pictures left out ({names})": len(self.bad),
+            "copies of other pictures left out": self.repeated,
+            "pictures converted in colour": self.converted,
+            "pages or frames beyond a file's first left out": self.unused,
+        }
+        return [f"{count} {remark}" for remark, count in counts.items() if count]
 
 
 @dataclass(frozen=True)
@@ -92,7 +90,8 @@ class Task:
         test: files of the test split, in order.
         form: what the pictures are turned into.
         labels: uint8 row of labels of each file name; empty where there are none.
-        distinct: take one of several pictures of the same content, so that none is in both splits.
+        distinct: take one of several pictures of the same content, so that none is in both splits;
+            the files of a split are sorted by name then.
     """
 
     source: Source
@@ -106,21 +105,55 @@ class Task:
     def key(self) -> str:
         """Identity of the work; changed files have another."""
         listed = [[file.name, file.size, file.stamp] for file in (*self.train, *self.test)]
-        rows = hashlib.sha256()
-        for name in sorted(self.labels):
-            rows.update(self.labels[name].tobytes())
+        rows = hashlib.sha256(b"".join(self.labels[name].tobytes() for name in sorted(self.labels)))
         parts = [VERSION, listed, len(self.train), asdict(self.form), rows.hexdigest()]
-        parts.append(self.distinct)
-        return sha256(canonical_json(parts))[:16]
+        return sha256(canonical_json([*parts, self.distinct]))[:16]
 
     def folder(self, cache: Path) -> Path:
         """Where the prepared images lie."""
         return cache / f"images-{self.key}"
 
 
-def prepared(task: Task, cache: Path) -> Index | None:
+def prepare(task: Task, cache: Path, make: bool = True) -> Index | None:
+    """Decode and resize every picture, in parallel, or find that it is done.
+
+    A second process waits for the first; an interrupted preparation starts over.
+
+    Args:
+        task: what.
+        cache: folder for the result.
+        make: do it where it is not done; otherwise one line says so and there is None.
+
+    Raises:
+        BenchError: more than 1 % of the pictures are bad, a split has fewer than two images, or
+            the cache cannot be written.
+    """
+    folder, pictures = task.folder(cache), f"pictures of {task.source.path}"
+    count = len(task.train) + len(task.test)
+    # Before anything is locked: a cache that is complete may be where nothing can be written.
+    if index := _index(task, folder):
+        return index
+    if not make:
+        say(f"{count:,} {pictures} are to be prepared first")
+        return None
+    with lock(folder.with_suffix(".lock")):
+        # Another process may have prepared them while this one waited.
+        if index := _index(task, folder):
+            return index
+        say(f"preparing {count:,} {pictures}")
+        try:
+            return _prepare(task, folder)
+        except RuntimeError as error:
+            if not str(error).startswith("DataLoader worker (pid"):
+                raise
+            raise BenchError(
+                f"a process was killed while it prepared {pictures}, most likely for want of "
+                "memory; give the same command again"
+            ) from error
+
+
+def _index(task: Task, folder: Path) -> Index | None:
     """The index of a task's images, or None where they are not prepared yet, or altered since."""
-    folder = task.folder(cache)
     try:
         value = json.loads((folder / "index.json").read_bytes())
         index = Index(**value | {"bad": tuple(map(tuple, value["bad"]))})
@@ -130,67 +163,53 @@ def prepared(task: Task, cache: Path) -> Index | None:
     return index if whole and index.key == task.key else None
 
 
-def prepare(task: Task, cache: Path, jobs: int | None = None) -> Index:
-    """Decode and resize every picture, in parallel, or find that it is done.
-
-    A second process waits for the first; an interrupted preparation starts over.
-
-    Args:
-        task: what.
-        cache: folder for the result.
-        jobs: worker processes; one for each core where it is None.
-
-    Raises:
-        BenchError: more than 1 % of the pictures are bad, a split has fewer than two images, or
-            the cache cannot be written.
-    """
-    folder = task.folder(cache)
-    with lock(folder.with_suffix(".lock")):
-        index = prepared(task, cache)
-        if index is not None:
-            return index
-        return _prepare(task, folder, jobs or (core_count() if has_workers() else 1))
-
-
-def _prepare(task: Task, folder: Path, jobs: int) -> Index:
-    files = [*task.train, *task.test]
-    repeated = _repeated(task.source, files) if task.distinct else set()
-    chosen = [file for file in files if file.name not in repeated]
-    digests: list[str] = []
-    kept: list[File] = []
+def _prepare(task: Task, folder: Path) -> Index:
+    files, training, seen = [*task.train, *task.test], set(task.train), set[str]()
+    if task.distinct:
+        # The copy whose name comes first is taken, whichever split it is in.
+        files.sort(key=lambda file: file.name)
+    taken: list[tuple[File, _Picture]] = []
     bad: list[tuple[str, str]] = []
-    converted = 0
-    say(f"preparing {len(chosen):,} pictures of {task.source.path}")
-    with atomic(folder / "images.npy") as target:
-        # As long as the final one: it is written again once the number of good pictures is known.
-        _write_header(target, len(chosen), task.form)
-        for file, result in zip(chosen, _rendered(task, chosen, jobs), strict=True):
-            if isinstance(result, _Image):
-                target.write(result.pixels)
-                digests.append(result.digest)
-                kept.append(file)
-                converted += result.converted
+    with (
+        atomic(folder / "images.npy") as target,
+        tempfile.TemporaryFile(dir=folder) as train,
+        tempfile.TemporaryFile(dir=folder) as test,
+    ):
+        for file, picture in zip(files, _pictures(task, files), strict=True):
+            if task.distinct and picture.digest in seen:
+                continue
+            seen.update({picture.digest} - {""})
+            if picture.problem:
+                bad.append((printable(file.name), picture.problem))
             else:
-                bad.append((printable(file.name), result))
-        in_training = set(task.train)
-        train = sum(file in in_training for file in kept)
-        _require_enough(task, train, len(kept) - train, bad, len(repeated))
-        target.seek(0)
-        _write_header(target, len(kept), task.form)
+                (train if file in training else test).write(picture.pixels)
+                taken.append((file, picture._replace(pixels=b"")))
+        taken.sort(key=lambda each: each[0] not in training)
+        trained = sum(file in training for file, _ in taken)
+        tested, repeated = len(taken) - trained, len(files) - len(taken) - len(bad)
+        _require_enough(task, trained, tested, bad, repeated)
+        shape = (len(taken), task.form.size, task.form.size, task.form.channels)
+        np.lib.format.write_array_header_1_0(
+            target, {"descr": "|u1", "fortran_order": False, "shape": shape}
+        )
+        for part in (train, test):
+            part.seek(0)
+            shutil.copyfileobj(part, target)
     checksums = {"images.npy": file_sha256(folder / "images.npy")}
     if task.labels:
         with atomic(folder / "labels.npy") as target:
-            np.save(target, np.stack([task.labels[file.name] for file in kept]))
+            np.save(target, np.stack([task.labels[file.name] for file, _ in taken]))
         checksums["labels.npy"] = file_sha256(folder / "labels.npy")
     index = Index(
         key=task.key,
-        train=train,
-        test=len(kept) - train,
-        digest=sha256("".join(digests)),
+        train=trained,
+        test=tested,
+        digest=sha256("".join(picture.digest for _, picture in taken)),
         bad=tuple(bad),
-        converted=converted,
-        repeated=len(repeated),
+        converted=sum(picture.converted for _, picture in taken),
+        repeated=repeated,
         checksums=checksums,
+        unused=sum(picture.unused for _, picture in taken),
     )
     write_bytes(folder / "index.json", f"{json.dumps(asdict(index), indent=1)}\n".encode())
     if bad:
@@ -198,105 +217,71 @@ def _prepare(task: Task, folder: Path, jobs: int) -> Index:
     return index
 
 
-def _repeated(source: Source, files: Sequence[File]) -> set[str]:
-    """Names of files whose content another has, whose name comes first.
+class _Picture(NamedTuple):
+    """What became of a file: its SHA-256, why there is no image, or the image's bytes."""
 
-    The split of the others is as it was, whichever side they are on.
-    """
-    first: dict[bytes, str] = {}
-    repeated = set()
-    by_name = sorted(files, key=lambda file: file.name)
-    for file, content in zip(by_name, source.read(by_name), strict=True):
-        if isinstance(content, BadPictureError):
-            continue
-        if first.setdefault(hashlib.sha256(content).digest(), file.name) != file.name:
-            repeated.add(file.name)
-    return repeated
+    digest: str = ""
+    problem: str = ""
+    pixels: bytes = b""
+    converted: bool = False
+    unused: int = 0
 
 
 @dataclass(frozen=True)
-class _Image:
-    """A picture that was prepared: its pixels, the SHA-256 of its file, whether colours changed."""
+class _Pictures:
+    """Every file's picture by its number, as PyTorch's DataLoader asks for it."""
 
-    pixels: bytes
-    digest: str
-    converted: bool
+    source: Source
+    files: Sequence[File]
+    form: Form
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, number: int) -> _Picture:
+        # Imported here, so that looking for prepared pictures needs no PyTorch.
+        from bench.data.decoding import decode
+
+        digest = ""
+        try:
+            content = self.source.read(self.files[number])
+            digest = hashlib.sha256(content).hexdigest()
+            pixels, converted, unused = decode(content, self.form)
+        except BadPictureError as error:
+            return _Picture(digest, " ".join(str(error).split()))
+        return _Picture(digest, "", pixels.tobytes(), converted, unused)
 
 
-def _rendered(task: Task, files: Sequence[File], jobs: int) -> Iterator[_Image | str]:
-    """Every picture, in order, prepared by several processes; or why it cannot be used."""
-    starts = range(0, len(files), _CHUNK)
-    work = (
-        joblib.delayed(_render_chunk)(task.source, files[start : start + _CHUNK], task.form)
-        for start in starts
+def _pictures(task: Task, files: Sequence[File]) -> Iterator[_Picture]:
+    """Every file's picture, in order, prepared by a process for each core."""
+    from torch.utils.data import DataLoader
+
+    jobs = core_count() if has_workers() else 1
+    pictures: Any = _Pictures(task.source, files, task.form)
+    chunks = DataLoader[_Picture](
+        pictures, _CHUNK, num_workers=jobs if jobs > 1 else 0, collate_fn=list
     )
-    try:
-        with (
-            _workers(jobs),
-            tqdm(total=len(files), unit=" pictures", disable=not sys.stderr.isatty()) as bar,
-        ):
-            for chunk in joblib.Parallel(jobs, batch_size=1, return_as="generator")(work):
-                yield from chunk
-                bar.update(len(chunk))
-    except TerminatedWorkerError as error:
-        raise BenchError(
-            f"a process was killed while it prepared pictures of {task.source.path}, most likely "
-            "for want of memory; give the same command again"
-        ) from error
-    finally:
-        if jobs > 1:
-            get_reusable_executor(reuse=True).shutdown(wait=True, kill_workers=True)
-
-
-def _workers(jobs: int) -> AbstractContextManager[object]:
-    """Have joblib start processes of one thread each; one job needs none."""
-    if jobs == 1:
-        return joblib.parallel_config("sequential")
-    return joblib.parallel_config("loky", inner_max_num_threads=1)
-
-
-def _render_chunk(source: Source, files: Sequence[File], form: Form) -> list[_Image | str]:
-    """Prepare the pictures of some files. Runs in a worker process."""
-    # Imported here, so that looking for prepared pictures needs no PyTorch.
-    from bench.data.decoding import render
-
-    contents = list(source.read(files))
-    results: list[_Image | str] = []
-    for content, result in zip(contents, render(contents, form), strict=True):
-        if isinstance(content, BadPictureError) or isinstance(result, BadPictureError):
-            results.append(" ".join(str(result).split()))
-        else:
-            image, converted = result
-            results.append(_Image(image.tobytes(), hashlib.sha256(content).hexdigest(), converted))
-    return results
-
-
-def _write_header(target: IO[bytes], count: int, form: Form) -> None:
-    """Head of an array file of so many images; of the same length whatever the number."""
-    shape = (count, form.size, form.size, form.channels)
-    header = {"descr": "|u1", "fortran_order": False, "shape": shape}
-    np.lib.format.write_array_header_1_0(target, header)
+    with tqdm(total=len(files), unit=" pictures", disable=not sys.stderr.isatty()) as bar:
+        for chunk in chunks:
+            yield from chunk
+            bar.update(len(chunk))
 
 
 def _require_enough(
     task: Task, train: int, test: int, bad: Sequence[tuple[str, str]], repeated: int
 ) -> None:
-    """Refuse what has too many bad pictures, or too few others.
-
-    Raises:
-        BenchError: see :func:`prepare`.
-    """
-    listed = len(task.train) + len(task.test)
+    """Refuse what has too many bad pictures, or too few others, see :func:`prepare`."""
+    source, listed = task.source.path, len(task.train) + len(task.test)
     if len(bad) > MAX_BAD_SHARE * listed:
         raise BenchError(
-            f"{task.source.path}: {len(bad):,} of {listed:,} pictures cannot be used, more "
-            f"than {MAX_BAD_SHARE:.0%}; the first is {bad[0][0]}: {bad[0][1]}"
+            f"{source}: {len(bad):,} of {listed:,} pictures cannot be used, more than "
+            f"{MAX_BAD_SHARE:.0%}; the first is {bad[0][0]}: {bad[0][1]}"
         )
     if min(train, test) < _LEAST:
         copies = f", {repeated} copies of others left out" if repeated else ""
         raise BenchError(
-            f"{task.source.path}: {train} training and {test} test pictures are too few{copies}; "
-            f"at least {_LEAST} of each are needed, a fifth of the pictures is for testing"
+            f"{source}: {train} training and {test} test pictures are too few{copies}; at least "
+            f"{_LEAST} of each are needed, a fifth of the pictures is for testing"
         )
 
 
@@ -324,10 +309,6 @@ def load(dataset: Dataset, data_dir: Path) -> LoadedData:
         raise BenchError(f"{folder}: cannot be read ({error}); delete the folder") from error
     if len(images) != dataset.train + dataset.test or len(labels) != len(images):
         raise BenchError(f"{folder}: not the images that were prepared; delete the folder")
-    pixels = torch.from_numpy(images).permute(0, 3, 1, 2)
-    targets = torch.from_numpy(labels.astype(np.int64))
-    return LoadedData(
-        Split(pixels[: dataset.train], targets[: dataset.train]),
-        Split(pixels[dataset.train :], targets[dataset.train :]),
-        f"prepared in {folder}",
-    )
+    data = torch.from_numpy(images).permute(0, 3, 1, 2), torch.from_numpy(labels.astype(np.int64))
+    train, test = zip(*(part.split([dataset.train, dataset.test]) for part in data), strict=True)
+    return LoadedData(Split(*train), Split(*test), f"prepared in {folder}")

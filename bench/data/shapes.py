@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 import numpy as np
@@ -18,18 +19,24 @@ _CHUNK = 4096
 
 def load(dataset: Dataset, data_dir: Path) -> LoadedData:
     """Generate both splits from the declared seed, see :meth:`bench.data.Dataset.load`."""
-    return generated(dataset, generate)
+    enlarged = int(dataset.content.get("enlarged", 1))
+    return generated(dataset, functools.partial(generate, enlarged=enlarged))
 
 
-def generate(count: int, seed: int) -> Split:
+def generate(count: int, seed: int, enlarged: int = 1) -> Split:
     """Draw shapes: circle or square, size 3-8, centre 8-24 (all inclusive), uniform RGB colour.
 
     The size is a circle's radius and half a square's side, in pixels; the image spans 0 to 32, so
     that every shape just fits. The background is black.
 
+    Args:
+        count: how many.
+        seed: of all that is drawn.
+        enlarged: width and height of what is one pixel of a shape.
+
     Returns:
-        Images (count, 3, 32, 32), and labels (count, 7): kind, size, x, y and the three colour
-        channels in eight bins, each counted from 0.
+        Images (count, 3, 32 * enlarged, 32 * enlarged), and labels (count, 7): kind, size, x, y
+        and the three colour channels in eight bins, each counted from 0.
     """
     rng = np.random.default_rng(seed)
     kind = rng.integers(0, 2, count)
@@ -50,4 +57,5 @@ def generate(count: int, seed: int) -> Split:
         images[part] = mask[:, None] * colour[part, :, None, None]
 
     labels = np.column_stack([kind, size - SIZES[0], centre - CENTRES[0], colour // 32])
+    images = images.repeat(enlarged, axis=2).repeat(enlarged, axis=3)
     return Split(torch.from_numpy(images), torch.from_numpy(labels.astype(np.int64)))

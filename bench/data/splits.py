@@ -1,4 +1,4 @@
-"""Which pictures train and which test, where no list says so."""
+"""The split into training and test pictures, where no list says it."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What a trained model is measured by: reconstruction, latent rank, Fréchet distance."""
+"""The measurements of a trained model: reconstruction, latent rank, Fréchet distance."""

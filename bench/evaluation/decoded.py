@@ -1,4 +1,4 @@
-"""Pictures that show what a model has learnt: reconstructions, interpolations, walks."""
+"""Pictures of what a model has learnt: reconstructions, interpolations, walks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bench.models.networks import Autoencoder
 RECONSTRUCTIONS = 10
 PAIRS = 4
 DIRECTIONS = 4
-# Of an interpolation, both ends included, and of a walk, whose middle is the mean code.
+# Both ends of an interpolation are included. The middle of a walk is the mean code.
 INTERPOLATION_STEPS = 10
 WALK_STEPS = 9
 
@@ -22,24 +22,23 @@ def as_bytes(images: torch.Tensor) -> np.ndarray:
 
 
 def pictures(model: Autoencoder, codes: np.ndarray) -> dict[str, np.ndarray]:
-    """Decode codes of test images, and what lies between and around them.
+    """Decode codes of test images, and points between and around them.
 
     Args:
-        model: on its device.
-        codes: (n, latent_dim) codes of test images, in the images' order.
+        model: decodes them.
+        codes: (n, latent_dim), in the test images' order.
 
     Returns:
         uint8 images (..., channels, size, size): ``reconstructions`` of the first test images;
         ``interpolations`` (pairs, steps, ...), linear in the latent space between the first and
-        second, third and fourth, ... image; ``walks`` (directions, steps, ...) along the
+        second image, the third and fourth, and so on; ``walks`` (directions, steps, ...) along the
         principal directions of the codes, :data:`WALK_DEVIATIONS` standard deviations to either
         side of their mean.
     """
-    device = next(model.parameters()).device
 
     def decoded(points: np.ndarray) -> np.ndarray:
         flat = torch.from_numpy(points.reshape(-1, points.shape[-1]).astype(np.float32))
-        images = as_bytes(model.decoder(flat.to(device)))
+        images = as_bytes(model.decoder(flat.to(model.device)))
         return images.reshape(*points.shape[:-1], *images.shape[1:])
 
     pairs = codes[: 2 * min(PAIRS, len(codes) // 2)].reshape(-1, 2, 1, codes.shape[1])

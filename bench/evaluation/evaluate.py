@@ -1,13 +1,12 @@
 """Measure a trained model: reconstruction error, latent spectrum and rank, Fréchet distances.
 
-Codes, samplers and samples are the same whichever extractor looks at the images, and taken once.
+Codes, samplers and samples do not depend on the extractor, so they are computed once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,9 +16,10 @@ from bench.data.images import LoadedData, Split, spread, to_float
 from bench.evaluation.decoded import as_bytes, pictures
 from bench.evaluation.extractor import Extractor
 from bench.evaluation.frechet import fit, frechet_distance
-from bench.evaluation.reference import Reference, compare, reference
+from bench.evaluation.reference import Reference
 from bench.evaluation.samplers import Prior, Sampler, fit_sampler
 from bench.evaluation.spectrum import spectrum
+from bench.evaluation.two_sample import nearest_neighbours
 from bench.experiments.spec import FITTED, HEADLINE_SAMPLER, PRIOR, MeasurementSpec, TrainingSpec
 from bench.hashing import derive_seed
 from bench.models.methods import method
@@ -27,29 +27,29 @@ from bench.models.networks import Autoencoder
 from bench.models.precision import arithmetic
 
 _BATCH = 250
-# Samples of the headline sampler and test images that are kept with the record, for t-SNE and for
-# the eye.
+# This many samples of the headline sampler, and test images, are kept with the record, to be looked
+# at and for t-SNE.
 KEPT_IMAGES = 500
-# Beside the samplers' names: decoded codes of the test images.
+# Name of the decoded codes of the test images, beside the samplers' names.
 RECONSTRUCTION = "reconstruction"
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What was measured of a model that no extractor is needed for.
+    """What is measured of a model without an extractor.
 
     Attributes:
         metrics: numbers by name: ``train_mse``, ``test_mse`` (mean over pixels, of images in
             [0, 1]), ``mean_image_mse`` (the test error of the mean training image), ``spectrum``
             (latent_dim numbers: singular values of the test codes' covariance, largest first),
-            ``spectrum_sampled`` (a VAE's, of codes with their noise), and ``log_likelihood`` of
+            ``spectrum_sampled`` (a VAE's, from codes with their noise), and ``log_likelihood`` of
             training and test codes by each sampler, see
             :meth:`bench.evaluation.samplers.Sampler.score`.
-        codes: float32 (n, latent_dim) by what an extractor is to look at once they are decoded:
-            ``reconstruction``, of the test images, and samples by their sampler.
-        images: uint8 (n, channels, size, size): ``samples`` (500), ``originals``, as many test
-            images or all; and those of :func:`bench.evaluation.decoded.pictures`, which are of
-            the first originals.
+        codes: float32 (n, latent_dim) arrays, to be decoded and shown to extractors:
+            ``reconstruction`` (the test images' codes), and samples by their sampler's name.
+        images: uint8 (n, channels, size, size): ``samples`` (500); ``originals`` (500 test images,
+            or all); and what :func:`bench.evaluation.decoded.pictures` makes of the first
+            originals.
     """
 
     metrics: dict[str, Any]
@@ -60,122 +60,77 @@ class Evaluation:
 def evaluate(
     model: Autoencoder, training: TrainingSpec, spec: MeasurementSpec, data: LoadedData
 ) -> Evaluation:
-    """Measure what no extractor is needed for, by the protocol of docs/decisions.md, in fp32.
+    """Measure what needs no extractor, by the protocol of docs/decisions.md, in fp32.
 
-    Args:
-        model: trained, on the device where it is to be measured.
-        training: how it was trained; names the training images and the seed.
-        spec: how much is measured.
-        data: both splits whole; the specs say how many of their images are taken.
+    The data are both splits whole; the specs say how many of their images are used.
     """
-    device = next(model.parameters()).device
-    splits = data.train.spread(training.train_images), data.test.spread(spec.test_images)
-    with torch.no_grad(), arithmetic("fp32", device):
-        return _evaluated(model, training, spec, *splits)
+    train, test = data.train.spread(training.train_images), data.test.spread(spec.test_images)
+    with torch.no_grad(), arithmetic("fp32", model.device):
+        train_codes, train_mse = _reconstruct(model, train)
+        test_codes, test_mse = _reconstruct(model, test)
+        samplers = _samplers(training, train_codes, model.device)
+        count, seed = max(spec.fid_samples, KEPT_IMAGES), _seed("samples", training)
+        drawn = {name: sampler.sample(count, seed) for name, sampler in samplers.items()}
+        metrics: dict[str, Any] = {
+            "train_mse": train_mse,
+            "test_mse": test_mse,
+            "mean_image_mse": _mean_image_error(train, test),
+            "spectrum": spectrum(test_codes).tolist(),
+            "log_likelihood": {
+                name: {"train": sampler.score(train_codes), "held_out": sampler.score(test_codes)}
+                for name, sampler in samplers.items()
+            },
+        }
+        if model.doubled:
+            metrics["spectrum_sampled"] = _sampled_spectrum(model, test, training)
+        codes = {name: each[: spec.fid_samples] for name, each in drawn.items()}
+        kept = spread(len(test_codes), min(KEPT_IMAGES, len(test_codes)))
+        samples = torch.cat(list(_decoded(model, drawn[HEADLINE_SAMPLER][:KEPT_IMAGES])))
+        images = {
+            "originals": test.images[kept].numpy(),
+            "samples": as_bytes(samples),
+            **pictures(model, test_codes[kept.numpy()]),
+        }
+    return Evaluation(metrics, {RECONSTRUCTION: test_codes, **codes}, images)
 
 
-def look(
-    model: Autoencoder, codes: Mapping[str, np.ndarray], known: Reference, extractor: Extractor
+def compare_decoded(
+    model: Autoencoder, codes: Mapping[str, np.ndarray], reference: Reference, extractor: Extractor
 ) -> dict[str, Any]:
-    """Compare decoded codes with test images, as an extractor sees both.
-
-    Args:
-        model: decodes them.
-        codes: see :class:`Evaluation`.
-        known: what the extractor has seen of real images.
-        extractor: looks at the images.
+    """Compare decoded codes (see :class:`Evaluation`) with the test images, by their features.
 
     Returns:
-        ``fid`` by what was compared with the test images: ``real`` training images,
-        ``reconstruction`` or a sampler; and ``neighbours`` likewise, see
-        :func:`bench.evaluation.two_sample.nearest_neighbours`.
+        ``fid``: the distance from the test images of ``real`` training images, of
+        ``reconstruction`` and of each sampler; ``neighbours``: the same by
+        :func:`bench.evaluation.two_sample.nearest_neighbours`, without ``reconstruction``.
     """
-    fid = {"real": known.floor}
-    neighbours = {"real": known.neighbours}
+    fid = {"real": reference.real_fid}
+    neighbours = {"real": reference.neighbours}
     with torch.no_grad(), arithmetic("fp32", extractor.device):
         for name, each in codes.items():
-            features = torch.cat(list(extractor.features(_decoded(model, each))))
-            fid[name] = frechet_distance(fit([features]), known.gaussian)
+            features = extractor.features(_decoded(model, each))
+            fid[name] = frechet_distance(fit(features), reference.gaussian)
             if name != RECONSTRUCTION:
-                neighbours[name] = compare(known.features, features)
+                neighbours[name] = nearest_neighbours(reference.features, features)
     return {"fid": fid, "neighbours": neighbours}
 
 
-def real_images(
-    name: str, data: LoadedData, spec: MeasurementSpec, extractor: Extractor, cache: Path
-) -> Reference:
-    """What an extractor sees of the real images that a measurement compares with.
-
-    Args:
-        name: of the data set, for people.
-        data: both splits whole.
-        spec: how many of their images are taken.
-        extractor: looks at them.
-        cache: folder where it is kept.
-    """
-    real = data.train.spread(min(spec.fid_samples, len(data.train.images)))
-    with torch.no_grad(), arithmetic("fp32", extractor.device):
-        return reference(name, data.test.spread(spec.test_images), real, extractor, cache)
+def _seed(name: str, training: TrainingSpec) -> int:
+    """A seed in [0, 2^32), as scikit-learn and NumPy need it."""
+    return derive_seed(name, training.seed) % 2**32
 
 
 def _decoded(model: Autoencoder, codes: np.ndarray) -> Iterator[torch.Tensor]:
-    device = next(model.parameters()).device
     for part in torch.from_numpy(codes).split(_BATCH):
-        yield model.decoder(part.to(device))
-
-
-def _evaluated(
-    model: Autoencoder,
-    training: TrainingSpec,
-    spec: MeasurementSpec,
-    trained_on: Split,
-    test: Split,
-) -> Evaluation:
-    device = next(model.parameters()).device
-    train_codes, train_mse = _reconstruct(model, trained_on, device)
-    test_codes, test_mse = _reconstruct(model, test, device)
-    samplers = _samplers(training, train_codes, device)
-    drawn = {
-        name: sampler.sample(
-            max(spec.fid_samples, KEPT_IMAGES), derive_seed("samples", training.seed) % 2**32
-        )
-        for name, sampler in samplers.items()
-    }
-    metrics: dict[str, Any] = {
-        "train_mse": train_mse,
-        "test_mse": test_mse,
-        "mean_image_mse": _mean_image_error(trained_on, test),
-        "spectrum": spectrum(test_codes).tolist(),
-        "log_likelihood": {
-            name: {"train": sampler.score(train_codes), "held_out": sampler.score(test_codes)}
-            for name, sampler in samplers.items()
-        },
-    }
-    if model.doubled:
-        metrics["spectrum_sampled"] = _sampled_spectrum(model, test, training, device)
-    kept = spread(len(test_codes), min(KEPT_IMAGES, len(test_codes)))
-    samples = _decoded(model, drawn[HEADLINE_SAMPLER][:KEPT_IMAGES])
-    return Evaluation(
-        metrics=metrics,
-        codes={
-            RECONSTRUCTION: test_codes,
-            **{name: codes[: spec.fid_samples] for name, codes in drawn.items()},
-        },
-        images={
-            "originals": test.images[kept].numpy(),
-            "samples": as_bytes(torch.cat(list(samples))),
-            **pictures(model, test_codes[kept.numpy()]),
-        },
-    )
+        yield model.decoder(part.to(model.device))
 
 
 def _samplers(
     training: TrainingSpec, codes: np.ndarray, device: torch.device
 ) -> dict[str, Sampler | Prior]:
-    """Those that are fitted to training codes, and the method's own prior where it has one."""
+    """The samplers that are fitted to training codes, and the method's prior if it has one."""
     samplers: dict[str, Sampler | Prior] = {
-        name: fit_sampler(name, codes, derive_seed(name, training.seed) % 2**32, device)
-        for name in FITTED
+        name: fit_sampler(name, codes, _seed(name, training), device) for name in FITTED
     }
     if method(training.method).has_prior:
         samplers[PRIOR] = Prior(training.latent_dim)
@@ -187,17 +142,14 @@ def _batches(split: Split, device: torch.device) -> Iterator[torch.Tensor]:
         yield to_float(part.to(device))
 
 
-def _reconstruct(
-    model: Autoencoder, split: Split, device: torch.device
-) -> tuple[np.ndarray, float]:
+def _reconstruct(model: Autoencoder, split: Split) -> tuple[np.ndarray, float]:
     """Codes (n, latent_dim) of images, and the mean squared error of their reconstructions."""
-    codes, errors, values = [], 0.0, 0
-    for images in _batches(split, device):
+    codes, errors = [], 0.0
+    for images in _batches(split, model.device):
         code = model.codes(images)
         errors += (model.decoder(code) - images).double().square().sum().item()
-        values += images.numel()
         codes.append(code.float().cpu().numpy())
-    return np.concatenate(codes), errors / values
+    return np.concatenate(codes), errors / split.images.numel()
 
 
 def _mean_image_error(train: Split, test: Split) -> float:
@@ -208,14 +160,12 @@ def _mean_image_error(train: Split, test: Split) -> float:
     return errors / test.images.numel() / 255**2
 
 
-def _sampled_spectrum(
-    model: Autoencoder, test: Split, training: TrainingSpec, device: torch.device
-) -> list[float]:
-    """Spectrum of codes that are drawn from the encoder's Gaussians, as IRMAE's authors take it."""
-    noise = torch.Generator(device).manual_seed(derive_seed("codes", training.seed))
+def _sampled_spectrum(model: Autoencoder, test: Split, training: TrainingSpec) -> list[float]:
+    """Spectrum of codes drawn from the encoder's Gaussians, as IRMAE's authors compute it."""
+    noise = torch.Generator(model.device).manual_seed(derive_seed("codes", training.seed))
     codes = []
-    for images in _batches(test, device):
+    for images in _batches(test, model.device):
         mean, log_variance = model.encoder(images).chunk(2, dim=1)
-        epsilon = torch.randn(mean.shape, generator=noise, device=device)
+        epsilon = torch.randn(mean.shape, generator=noise, device=mean.device)
         codes.append((mean + epsilon * torch.exp(0.5 * log_variance)).float().cpu().numpy())
     return spectrum(np.concatenate(codes)).tolist()

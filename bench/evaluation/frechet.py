@@ -1,8 +1,7 @@
-"""Fréchet distance of Gaussians (Heusel et al., NeurIPS 2017) and its streamed statistics."""
+"""Fréchet distance of Gaussians (Heusel et al., NeurIPS 2017), and how they are fitted."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -12,69 +11,49 @@ import torch
 
 @dataclass(frozen=True)
 class Gaussian:
-    """Mean (d,) and unbiased covariance (d, d) of features, float64, on the device they lie on."""
+    """Mean (d,) and unbiased covariance (d, d) of features, float64, on the features' device.
+
+    Where it is known of how many features, ``rows`` says so: the covariance's rank is below it.
+    """
 
     mean: torch.Tensor
     covariance: torch.Tensor
+    rows: int | None = None
 
     @cached_property
     def root(self) -> torch.Tensor:
-        """Factor R (d, d) with R R^T = covariance; directions without variance are exactly 0."""
+        """Factor R (d, r) with R R^T = covariance; directions without variance are exactly 0.
+
+        With fewer rows of features than half of d, r is their number.
+        """
         values, vectors = _eigh(self.covariance)
         rounding = len(values) * torch.finfo(torch.float64).eps * values[-1].clamp(min=0)
+        if self.rows is not None and 2 * self.rows < len(values):
+            # The largest come last.
+            values, vectors = values[-self.rows :], vectors[:, -self.rows :]
         return vectors * values.where(values > rounding, 0.0).sqrt()
 
-    def to(self, device: torch.device) -> Gaussian:
-        """The same on another device."""
-        return Gaussian(self.mean.to(device), self.covariance.to(device))
 
-
-def fit(batches: Iterable[torch.Tensor]) -> Gaussian:
-    """Mean and covariance of features that arrive in batches, never all in memory.
-
-    Args:
-        batches: tensors (n_i, d) of any float type, on one device; at least 2 rows in all.
+def fit(features: torch.Tensor) -> Gaussian:
+    """Mean and covariance of features (n, d) of any float type.
 
     Raises:
-        ValueError: fewer than two rows.
+        ValueError: n is less than 2.
     """
-    offset: torch.Tensor | None = None
-    total: torch.Tensor | float = 0.0
-    products: torch.Tensor | float = 0.0
-    count = 0
-    for batch in _gathered(batches):
-        rows = batch.double()
-        if offset is None:
-            # Sums about a point near the mean lose no digits to cancellation.
-            offset = rows.mean(dim=0)
-        rows = rows - offset
-        count += len(rows)
-        total = total + rows.sum(dim=0)
-        products = products + rows.T @ rows
-    if offset is None or count < 2:
+    count = len(features)
+    if count < 2:
         raise ValueError(f"a covariance needs at least two rows of features, not {count}")
-    mean = torch.as_tensor(total / count)
-    covariance = (products - torch.outer(mean, mean) * count) / (count - 1)
-    return Gaussian(offset + mean, covariance)
+    rows = features.double()
+    offset = rows.mean(dim=0)
+    centred = rows - offset
+    # What rounding has left of the mean.
+    rest = centred.sum(dim=0) / count
+    covariance = (centred.T @ centred - torch.outer(rest, rest) * count) / (count - 1)
+    return Gaussian(offset + rest, covariance, count)
 
 
-def _gathered(batches: Iterable[torch.Tensor]) -> Iterator[torch.Tensor]:
-    """Batches joined to at least as many rows as columns.
-
-    Of fewer, adding up (d, d) products takes longer than multiplying.
-    """
-    held: list[torch.Tensor] = []
-    for batch in batches:
-        held.append(batch)
-        if sum(map(len, held)) >= batch.shape[1]:
-            yield torch.cat(held)
-            held = []
-    if held:
-        yield torch.cat(held)
-
-
-# LAPACK's fastest drivers give up on some covariances of few rows in many dimensions, which have
-# hundreds of eigenvalues that are 0 but for rounding; its slower ones do not.
+# LAPACK's fastest drivers fail on some covariances of few rows in many dimensions, which have
+# hundreds of eigenvalues that are 0 except for rounding. Its slower drivers do not.
 def _eigh(matrix: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     try:
         values, vectors = torch.linalg.eigh(matrix)
@@ -95,13 +74,9 @@ def _singular_values(matrix: torch.Tensor) -> torch.Tensor:
 def frechet_distance(a: Gaussian, b: Gaussian) -> float:
     """|mean_a - mean_b|^2 + Tr(A + B - 2 (A^1/2 B A^1/2)^1/2), at least 0.
 
-    The trace of the root is the sum of the singular values of A^1/2 B^1/2. Taken so, it is exact
-    to rounding where a covariance is rank-deficient too (fewer samples than dimensions), which
-    the square root of a product's eigenvalues is not.
-
-    Args:
-        a: on any device.
-        b: on the same.
+    The trace of the root is computed as the sum of the singular values of A^1/2 B^1/2. Unlike the
+    square roots of a product's eigenvalues, it is exact to rounding for rank-deficient covariances
+    (fewer samples than dimensions), too. Both Gaussians are on one device.
     """
     difference = a.mean - b.mean
     overlap = _singular_values(a.root.T @ b.root).sum()

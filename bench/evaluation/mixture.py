@@ -1,4 +1,4 @@
-"""Expectation maximisation of a Gaussian mixture on a device, step by step as scikit-learn's."""
+"""Expectation maximisation (EM) of a Gaussian mixture on a GPU, with scikit-learn's steps."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from sklearn.mixture import GaussianMixture
 def fit_on_device(
     mixture: GaussianMixture, points: np.ndarray, device: torch.device
 ) -> GaussianMixture:
-    """Fit scikit-learn's mixture in float64 on a device: its start, its steps, its end.
+    """Fit scikit-learn's mixture in float64 on a device, with its start, steps and end.
 
     Args:
-        mixture: unfitted, of full covariances, with a seed as its ``random_state``; its settings
-            hold (``n_components``, ``reg_covar``, ``tol``, ``max_iter``). It is fitted in place.
-        points: (n, d) float64.
-        device: where the sums are taken.
+        mixture: with full covariances and a seed as ``random_state``; fitted in place, by its
+            ``n_components``, ``reg_covar``, ``tol`` and ``max_iter``.
+        points: float64 (n, d).
+        device: where the sums are computed.
 
     Returns:
         The mixture.
@@ -55,11 +55,11 @@ def fit_on_device(
 def _maximise(
     values: torch.Tensor, shares: torch.Tensor, regularisation: float
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Weights (k,), means (k, d) and covariances (k, d, d) of points of which each has a share."""
+    """Weights (k,), means (k, d) and covariances (k, d, d), by each component's share of points."""
     counts = shares.sum(dim=0) + 10 * torch.finfo(torch.float64).eps
     means = shares.T @ values / counts[:, None]
     covariances = []
-    # One by one: the centred points of all components at once would fill gigabytes.
+    # The centred points of all components at once would fill gigabytes.
     for share, mean, count in zip(shares.T, means, counts, strict=True):
         centred = values - mean
         covariances.append((share * centred.T) @ centred / count)
@@ -71,7 +71,7 @@ def _maximise(
 def _log_joint(
     values: torch.Tensor, weights: torch.Tensor, means: torch.Tensor, roots: torch.Tensor
 ) -> torch.Tensor:
-    """Log of weight times density (n, k) of points under each component."""
+    """Logarithm (n, k) of each component's weight times its density at the points."""
     columns = []
     for weight, mean, root in zip(weights, means, roots, strict=True):
         scaled = torch.linalg.solve_triangular(root, (values - mean).T, upper=False)

@@ -1,4 +1,4 @@
-"""Numbers of the measuring protocol that what measures and what prints must agree on."""
+"""Numbers of the measuring protocol on which measurements, tables and figures must agree."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from __future__ import annotations
 # the largest.
 RANK_THRESHOLD = 1e-3
 
-# Components of the mixtures that are fitted to codes, by sampler.
+# Each sampler's number of mixture components.
 COMPONENTS = {"gmm10": 10, "gmm4": 4, "mvg": 1}
 
 
 def components(sampler: str, codes: int) -> int:
-    """Components of a mixture that is fitted to so many codes: no more than half of them."""
+    """Number of components of a sampler's mixture: at most half the number of codes."""
     return min(COMPONENTS[sampler], codes // 2)
 
 

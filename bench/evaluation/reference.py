@@ -1,4 +1,4 @@
-"""What every run on the same images is measured against, computed once and cached."""
+"""What every run on the same images is compared with, computed once and cached."""
 
 from __future__ import annotations
 
@@ -8,76 +8,72 @@ from typing import Any
 
 import torch
 
-from bench.data.images import Split, spread, to_float
+from bench.data.images import LoadedData, Split, to_float
 from bench.evaluation.extractor import Extractor
 from bench.evaluation.frechet import Gaussian, fit, frechet_distance
 from bench.evaluation.two_sample import nearest_neighbours
+from bench.experiments.spec import MeasurementSpec
 from bench.files import lock
-from bench.models.tensors import load_tensors, save_tensors
+from bench.models.precision import arithmetic
+from bench.tensors import load_tensors, save_tensors
 
 _BATCH = 250
 
 
 @dataclass(frozen=True)
 class Reference:
-    """Test images as an extractor sees them, and how other real images compare with them.
+    """An extractor's features of the test images, and how real training images compare with them.
+
+    The tensors are on the extractor's device.
 
     Attributes:
-        features: (n, d) float32, of the test images, on the extractor's device as the rest.
-        gaussian: their mean and covariance.
-        floor: FID of real training images, as many as samples are drawn.
-        neighbours: of these and the test images, see
+        features: float32 (n, d), of the test images.
+        gaussian: mean and covariance of these features.
+        real_fid: Fréchet distance of training images, as many as samples are drawn.
+        neighbours: the same images and the test images, compared by
             :func:`bench.evaluation.two_sample.nearest_neighbours`.
     """
 
     features: torch.Tensor
     gaussian: Gaussian
-    floor: float
+    real_fid: float
     neighbours: dict[str, float]
 
 
-def reference(name: str, test: Split, real: Split, extractor: Extractor, cache: Path) -> Reference:
-    """Look at the test images, or find what was seen of them in the cache.
+def load_reference(
+    name: str, data: LoadedData, spec: MeasurementSpec, extractor: Extractor, cache: Path
+) -> Reference:
+    """Read the reference of a data set from the cache folder, or compute it in fp32.
 
-    Args:
-        name: of the data set, for people.
-        test: images that samples are compared with.
-        real: training images, as many as samples are drawn.
-        extractor: looks at them.
-        cache: folder.
+    The data are both splits whole; the spec says how many of their images are used.
     """
-    sums = "-".join(s[:16] for s in (extractor.checksum, test.checksum, real.checksum))
-    path = cache / f"reference-{name}-{extractor.name}-{sums}.pt"
+    test = data.test.spread(spec.test_images)
+    real = data.train.spread(min(spec.fid_samples, len(data.train.images)))
+    declared = extractor.declared
+    checksums = "-".join(s[:16] for s in (declared.checksum, test.checksum, real.checksum))
+    path = cache / f"reference-{name}-{declared.name}-{checksums}.pt"
     with lock(path.with_suffix(".lock")):
-        saved = load_tensors(path) or _looked(test, real, extractor, path)
-    gaussian = Gaussian(saved["mean"], saved["covariance"]).to(extractor.device)
-    features = saved["features"].to(extractor.device)
+        saved = load_tensors(path)
+        if saved is None:
+            with torch.no_grad(), arithmetic("fp32", extractor.device):
+                saved = _computed(test, real, extractor)
+            save_tensors(path, saved)
+    features, mean, covariance = (
+        saved[name].to(extractor.device) for name in ("features", "mean", "covariance")
+    )
+    gaussian = Gaussian(mean, covariance)
     return Reference(features, gaussian, saved["floor"], saved["neighbours"])
 
 
-def _looked(test: Split, real: Split, extractor: Extractor, path: Path) -> dict[str, Any]:
-    features = features_of(test, extractor)
-    others = features_of(real, extractor)
-    gaussian = fit([features])
-    saved = {
+def _computed(test: Split, real: Split, extractor: Extractor) -> dict[str, Any]:
+    features, others = (
+        extractor.features(map(to_float, split.images.split(_BATCH))) for split in (test, real)
+    )
+    gaussian = fit(features)
+    return {
         "features": features.cpu(),
         "mean": gaussian.mean.cpu(),
         "covariance": gaussian.covariance.cpu(),
-        "floor": frechet_distance(fit([others]), gaussian),
-        "neighbours": compare(features, others),
+        "floor": frechet_distance(fit(others), gaussian),
+        "neighbours": nearest_neighbours(features, others),
     }
-    save_tensors(path, saved)
-    return saved
-
-
-def features_of(split: Split, extractor: Extractor) -> torch.Tensor:
-    """Features (n, d) of a split's images, on the extractor's device."""
-    batches = (to_float(part) for part in split.images.split(_BATCH))
-    return torch.cat(list(extractor.features(batches)))
-
-
-def compare(real: torch.Tensor, others: torch.Tensor) -> dict[str, float]:
-    """Nearest neighbours of equally many of both, spread where there are more of one."""
-    count = min(len(real), len(others))
-    parts = [each[spread(len(each), count).to(each.device)] for each in (real, others)]
-    return nearest_neighbours(*parts)

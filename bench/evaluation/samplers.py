@@ -1,4 +1,4 @@
-"""Densities that are fitted to training codes, to draw new codes from."""
+"""Samplers: densities from which new codes are drawn, fitted to training codes or fixed."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from bench.evaluation.mixture import fit_on_device
 from bench.evaluation.protocol import COMPONENTS, components
 from bench.experiments.spec import FITTED
 
-# Codes are rank-deficient: IRMAE leaves 4 of 128 directions. Directions below this share of the
-# largest variance are held at their mean, and the covariances are regularised by the same share,
-# so that nothing depends on the scale of the codes.
+# Codes are rank-deficient: IRMAE may leave 4 of 128 directions. Directions with less than this
+# share of the largest variance stay at their mean, and the covariances are regularised by the same
+# share, so that nothing depends on the scale of the codes.
 VARIANCE_FLOOR = 1e-6
 
 
@@ -42,15 +42,15 @@ class Sampler:
             return np.repeat(self.mean[None], count, axis=0).astype(np.float32)
         self.mixture.random_state = seed
         coordinates = self.mixture.sample(count)[0]
-        # scikit-learn draws component by component; a prefix is to be a sample too.
+        # scikit-learn draws component by component; shuffled, the first codes are a sample, too.
         np.random.default_rng(seed).shuffle(coordinates)
         return (self.mean + coordinates @ self.basis).astype(np.float32)
 
     def score(self, codes: np.ndarray) -> float:
-        """Mean log-likelihood of codes (n, latent_dim), in nats a code.
+        """Mean log-likelihood of codes (n, latent_dim) in the subspace, in nats a code.
 
-        Of their coordinates in the subspace, so that samplers of one run can be compared and
-        those of different runs cannot. 0 where the codes were constant.
+        Samplers of one run can be compared by it; those of different runs cannot, since their
+        subspaces differ. 0 where the training codes were constant.
         """
         if self.mixture is None:
             return 0.0
@@ -89,7 +89,10 @@ def fit_sampler(
             (fewer where there are not two codes for each), or ``mvg``, one Gaussian.
         codes: (n, latent_dim).
         seed: in [0, 2^32), for the mixture's k-means start.
-        device: a GPU to fit on; otherwise scikit-learn does it.
+        device: a GPU to fit on; for any other device scikit-learn fits on the CPU.
+
+    Raises:
+        UsageError: there is no such sampler.
     """
     if name not in COMPONENTS:
         raise unknown("sampler", name, FITTED)
@@ -101,17 +104,14 @@ def fit_sampler(
         return Sampler(mean, np.zeros((0, codes.shape[1])), None)
     directions = vectors[:, values > VARIANCE_FLOOR * largest]
     scale = np.sqrt(largest)
-    mixture = GaussianMixture(
-        components(name, len(codes)),
-        reg_covar=VARIANCE_FLOOR,
-        random_state=seed,
-    )
+    count = components(name, len(codes))
+    mixture = GaussianMixture(count, reg_covar=VARIANCE_FLOOR, random_state=seed)
     coordinates = (codes - mean) @ directions / scale
     if device is not None and device.type == "cuda":
         fit_on_device(mixture, coordinates, device)
     else:
         with warnings.catch_warnings():
-            # A hundred EM steps are the protocol, converged or not.
+            # By protocol the fit ends after a hundred steps of EM, converged or not.
             warnings.simplefilter("ignore", ConvergenceWarning)
             mixture.fit(coordinates)
     return Sampler(mean, directions.T * scale, mixture)

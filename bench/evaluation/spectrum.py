@@ -36,8 +36,7 @@ def rank(values: Sequence[float] | np.ndarray, threshold: float = RANK_THRESHOLD
 def effective_rank(values: Sequence[float] | np.ndarray) -> float:
     """Exponential of the entropy of the normalised singular values (Roy and Vetterli 2007).
 
-    Between 1 and the number of values: how many directions equal shares would be spread over. 0
-    for constant codes.
+    Between 1 and the number of values: with equal shares it is their number. 0 for constant codes.
     """
     total = sum(values)
     shares = [value / total for value in values if value > 0] if total > 0 else []

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from bench.errors import UsageError, require_name, unknown
 from bench.experiments.spec import FigureSpec
-from bench.experiments.tables import IRMAE_8
+from bench.experiments.tables import TABLES
 
 # Tables whose figures are named after what varies, and those whose columns are methods.
 _SWEEPS = {"variance": "table3", "depth": "table4", "dimension": "table6"}
@@ -21,9 +22,8 @@ FIGURES = {
         FigureSpec(
             name="figure2",
             title="t-SNE of test images and of sampled images",
-            table="mnist-baselines",
+            table="section3",
             kind="tsne",
-            columns=("AE", "VAE", IRMAE_8),
         ),
         *(
             FigureSpec(f"{kind}-{axis}", title, table, kind)
@@ -46,3 +46,17 @@ FIGURES = {
         ),
     )
 }
+
+
+def register_figure(figure: FigureSpec) -> None:
+    """Add a figure of a declared table, of a kind of :mod:`bench.report.figures.kinds`.
+
+    Raises:
+        UsageError: an unknown table, or another figure of that name.
+    """
+    require_name("figure", figure.name)
+    if figure.table not in TABLES:
+        raise unknown("table", figure.table, TABLES)
+    if FIGURES.get(figure.name, figure) != figure:
+        raise UsageError(f"a figure named {figure.name!r} exists already; choose another name")
+    FIGURES[figure.name] = figure

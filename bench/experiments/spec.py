@@ -23,7 +23,6 @@ _NOT_SETTABLE = {
     "dataset": "use --dataset",
     "method": "it is declared in bench/experiments/tables.py",
     "seed": "use --seeds",
-    "precision": "use --precision",
     "features": "use --features",
     "architecture": "it is declared in bench/experiments/tables.py",
 }
@@ -243,6 +242,8 @@ def _parse(key: str, text: str, kind: str) -> object:
             return float(text)
     except ValueError:
         pass
+    if kind == "str":
+        return text
     raise UsageError(f"--set {key}={text}: expected {kind}")
 
 
@@ -286,7 +287,6 @@ class FigureSpec:
             ``tsne`` (sampled among test images), or images of each column: ``samples``,
             ``reconstructions``, ``interpolations`` or ``walks``.
         metric: what a sweep is of.
-        columns: those of the table's columns that are drawn; empty for all.
     """
 
     name: str
@@ -294,10 +294,9 @@ class FigureSpec:
     table: str
     kind: str
     metric: str = "fid"
-    columns: tuple[str, ...] = ()
 
 
-# Of a cell in its table: labels of its row, empty where there is one, and of its column.
+# Where a cell stands in its table: labels of its row (empty where there is one) and column.
 Place = tuple[str, str]
 
 
@@ -310,14 +309,15 @@ class ClaimSpec:
         source: where the paper has it.
         metric: what is compared, see :data:`bench.report.metrics.METRICS`.
         orders: pairs of cells, the one with the smaller number first; all must be in that order.
-        margin: by how much the first may still be larger, for claims that two are comparable.
+        judged: whether the sentence says enough to be judged; where it does not, such as
+            "comparable", the differences are shown without a verdict.
     """
 
     statement: str
     source: str
     metric: str
     orders: tuple[tuple[Place, Place], ...]
-    margin: float = 0.0
+    judged: bool = True
 
 
 @dataclass(frozen=True)
@@ -328,6 +328,9 @@ class TableSpec:
         name: file name stem and value of ``--table`` (``table4``).
         title: what the table shows, one line.
         axis: what its columns vary (``Depth l``).
+        symbol: of what they vary, where sentences need one beside a number (``l``).
+        seeds: number of seeds of each cell, fixed before they were trained: with fewer, a verdict
+            is interim. 0 where none was fixed.
         cells: its places, row by row.
         metrics: names of rows, see :data:`bench.report.metrics.METRICS`.
         notes: footnotes that hold whatever was measured.
@@ -346,6 +349,14 @@ class TableSpec:
     known: Mapping[str, float] = field(default_factory=dict)
     published: str = ""
     claims: tuple[ClaimSpec, ...] = ()
+    symbol: str = ""
+    seeds: int = 0
+
+    def naming(self, place: Place) -> str:
+        """A cell as sentences name it: ``l = 8``, ``AE, 512``."""
+        row, column = place
+        column = f"{self.symbol} = {column}" if self.symbol else column
+        return f"{row}, {column}" if row else column
 
     @property
     def columns(self) -> list[str]:

@@ -1,11 +1,12 @@
 """The supplement's Table 1: encoder and decoder for each data set, linear layers between them.
 
-Slips in the printed table are read as docs/decisions.md lists.
+docs/decisions.md lists the slips in the printed table, and how they are read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import itertools
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -19,11 +20,11 @@ class Autoencoder(nn.Module):
     """Encoder, bias-free linear layers, decoder.
 
     Attributes:
-        encoder: images (n, channels, size, size) in [0, 1] to (n, latent_dim), or to
-            (n, 2 * latent_dim) where the code is ``doubled`` (mean and log-variance).
-        linear: the ``depth`` linear layers of IRMAE; empty for other methods.
-        decoder: codes (n, latent_dim) to images (n, channels, size, size).
-        doubled: whether the encoder puts out a mean and a log-variance.
+        encoder: maps images (n, channels, size, size) in [0, 1] to (n, latent_dim), or to
+            (n, 2 * latent_dim), mean and log-variance, where it is ``doubled``.
+        linear: IRMAE's linear layers; empty for other methods.
+        decoder: maps codes (n, latent_dim) to images (n, channels, size, size).
+        doubled: whether the encoder returns a mean and a log-variance.
     """
 
     def __init__(
@@ -36,8 +37,13 @@ class Autoencoder(nn.Module):
         self.decoder = decoder
         self.doubled = doubled
 
+    @property
+    def device(self) -> torch.device:
+        """The device of the weights."""
+        return next(self.parameters()).device
+
     def codes(self, images: torch.Tensor) -> torch.Tensor:
-        """Codes (n, latent_dim) behind the linear layers; the mean where the code is doubled."""
+        """Codes (n, latent_dim) after the linear layers; a doubled encoder's means."""
         encoded = self.encoder(images)
         return self.linear(encoded.chunk(2, dim=1)[0] if self.doubled else encoded)
 
@@ -48,7 +54,7 @@ class Autoencoder(nn.Module):
 
 @dataclass(frozen=True)
 class _Sizes:
-    """What a builder is given; a VAE's encoder has two outputs for each latent dimension."""
+    """The sizes of a network; a VAE's encoder has two outputs for each latent dimension."""
 
     latent_dim: int
     outputs: int
@@ -70,63 +76,63 @@ def _conv_transposed(inputs: int, outputs: int, kernel: int = 4, padding: int = 
     return [nn.ConvTranspose2d(inputs, outputs, kernel, stride=2, padding=padding), nn.ReLU()]
 
 
+def _conv_5x5(inputs: int, outputs: int) -> _Layers:
+    return [nn.Conv2d(inputs, outputs, 5, stride=2, padding=2), nn.BatchNorm2d(outputs), nn.ReLU()]
+
+
+def _conv_transposed_5x5(inputs: int, outputs: int) -> _Layers:
+    layer = nn.ConvTranspose2d(inputs, outputs, 5, stride=2, padding=2, output_padding=1)
+    return [layer, nn.BatchNorm2d(outputs), nn.ReLU()]
+
+
+def _stack(layers: Callable[[int, int], _Layers], *channels: int) -> _Layers:
+    return [layer for pair in itertools.pairwise(channels) for layer in layers(*pair)]
+
+
 def _shape(sizes: _Sizes) -> tuple[_Layers, _Layers]:
     a, b, c, d = sizes.channels(32, 64, 128, 256)
-    encoder = [*_conv(3, a), *_conv(a, b), *_conv(b, c), *_conv(c, d)]
-    encoder += _conv(d, sizes.outputs, kernel=2, padding=0)
+    encoder = [*_stack(_conv, 3, a, b, c, d), *_conv(d, sizes.outputs, kernel=2, padding=0)]
     if sizes.outputs > sizes.latent_dim:
-        # A mean and a log-variance must be free to be negative.
+        # A ReLU would keep mean and log-variance from being negative.
         encoder.pop()
     encoder += [nn.Flatten()]
     decoder: _Layers = [nn.Unflatten(1, (sizes.latent_dim, 1, 1))]
     decoder += _conv_transposed(sizes.latent_dim, d, kernel=2, padding=0)
-    decoder += [*_conv_transposed(d, c), *_conv_transposed(c, b), *_conv_transposed(b, a)]
+    decoder += _stack(_conv_transposed, d, c, b, a)
     decoder += [nn.ConvTranspose2d(a, 3, 4, stride=2, padding=1)]
     return encoder, decoder
 
 
 def _mnist(sizes: _Sizes) -> tuple[_Layers, _Layers]:
     a, b, c, d = sizes.channels(32, 64, 128, 256)
-    encoder = [*_conv(1, a), *_conv(a, b), *_conv(b, c), *_conv(c, d)]
-    encoder += [nn.Flatten(), nn.Linear(4 * d, sizes.outputs)]
+    encoder = [*_stack(_conv, 1, a, b, c, d), nn.Flatten(), nn.Linear(4 * d, sizes.outputs)]
     decoder: _Layers = [nn.Linear(sizes.latent_dim, 64 * c), nn.ReLU(), nn.Unflatten(1, (c, 8, 8))]
-    decoder += [*_conv_transposed(c, b), *_conv_transposed(b, a), nn.ConvTranspose2d(a, 1, 1)]
+    decoder += [*_stack(_conv_transposed, c, b, a), nn.ConvTranspose2d(a, 1, 1)]
     return encoder, decoder
 
 
 def _celeba(sizes: _Sizes) -> tuple[_Layers, _Layers]:
     a, b, c, d = sizes.channels(128, 256, 512, 1024)
-    encoder = [*_conv(3, a), *_conv(a, b), *_conv(b, c), *_conv(c, d)]
-    encoder += [nn.Flatten(), nn.Linear(16 * d, sizes.outputs)]
+    encoder = [*_stack(_conv, 3, a, b, c, d), nn.Flatten(), nn.Linear(16 * d, sizes.outputs)]
     decoder: _Layers = [nn.Linear(sizes.latent_dim, 64 * d), nn.Unflatten(1, (d, 8, 8))]
-    decoder += [*_conv_transposed(d, c), *_conv_transposed(c, b), *_conv_transposed(b, a)]
-    decoder += [nn.ConvTranspose2d(a, 3, 1)]
+    decoder += [*_stack(_conv_transposed, d, c, b, a), nn.ConvTranspose2d(a, 3, 1)]
     return encoder, decoder
 
 
-def _celeba_rae(sizes: _Sizes, behind_linear: Sequence[nn.Module] = ()) -> tuple[_Layers, _Layers]:
-    """5x5 kernels and batch norm (Ghosh et al. 2020, appendix and code).
-
-    Nothing follows the decoder's fully connected layer.
-    """
+def _celeba_rae(sizes: _Sizes) -> tuple[_Layers, _Layers]:
+    """5x5 kernels and batch norm (Ghosh et al. 2020, appendix and code)."""
     a, b, c, d = sizes.channels(128, 256, 512, 1024)
-    encoder: _Layers = []
-    for inputs, outputs in ((3, a), (a, b), (b, c), (c, d)):
-        encoder += [nn.Conv2d(inputs, outputs, 5, stride=2, padding=2)]
-        encoder += [nn.BatchNorm2d(outputs), nn.ReLU()]
-    encoder += [nn.Flatten(), nn.Linear(16 * d, sizes.outputs)]
+    encoder = [*_stack(_conv_5x5, 3, a, b, c, d), nn.Flatten(), nn.Linear(16 * d, sizes.outputs)]
     decoder: _Layers = [nn.Linear(sizes.latent_dim, 64 * d), nn.Unflatten(1, (d, 8, 8))]
-    decoder += behind_linear
-    for inputs, outputs in ((d, c), (c, b), (b, a)):
-        decoder += [nn.ConvTranspose2d(inputs, outputs, 5, stride=2, padding=2, output_padding=1)]
-        decoder += [nn.BatchNorm2d(outputs), nn.ReLU()]
-    decoder += [nn.ConvTranspose2d(a, 3, 5, padding=2)]
+    decoder += [*_stack(_conv_transposed_5x5, d, c, b, a), nn.ConvTranspose2d(a, 3, 5, padding=2)]
     return encoder, decoder
 
 
 def _celeba_wae(sizes: _Sizes) -> tuple[_Layers, _Layers]:
-    """The same with a ReLU behind the decoder's fully connected layer (Tolstikhin et al. 2018)."""
-    return _celeba_rae(sizes, [nn.ReLU()])
+    """RAE's with a ReLU after the decoder's fully connected layer (Tolstikhin et al. 2018)."""
+    encoder, decoder = _celeba_rae(sizes)
+    decoder.insert(1, nn.ReLU())
+    return encoder, decoder
 
 
 _NETWORKS: dict[tuple[str, str], Callable[[_Sizes], tuple[_Layers, _Layers]]] = {
@@ -151,7 +157,7 @@ def build(
     width: float = 1.0,
     seed: int = 0,
 ) -> Autoencoder:
-    """Build an autoencoder with PyTorch's default initialisation, drawn from a seed of its own.
+    """Build an autoencoder with PyTorch's default initialisation, on the CPU.
 
     Args:
         network: column of Table 1: ``shape`` (32x32x3), ``mnist`` (32x32x1), ``celeba`` (64x64x3).
@@ -160,7 +166,8 @@ def build(
         init_scale: factor on the initial weights of those layers (section 2.1).
         doubled: double the encoder's output, for a VAE's mean and log-variance.
         output: last activation of the decoder, ``tanh`` or ``sigmoid``.
-        architecture: ``table1``, or for ``celeba`` ``rae`` or ``wae``: 5x5 kernels and batch norm.
+        architecture: ``table1``; for ``celeba`` also ``rae`` or ``wae``, with 5x5 kernels and batch
+            norm.
         width: factor on the numbers of channels.
         seed: seed of the initial weights. PyTorch's global generator is left as it was.
 
@@ -186,5 +193,5 @@ def build(
         nn.Sequential(*decoder, _OUTPUTS[output]()),
         doubled,
     )
-    # Twice as fast on a CPU, and what tensor cores want.
+    # Channels last is twice as fast on a CPU, and tensor cores need it.
     return model.to(memory_format=torch.channels_last)

@@ -13,22 +13,23 @@ from bench.errors import UsageError
 
 @contextlib.contextmanager
 def arithmetic(precision: str, device: torch.device) -> Iterator[None]:
-    """Compute in a precision of :data:`bench.experiments.spec.PRECISIONS`; switches are put back.
+    """Compute in a precision of :data:`bench.experiments.spec.PRECISIONS` within the context.
 
-    The switches are set for fp32 too, since PyTorch's convolutions on a GPU are in tf32 by default.
+    PyTorch's switches for tf32 are set for every precision, since its convolutions on a GPU use
+    tf32 by default, and are reset at the end.
 
     Raises:
         UsageError: ``tf32`` on a device other than a GPU.
     """
     if precision == "tf32" and device.type != "cuda":
-        raise UsageError("--precision tf32 needs a GPU; use fp32 or bf16")
+        raise UsageError("precision=tf32 needs a GPU; use fp32 or bf16")
     switches = _switches()
     before = [getattr(owner, name) for owner, name, _, _ in switches]
     for owner, name, on, off in switches:
         setattr(owner, name, on if precision == "tf32" else off)
     bf16 = precision == "bf16"
     try:
-        # Its cache would keep the weights as they were in the first step, in all that follow.
+        # With its cache, autocast would use the first step's weights in every later step.
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16, cache_enabled=False):
             yield
     finally:
@@ -37,9 +38,9 @@ def arithmetic(precision: str, device: torch.device) -> Iterator[None]:
 
 
 def _switches() -> Sequence[tuple[Any, str, str | bool, str | bool]]:
-    """Owner, name, and values for on and off of PyTorch's switches of tf32.
+    """PyTorch's switches for tf32: owner, name, and the values for on and off.
 
-    The new ones where they exist: once a program has set one of them, reading an old one raises.
+    PyTorch 2.9 has new ones. Once a program has set a new one, reading an old one raises.
     """
     matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
     conv = getattr(cudnn, "conv", None)

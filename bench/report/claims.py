@@ -1,27 +1,26 @@
-"""Whether the paper's sentences hold in what was measured: orders of cells, over paired seeds."""
+"""Whether the paper's sentences hold in what was measured: orders of cells, over seeds."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from math import exp, sqrt
+from math import exp
 
-from bench.experiments.spec import ClaimSpec, Place
-from bench.report.frame import Content
+from bench.experiments.published import PUBLISHED
+from bench.experiments.spec import HEADLINE_SAMPLER, PRIOR, ClaimSpec, Place, TableSpec
+from bench.report.frame import TableResults
 from bench.report.metrics import METRICS, REAL, Metric, View
 from bench.report.statistics import (
     TAIL,
-    Interval,
-    deviation,
-    differences,
+    Difference,
+    difference,
     holm,
     interval,
-    p_below,
-    seeds_to_settle,
 )
 
-# Of fewer differences nothing can be said of how they scatter.
+# How differences scatter cannot be told from fewer.
 LEAST_SEEDS = 3
 
 
@@ -34,6 +33,7 @@ class Standing(StrEnum):
     DEPENDS = "depends"
     NOT_RUN = "not run"
     NOT_LEARNED = "not learned"
+    SHOWN = "no verdict"
 
 
 @dataclass(frozen=True)
@@ -42,78 +42,59 @@ class Comparison:
 
     Attributes:
         metric: what is compared.
-        lower: the cell that should have the smaller number.
-        higher: the cell that should have the larger one.
-        margin: by how much the lower may still be larger.
-        differences: higher minus lower by seed, of logarithms where the metric is logarithmic.
+        lower: name of the cell that should have the smaller number.
+        higher: name of the cell that should have the larger one.
+        below: numbers of the first cell's runs.
+        above: numbers of the second cell's runs.
     """
 
     metric: Metric
-    lower: Place
-    higher: Place
-    margin: float
-    differences: Sequence[float]
+    lower: str
+    higher: str
+    below: Sequence[float]
+    above: Sequence[float]
 
     @property
     def n(self) -> int:
-        """Seeds that both cells have."""
-        return len(self.differences)
+        """Seeds of the cell that has fewer."""
+        return min(len(self.below), len(self.above))
 
     @property
-    def mean(self) -> float:
-        """Mean difference; NaN of none."""
-        return self.interval.mean
-
-    @property
-    def interval(self) -> Interval:
-        """Of the mean difference: 95 %, Student t."""
-        return interval(self.differences, least=self._least)
-
-    @property
-    def _least(self) -> float:
-        # Both numbers of a pair are rounded.
-        return sqrt(2) * self.metric.least_deviation
+    def difference(self) -> Difference:
+        """The higher cell's mean minus the lower one's, of logarithms where the metric has them."""
+        return difference(
+            self.below,
+            self.above,
+            logarithmic=self.metric.logarithmic,
+            least=self.metric.least_deviation,
+        )
 
     @property
     def holds(self) -> bool:
         """Whether the whole interval lies on the claimed side."""
-        return self.n >= LEAST_SEEDS and self.interval.low > -self.margin
+        return self.n >= LEAST_SEEDS and self.difference.interval[0] > 0
 
     @property
     def p_against(self) -> float:
         """One-sided p-value of the claimed order: small where it is the other way round."""
-        return p_below(self.differences, -self.margin, least=self._least)
+        return self.difference.p_below_zero
 
     @property
     def evidence(self) -> str:
         """The difference or ratio with its interval."""
-        higher, lower = _name(self.higher), _name(self.lower)
         if self.n == 0:
-            return f"no seed has both {higher} and {lower}"
-        found = self.interval
-        ends = [found.mean, found.low, found.high]
+            return f"no run of {self.lower if not self.below else self.higher}"
+        found = self.difference
+        ends = [found.mean, *found.interval]
         if self.metric.logarithmic:
             ends = [exp(end) for end in ends]
-        word = "over" if self.metric.logarithmic else "minus"
+        sign = "/" if self.metric.logarithmic else "\N{MINUS SIGN}"
+        what = f"{self.metric.symbol}({self.higher}) {sign} {self.metric.symbol}({self.lower})"
         text = "{:.3g} [{:.3g}, {:.3g}]".format(*ends)
-        bound = f", claimed to be above {-self.margin:g}" if self.margin else ""
-        return f"{self.metric.label}, {higher} {word} {lower}: {text}{bound}, {self.n} seeds"
-
-    def settling(self, orders: int) -> str:
-        """How many seeds would settle it, and which way, if the difference stays.
-
-        Args:
-            orders: of the claim; a refutation is tested at the level of Holm's first step.
-        """
-        distance = self.mean + self.margin
-        if abs(distance) < 1e-12:
-            return "no difference to be seen"
-        way, level = ("confirm", TAIL) if distance > 0 else ("refute", TAIL / orders)
-        spread = deviation(self.differences, self._least)
-        seeds = seeds_to_settle(distance, spread, self.n + 1, level)
-        count = "more than a thousand" if seeds is None else f"about {seeds}"
-        alone = f"too few to refute one of {orders} comparisons (Holm's correction), "
-        return f"{alone if self.p_against <= TAIL else ''}{count} would {way} it with 80 % power"
+        if self.n < 2:
+            text = f"{ends[0]:.3g}"
+        counts = dict.fromkeys([len(self.above), len(self.below)])
+        return f"{what} = {text}, {' and '.join(map(str, counts))} seeds"
 
 
 @dataclass(frozen=True)
@@ -124,11 +105,13 @@ class Judgement:
         view: extractor and sampler; empty for metrics that are not of images.
         comparisons: of all its orders.
         unlearned: runs of its cells that are left out, since they have not learned.
+        judged: whether the claim says enough to be judged.
     """
 
     view: View
     comparisons: Sequence[Comparison]
     unlearned: int = 0
+    judged: bool = True
 
     @property
     def standing(self) -> Standing:
@@ -139,6 +122,8 @@ class Judgement:
         """
         if any(comparison.n == 0 for comparison in self.comparisons):
             return Standing.NOT_LEARNED if self.unlearned else Standing.NOT_RUN
+        if not self.judged:
+            return Standing.SHOWN
         if self.seeds < LEAST_SEEDS:
             return Standing.UNDECIDED
         if all(comparison.holds for comparison in self.comparisons):
@@ -163,25 +148,45 @@ class Judgement:
 
     @property
     def _evidence(self) -> str:
-        if all(comparison.n == 0 for comparison in self.comparisons):
-            return "no two runs to compare"
         if self.standing in (Standing.NOT_RUN, Standing.NOT_LEARNED):
-            return "; ".join(c.evidence for c in self.comparisons if c.n == 0)
+            missing = [c.evidence for c in self.comparisons if c.n == 0]
+            every = len(missing) == len(self.comparisons)
+            return "no two runs to compare" if every else "; ".join(dict.fromkeys(missing))
+        if self.standing is Standing.SHOWN:
+            return "; ".join(c.evidence for c in self.comparisons)
         if self.seeds < LEAST_SEEDS:
-            ordered = sum(
-                all(c.differences[i] > -c.margin for c in self.comparisons)
-                for i in range(self.seeds)
-            )
-            return f"as claimed in {ordered} of {self.seeds} seeds"
+            claimed = all(c.difference.mean > 0 for c in self.comparisons)
+            return f"means {'as' if claimed else 'not as'} claimed, of {self.seeds} seeds or more"
         if self.standing is Standing.FAILS:
             deciding = zip(self.comparisons, self._refuted, strict=True)
             return "; ".join(comparison.evidence for comparison, out in deciding if out)
         if self.standing is Standing.UNDECIDED:
             open_ = [c for c in self.comparisons if not c.holds]
-            return "; ".join(f"{c.evidence}, {c.settling(len(self.comparisons))}" for c in open_)
-        closest = min(self.comparisons, key=lambda c: c.interval.low + c.margin)
+            return "; ".join(c.evidence + self._corrected(c) for c in open_)
+        closest = min(self.comparisons, key=lambda c: c.difference.interval[0])
         which = f"closest of {len(self.comparisons)}: " if len(self.comparisons) > 1 else ""
         return which + closest.evidence
+
+    def _corrected(self, comparison: Comparison) -> str:
+        """What is to be said of an order that one test alone would refute."""
+        if not comparison.p_against <= TAIL:
+            return ""
+        return f", which refutes none of {len(self.comparisons)} (Holm's correction)"
+
+
+@dataclass(frozen=True)
+class ClaimedCell:
+    """A cell that a claim is about.
+
+    Attributes:
+        printed: the paper's number; None where it prints none, or of other data.
+        means: over seeds, in each view; NaN where there is no run.
+        n: number of seeds.
+    """
+
+    printed: float | None
+    means: Mapping[View, float]
+    n: int
 
 
 @dataclass(frozen=True)
@@ -193,12 +198,18 @@ class Verdict:
         data: name of the data set that it was judged on.
         profile: the profile of the runs that it was judged by.
         judgements: in every view that all its cells have; one where it is not of images.
+        cells: what it is about.
+        names: of these, in one text.
+        seeds: of each of them, as it was fixed in advance; 0 where it was not.
     """
 
     claim: ClaimSpec
     data: str
     profile: str
     judgements: Sequence[Judgement]
+    cells: Sequence[ClaimedCell] = ()
+    names: str = ""
+    seeds: int = 0
 
     @property
     def standing(self) -> Standing:
@@ -209,6 +220,20 @@ class Verdict:
     @property
     def text(self) -> str:
         """The verdict in words."""
+        counts = sorted(cell.n for cell in self.cells)
+        if self.seeds and counts and 0 < counts[0] < self.seeds and self._decidable:
+            ends = dict.fromkeys([counts[0], counts[-1]])
+            return f"{self._text} (interim: {' to '.join(map(str, ends))} of {self.seeds} seeds)"
+        return self._text
+
+    @property
+    def _decidable(self) -> bool:
+        return self.standing not in (Standing.NOT_RUN, Standing.NOT_LEARNED, Standing.SHOWN)
+
+    @property
+    def _text(self) -> str:
+        if self.standing is Standing.SHOWN:
+            return f"{Standing.SHOWN}, since the paper names no margin"
         if self.standing is Standing.DEPENDS:
             return f"{Standing.DEPENDS}: {'; '.join(self._parts)}"
         few = all(judgement.seeds < LEAST_SEEDS for judgement in self.judgements)
@@ -225,7 +250,7 @@ class Verdict:
 
     @property
     def _parts(self) -> list[str]:
-        """Which verdict it is in which views: through an extractor, and with which samplers."""
+        """Each verdict with the extractors and samplers that give it."""
         parts = []
         for standing in (Standing.HOLDS, Standing.FAILS, Standing.UNDECIDED):
             samplers: dict[str, list[str]] = {}
@@ -246,11 +271,11 @@ class Verdict:
         return [f"{j.view}: {j.evidence}" for j in self.judgements]
 
 
-def judge(content: Content) -> list[Verdict]:
+def judge(content: TableResults) -> list[Verdict]:
     """Judge the claims of a table by its results.
 
-    Numbers are compared seed by seed, since runs of one seed share the order of the images; those
-    that differ by factors by their logarithms. Intervals are Student's t of the differences.
+    Cells are compared by Welch's t with the smaller cell's degrees of freedom, those that differ by
+    factors by their logarithms; see docs/decisions.md for the error rates of this and other tests.
     """
     table = content.table
     verdicts = []
@@ -263,7 +288,7 @@ def judge(content: Content) -> list[Verdict]:
             }
             for view in declared
         }
-        named = {place for order in claim.orders for place in order}
+        named = _places(claim)
         everywhere = [
             view for view, numbers in values.items() if all(numbers.get(place) for place in named)
         ]
@@ -273,25 +298,94 @@ def judge(content: Content) -> list[Verdict]:
         judgements = [
             Judgement(
                 view,
-                [_compare(values[view], *order, claim=claim) for order in claim.orders],
+                [_compare(table, claim, values[view], *order) for order in claim.orders],
                 unlearned,
+                claim.judged,
             )
             for view in everywhere or list(values)[:1]
         ]
+        if not claim.judged:
+            judgements += _against_priors(table, claim, values)
+        cells = [_claimed(content, claim, place, values) for place in _places(claim)]
         data = table.cells[0].training.dataset
-        verdicts.append(Verdict(claim, data, content.profile, judgements))
+        verdicts.append(
+            Verdict(
+                claim,
+                data,
+                content.profile,
+                judgements,
+                cells,
+                _names(table, named),
+                table.seeds,
+            )
+        )
     return verdicts
 
 
+def _against_priors(
+    table: TableSpec,
+    claim: ClaimSpec,
+    values: Mapping[View, Mapping[Place, Mapping[int, float]]],
+) -> Iterator[Judgement]:
+    """What is shown beside a claim without a verdict: a method with a prior, sampled from it."""
+    ((lower, higher),) = claim.orders
+    for view, numbers in values.items():
+        if view.sampler == PRIOR and numbers.get(higher):
+            fitted = values.get(View(view.extractor, HEADLINE_SAMPLER), {})
+            both = {lower: fitted.get(lower, {}), higher: numbers[higher]}
+            seen = View(view.extractor, f"{HEADLINE_SAMPLER} against the prior")
+            compared = _compare(table, claim, both, lower, higher)
+            if compared.n:
+                yield Judgement(seen, [compared], judged=False)
+
+
+def _places(claim: ClaimSpec) -> list[Place]:
+    """The cells that a claim is about, in the order in which it names them."""
+    return list(dict.fromkeys(place for order in claim.orders for place in order))
+
+
+def _names(table: TableSpec, places: Sequence[Place]) -> str:
+    """Cells in one text: ``l = 12, 8, 4``, or ``IRMAE: 512; AE: 32, 64``."""
+    sign = f"{table.symbol} = " * bool(table.symbol)
+    return "; ".join(
+        f"{row}: " * bool(row) + sign + ", ".join(column for _, column in of_row)
+        for row, of_row in itertools.groupby(places, key=lambda place: place[0])
+    )
+
+
+def _claimed(
+    content: TableResults,
+    claim: ClaimSpec,
+    place: Place,
+    values: Mapping[View, Mapping[Place, Mapping[int, float]]],
+) -> ClaimedCell:
+    found = PUBLISHED.get((content.table.published, claim.metric, *place))
+    metric = METRICS[claim.metric]
+    seeds = {view: list(numbers.get(place, {}).values()) for view, numbers in values.items()}
+    means = {
+        view: interval(each, logarithmic=metric.logarithmic).mean for view, each in seeds.items()
+    }
+    return ClaimedCell(
+        found.value if found else None,
+        means,
+        max(map(len, seeds.values()), default=0),
+    )
+
+
 def _compare(
-    values: Mapping[Place, Mapping[int, float]], lower: Place, higher: Place, *, claim: ClaimSpec
+    table: TableSpec,
+    claim: ClaimSpec,
+    values: Mapping[Place, Mapping[int, float]],
+    lower: Place,
+    higher: Place,
 ) -> Comparison:
     # A figure may show a part of the table alone.
     below, above = values.get(lower, {}), values.get(higher, {})
     metric = METRICS[claim.metric]
-    found = differences(below, above, logarithmic=metric.logarithmic)
-    return Comparison(metric, lower, higher, claim.margin, found)
-
-
-def _name(place: Place) -> str:
-    return " ".join(part for part in place if part)
+    return Comparison(
+        metric,
+        table.naming(lower),
+        table.naming(higher),
+        list(below.values()),
+        list(above.values()),
+    )

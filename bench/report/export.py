@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
@@ -10,15 +9,13 @@ from pathlib import Path
 import pandas as pd
 
 from bench.errors import BenchError, UsageError
-from bench.files import write_bytes, write_text
+from bench.files import write_text
 from bench.hashing import canonical_json
-from bench.report.reading import Reading
+from bench.report.display import Display
 from bench.store.records import Result
 
-FORMATS = (".csv", ".parquet")
 
-
-def tidy(results: Iterable[Result], reading: Reading) -> pd.DataFrame:
+def tidy(results: Iterable[Result], display: Display) -> pd.DataFrame:
     """One row for each run and metric.
 
     Returns:
@@ -33,12 +30,12 @@ def tidy(results: Iterable[Result], reading: Reading) -> pd.DataFrame:
     measured_runs = ((result, record) for result in results for record in result.measurements)
     for result, measured in measured_runs:
         trained = result.trained
-        known = (
+        common = (
             asdict(result.spec)
             | asdict(measured.spec)
             | {
                 "parameters": canonical_json(dict(result.spec.parameters)),
-                "rank_threshold": reading.rank_threshold,
+                "rank_threshold": display.rank_threshold,
                 "extractor": measured.extractor["name"],
                 "extractor_sha256": measured.extractor["checksum"],
                 "data_sha256": trained.data.fingerprint,
@@ -48,37 +45,26 @@ def tidy(results: Iterable[Result], reading: Reading) -> pd.DataFrame:
                 "images_per_second": trained.timing["images_per_second"],
             }
         )
-        read = [("rank", reading.rank(result))]
+        read = [("rank", display.rank(result))]
         for metric, value in [*measured.numbers(), *read]:
-            rows.append({"run_id": result.run_id, "metric": metric, "value": value} | known)
+            rows.append({"run_id": result.run_id, "metric": metric, "value": value} | common)
     return pd.DataFrame(rows)
 
 
-def export(results: Iterable[Result], reading: Reading, path: Path) -> int:
-    """Write the tidy table as CSV or Parquet.
+def export(results: Iterable[Result], display: Display, path: Path) -> int:
+    """Write the tidy table as CSV.
 
     Returns:
         The number of runs in it.
 
     Raises:
-        UsageError: the file's name ends in neither ``.csv`` nor ``.parquet``.
-        BenchError: there are no results, Parquet's library is missing, or the file cannot be
-            written.
+        UsageError: the file's name does not end in ``.csv``.
+        BenchError: there are no results, or the file cannot be written.
     """
-    if path.suffix not in FORMATS:
-        raise UsageError(f"--export {path}: the name must end in {' or '.join(FORMATS)}")
-    table = tidy(results, reading)
+    if path.suffix != ".csv":
+        raise UsageError(f"--export {path}: the name must end in .csv")
+    table = tidy(results, display)
     if table.empty:
         raise BenchError("--export: there are no finished runs; see --runs-dir")
-    if path.suffix == ".csv":
-        write_text(path, table.to_csv(index=False))
-    else:
-        buffer = io.BytesIO()
-        try:
-            table.to_parquet(buffer, index=False)
-        except ImportError as error:
-            raise BenchError(
-                f"--export {path}: Parquet needs pyarrow; pip install pyarrow, or export .csv"
-            ) from error
-        write_bytes(path, buffer.getvalue())
+    write_text(path, table.to_csv(index=False))
     return int(table.run_id.nunique())

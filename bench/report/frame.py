@@ -10,21 +10,21 @@ import pandas as pd
 from bench.evaluation.extractors import in_order
 from bench.experiments.published import PUBLISHED
 from bench.experiments.spec import Cell, TableSpec
+from bench.report.display import Display
 from bench.report.metrics import METRICS, REAL, View
-from bench.report.reading import Reading
 from bench.report.statistics import interval
 from bench.store.records import FailedRun, Result
 
 
 @dataclass(frozen=True)
-class Content:
+class TableResults:
     """What a table shows.
 
     Attributes:
         table: its declaration, with the runs that were asked for.
         results: measured runs of each cell.
         missing: why a column, or a seed of it, has no number: ``label: reason``.
-        reading: how they are read.
+        display: how they are read and shown.
         profile: name of the profile, and what was set by hand.
         failed: runs of each cell that failed.
     """
@@ -32,7 +32,7 @@ class Content:
     table: TableSpec
     results: Mapping[Cell, Sequence[Result]]
     missing: Sequence[str]
-    reading: Reading
+    display: Display
     profile: str
     failed: Mapping[Cell, Sequence[FailedRun]] = field(default_factory=dict)
 
@@ -45,13 +45,13 @@ class Content:
     def extractors(self) -> list[str]:
         """Names of the extractors that the table shows numbers of, in order."""
         present = {name for result in self.all_results for name in result.extractors}
-        shown = self.reading.features or present
+        shown = self.display.features or present
         return sorted(present & set(shown), key=in_order)
 
     def unlearned(self, cell: Cell) -> list[int]:
         """Seeds of a cell whose runs have not learned, and take part in no verdict."""
         results = self.results.get(cell, ())
-        return [each.spec.seed for each in results if not self.reading.learned(each)]
+        return [each.spec.seed for each in results if not self.display.learned(each)]
 
     def views(self, metric: str) -> list[View]:
         """The extractors and samplers that a metric has rows of, in order.
@@ -68,7 +68,7 @@ class Content:
             for extractor in self.extractors
             for sampler in result.seen(extractor, "fid")
         }
-        asked = (*self.reading.samplers, REAL)
+        asked = (*self.display.samplers, REAL)
         found = [View(e, s) for e in self.extractors for s in asked if View(e, s) in present]
         return found or [View(self.table.cells[0].measurement.features)]
 
@@ -77,19 +77,19 @@ class Content:
     ) -> dict[int, float]:
         """A metric of a cell's runs, by seed; with ``learned``, of the runs that have learned."""
         found = {
-            result.spec.seed: METRICS[metric].value(result, self.reading, view)
+            result.spec.seed: METRICS[metric].value(result, self.display, view)
             for result in self.results.get(cell, ())
-            if not learned or self.reading.learned(result)
+            if not learned or self.display.learned(result)
         }
         return {seed: value for seed, value in found.items() if value is not None}
 
 
-def frame(content: Content) -> pd.DataFrame:
+def frame(content: TableResults) -> pd.DataFrame:
     """Aggregate a table.
 
     Returns:
         One row per metric, extractor, sampler and cell, in the table's order; ``sampler`` is
-        ``real`` for real training images in place of samples; ``not_learned`` are the seeds among
+        ``real`` for real training images in place of samples; ``seeds_not_learned`` are those among
         ``seeds`` whose runs have not. ``mean``, ``low`` and ``high`` (95 % interval of
         the mean, Student t) are over the ``n`` runs with ``seeds``, of logarithms where
         ``logarithmic``; an interval needs two. ``difference`` is mean minus ``paper``, left out
@@ -111,7 +111,7 @@ def beside_printed(data: pd.DataFrame, metric: str) -> pd.DataFrame:
     return data[(data.metric == metric) & data.paper.notna() & data.difference.notna()]
 
 
-def _row(content: Content, name: str, view: View, cell: Cell) -> dict[str, object]:
+def _row(content: TableResults, name: str, view: View, cell: Cell) -> dict[str, object]:
     table, metric = content.table, METRICS[name]
     values = content.values(name, view, cell)
     mean = interval(
@@ -147,9 +147,9 @@ def _row(content: Content, name: str, view: View, cell: Cell) -> dict[str, objec
         "difference": mean.mean - reference if reference is not None and settled else None,
         "comparable": comparable,
         "seeds": " ".join(map(str, values)),
-        "not_learned": " ".join(map(str, content.unlearned(cell))),
+        "seeds_not_learned": " ".join(map(str, content.unlearned(cell))),
         "logarithmic": metric.logarithmic,
-        "rank_threshold": content.reading.rank_threshold if name.startswith("rank") else None,
+        "rank_threshold": content.display.rank_threshold if name.startswith("rank") else None,
         "extractor": view.extractor,
         "extractor_sha256": " ".join(sorted(checksums)),
         "profile": content.profile,

@@ -7,12 +7,12 @@ import unicodedata
 
 import pandas as pd
 
-from bench.report.frame import Content
-from bench.report.layout import MISSING, Note, Text, notes, rows, title
+from bench.report.frame import TableResults
+from bench.report.notes import Note, notes, title
+from bench.report.rows import MISSING, Text, rows
 
-_HEAD = r"""% Compiles by itself; \input takes it into a document with booktabs (xcolor for grey,
-% graphicx to shrink what is wider than the text or higher than a page).
-% LaTeX sets \@nodocument to \relax at \begin{document}, which tells the two apart.
+_HEAD = r"""% A document that takes this in with \input needs \usepackage{booktabs,graphicx,xcolor}.
+% It compiles by itself too: LaTeX sets \@nodocument to \relax at \begin{document}.
 \expandafter\ifx\csname @nodocument\endcsname\relax
   \def\irmaeend{}%
 \else
@@ -20,10 +20,15 @@ _HEAD = r"""% Compiles by itself; \input takes it into a document with booktabs 
   \usepackage[margin=2cm]{geometry}\pagestyle{empty}
   \def\irmaeend{\end{document}}
   \begin{document}
-\fi
-\providecommand{\textcolor}[2]{#2}%"""
+\fi"""
 
-# That fit side by side at a size that can be read, each with an interval.
+# graphicx shrinks what is wider than the text, or higher than a page, and leaves the rest alone.
+_TO_WIDTH = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"
+_TO_HEIGHT = (
+    r"\resizebox*{!}{\ifdim\totalheight>0.99\textheight 0.99\textheight\else\totalheight\fi}{%"
+)
+
+# So many columns, each with an interval, fit side by side at a size that can be read.
 _COLUMNS = 5
 
 _LATEX_SPECIAL = {
@@ -61,7 +66,7 @@ def _paragraphs(note: Note) -> list[str]:
     return [escape_latex(note.text) + r"\par", *details]
 
 
-def latex(content: Content, data: pd.DataFrame) -> str:
+def latex(content: TableResults, data: pd.DataFrame) -> str:
     """The table as a document of its own, or as a float where a document takes it in.
 
     It is labelled after its name, ``tab:table4``.
@@ -70,7 +75,7 @@ def latex(content: Content, data: pd.DataFrame) -> str:
 
     def show(cell: Text) -> str:
         text = escape_latex(cell.text)
-        text = rf"\textbf{{{text}}}" if cell.best and cell.text != MISSING else text
+        text = rf"\textbf{{{text}}}" if cell.best else text
         return rf"\textcolor{{gray}}{{{text}}}" if cell.grey else text
 
     printed = rows(content, data)
@@ -91,14 +96,13 @@ def latex(content: Content, data: pd.DataFrame) -> str:
             previous = row.label
         header = ["", table.axis, *table.columns[columns]]
         return [
-            rf"\setbox0=\hbox{{\begin{{tabular}}{{ll{'r' * (len(header) - 2)}}}",
+            _TO_WIDTH,
+            rf"\begin{{tabular}}{{ll{'r' * (len(header) - 2)}}}",
             r"\toprule",
             " & ".join(escape_latex(text) for text in header) + r" \\",
             *body,
             r"\bottomrule",
-            r"\end{tabular}}%",
-            r"\leavevmode\ifdim\wd0>\linewidth\ifx\resizebox\undefined\box0\else",
-            r"  \resizebox{\linewidth}{!}{\box0}\fi\else\box0\fi",
+            r"\end{tabular}}",
         ]
 
     # What has more columns than a page is wide stands in blocks below each other.
@@ -108,17 +112,14 @@ def latex(content: Content, data: pd.DataFrame) -> str:
     lines = [
         _HEAD,
         r"\begin{table}[htbp]\centering",
-        r"\setbox1=\hbox{\begin{minipage}{\linewidth}",
-        r"\centering\small\setlength{\tabcolsep}{4pt}",
+        _TO_HEIGHT,
+        r"\begin{minipage}{\linewidth}\centering\small\setlength{\tabcolsep}{4pt}",
         rf"\caption{{{escape_latex(title(content))}}}",
         rf"\label{{tab:{re.sub('[^A-Za-z0-9-]', '-', table.name)}}}",
-        *blocks[0],
-        *(line for each in blocks[1:] for line in (r"\par\medskip", *each)),
-        r"\par\smallskip\begin{minipage}{0.9\linewidth}\footnotesize\raggedright",
+        *(line for each in blocks for line in (r"\par\medskip", *each)),
+        r"\par\smallskip\footnotesize\raggedright",
         *(line for note in notes(content, data) for line in _paragraphs(note)),
-        r"\end{minipage}\end{minipage}}%",
-        r"\leavevmode\ifdim\dimexpr\ht1+\dp1\relax>\textheight\ifx\resizebox\undefined\box1\else",
-        r"  \resizebox*{!}{0.99\textheight}{\box1}\fi\else\box1\fi",
+        r"\end{minipage}}",
         r"\end{table}",
         r"\irmaeend",
     ]

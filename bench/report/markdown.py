@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from math import isnan
 
 import pandas as pd
 
 from bench.report.claims import Verdict
-from bench.report.frame import Content
-from bench.report.layout import MISSING, Note, Text, notes, rows, title
+from bench.report.frame import TableResults
+from bench.report.metrics import METRICS
+from bench.report.notes import Note, notes, title
+from bench.report.rows import MISSING, Text, rows, significant
 
 
-def markdown(content: Content, data: pd.DataFrame) -> str:
+def markdown(content: TableResults, data: pd.DataFrame) -> str:
     """The table in Markdown, as GitHub renders it."""
     table = content.table
     heading = escape(title(content))
 
     def show(cell: Text) -> str:
-        return f"**{cell.text}**" if cell.best and cell.text != MISSING else cell.text
+        return f"**{cell.text}**" if cell.best else cell.text
 
     header = ["", *map(escape, (table.axis, *table.columns))]
     body = [
@@ -40,16 +43,55 @@ def markdown(content: Content, data: pd.DataFrame) -> str:
 
 def claims_markdown(verdicts: Sequence[Verdict]) -> str:
     """What became of the paper's claims, as a list."""
-    heading = "Claims of the paper, judged by differences between runs of one seed"
+    heading = "Claims of the paper, judged by differences between means over seeds"
     said = [
         Note(
-            f"{v.claim.statement} ({v.claim.source}, {v.data}, profile {v.profile}): {v.text}.",
+            f"Claim: {v.claim.statement} ({v.claim.source}, {v.data}, profile {v.profile}): "
+            f"{v.text}.",
             v.evidence,
         )
         for v in verdicts
     ]
-    lines = [f"**{heading} (95 % intervals, Student t)**", "", *_bullets(said)]
-    return "\n".join(lines) + "\n"
+    return "\n".join(
+        [
+            f"**{heading} (95 % intervals, Welch's t)**",
+            "",
+            "| Claim | Cells | Paper | Measured | Verdict | Seeds | Runs |",
+            "| --- | --- | --- | --- | --- | --- | --- |",
+            *map(_claim_row, verdicts),
+            "",
+            *_bullets(said),
+            "",
+        ]
+    )
+
+
+def _claim_row(verdict: Verdict) -> str:
+    """One row of the table of claims; each view has a line of measured numbers."""
+    metric, cells = METRICS[verdict.claim.metric], verdict.cells
+    form = significant if metric.by_view else "{:.1f}".format
+    measured = [
+        f"{view}: " * bool(str(view))
+        + ", ".join(
+            MISSING if isnan(cell.means[view]) else form(cell.means[view]) for cell in cells
+        )
+        for view in (judgement.view for judgement in verdict.judgements)
+        # One that sets different samplers against each other has no line of means.
+        if all(view in cell.means for cell in cells)
+    ]
+    printed = [MISSING if cell.printed is None else f"{cell.printed:g}" for cell in cells]
+    counts = sorted({cell.n for cell in cells})
+    texts = [
+        f"{verdict.claim.statement} ({verdict.claim.source})",
+        f"{metric.symbol} of {verdict.names}",
+        ", ".join(printed) if set(printed) != {MISSING} else MISSING,
+        "<br>".join(map(escape, measured)),
+        verdict.text,
+        f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}",
+        f"{verdict.data}, {verdict.profile}",
+    ]
+    shown = (text if "<br>" in text else escape(text) for text in texts)
+    return f"| {' | '.join(shown)} |"
 
 
 def _bullets(said: Iterable[Note]) -> list[str]:

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from bench.errors import UsageError
 from bench.evaluation.spectrum import effective_rank, rank
-from bench.report.reading import Reading
+from bench.report.display import Display
 from bench.report.statistics import ROUNDING
 from bench.store.records import Result
 
@@ -45,18 +46,25 @@ class Metric:
         logarithmic: whether runs differ by factors, so that means and intervals are taken of
             logarithms: they stay above zero.
         decimals: digits after the point, or None for as many as its values ask for.
-        near: how far a mean may be from the printed number to count as reproduced: as a share of
+        near: how far a number may be from the printed one to count as reproduced: as a share of
             it, or in units, whichever is more; None where nothing is said of it.
+        short: its name in formulas; empty for the label.
     """
 
     label: str
-    value: Callable[[Result, Reading, View], float | None]
+    value: Callable[[Result, Display, View], float | None]
     lower_is_better: bool = False
     by_view: bool = False
     whole: bool = False
     logarithmic: bool = False
     decimals: int | None = None
     near: tuple[float, float] | None = None
+    short: str = ""
+
+    @property
+    def symbol(self) -> str:
+        """Its name in formulas."""
+        return self.short or self.label
 
     @property
     def least_deviation(self) -> float:
@@ -69,19 +77,19 @@ class Metric:
         return abs(mean - printed) <= max(share * abs(printed), units)
 
 
-def _fid(result: Result, reading: Reading, view: View) -> float | None:
+def _fid(result: Result, display: Display, view: View) -> float | None:
     return result.seen(view.extractor, "fid").get(view.sampler)
 
 
-def _side(side: str) -> Callable[[Result, Reading, View], float | None]:
-    def value(result: Result, reading: Reading, view: View) -> float | None:
+def _side(side: str) -> Callable[[Result, Display, View], float | None]:
+    def value(result: Result, display: Display, view: View) -> float | None:
         found = result.seen(view.extractor, "neighbours").get(view.sampler)
         return None if found is None else found[side]
 
     return value
 
 
-def _distance_from_real(result: Result, reading: Reading, view: View) -> float | None:
+def _distance_from_real(result: Result, display: Display, view: View) -> float | None:
     """How far both sides' shares are from those of real training images, on average."""
     neighbours = result.seen(view.extractor, "neighbours")
     if view.sampler not in neighbours:
@@ -101,9 +109,10 @@ def _rank_at(threshold: float) -> Metric:
 METRICS = {
     "rank": Metric(
         "Latent rank",
-        lambda result, reading, _: reading.rank(result),
+        lambda result, display, _: display.rank(result),
         whole=True,
         near=(0.1, 2.0),
+        short="rank",
     ),
     "rank_1e-2": _rank_at(1e-2),
     "rank_1e-3": _rank_at(1e-3),
@@ -113,8 +122,8 @@ METRICS = {
     ),
     "rank_sampled": Metric(
         "Rank, codes with noise",
-        lambda result, reading, _: (
-            rank(result.metrics["spectrum_sampled"], reading.rank_threshold)
+        lambda result, display, _: (
+            rank(result.metrics["spectrum_sampled"], display.rank_threshold)
             if "spectrum_sampled" in result.metrics
             else None
         ),
@@ -128,11 +137,27 @@ METRICS = {
         logarithmic=True,
         decimals=5,
     ),
-    "told_apart": Metric(
-        "Told from real", _distance_from_real, lower_is_better=True, by_view=True, decimals=3
+    "distance_from_real": Metric(
+        "Told from real",
+        _distance_from_real,
+        lower_is_better=True,
+        by_view=True,
+        decimals=3,
+        short="distance",
     ),
     "real_called_real": Metric("Real called real", _side("real"), by_view=True, decimals=3),
     "samples_called_samples": Metric(
         "Samples called samples", _side("samples"), by_view=True, decimals=3
     ),
 }
+
+
+def register_metric(name: str, metric: Metric) -> None:
+    """Add a quantity; :func:`bench.experiments.tables.register_row` gives a table rows of it.
+
+    Raises:
+        UsageError: there is another of that name.
+    """
+    if METRICS.get(name, metric) != metric:
+        raise UsageError(f"a metric named {name!r} exists already; choose another name")
+    METRICS[name] = metric

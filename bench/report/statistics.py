@@ -1,21 +1,18 @@
-"""Student's t: intervals of means, paired comparisons, and the seeds that a comparison takes."""
+"""Student's t: intervals of means, and comparisons of two."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import exp, isnan, log, nan, sqrt
 
-from scipy.special import nctdtr, stdtr, stdtrit
+from scipy.special import stdtr, stdtrit
 
 CONFIDENCE = 0.95
 # What an interval leaves out on one side, and so the level of a one-sided test.
 TAIL = (1 - CONFIDENCE) / 2
-# Chance to settle a question of the size that was seen, with the seeds that are proposed.
-POWER = 0.8
 # Standard deviation of the error of rounding to a whole number (Sheppard 1898).
 ROUNDING = sqrt(1 / 12)
-_MOST_SEEDS = 1_000
 
 
 @dataclass(frozen=True)
@@ -57,17 +54,58 @@ def interval(values: Sequence[float], *, logarithmic: bool = False, least: float
     return Interval(mean, mean - half, mean + half, n)
 
 
-def differences(
-    lower: Mapping[int, float], higher: Mapping[int, float], *, logarithmic: bool
-) -> list[float]:
-    """Higher minus lower for every seed that both have, of logarithms where runs differ by factors.
+@dataclass(frozen=True)
+class Difference:
+    """The mean of some numbers minus that of others; of logarithms where they were taken.
 
-    Pairs without a logarithm are left out.
+    Attributes:
+        mean: the difference; NaN where a side has no number.
+        error: its standard error; NaN where a side has fewer than two.
+        degrees: degrees of freedom of its t statistic.
     """
-    pairs = [(lower[seed], higher[seed]) for seed in sorted(lower.keys() & higher)]
-    if logarithmic:
-        return [log(above / below) for below, above in pairs if min(below, above) > 0]
-    return [above - below for below, above in pairs]
+
+    mean: float
+    error: float
+    degrees: int
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Ends of its 95 % interval."""
+        half = quantile(self.degrees) * self.error if self.degrees > 0 else nan
+        return self.mean - half, self.mean + half
+
+    @property
+    def p_below_zero(self) -> float:
+        """One-sided p-value of "it is at least 0", small where it is below."""
+        if self.error == 0:
+            return 0.0 if self.mean < 0 else 1.0
+        return float(stdtr(self.degrees, self.mean / self.error)) if self.degrees > 0 else nan
+
+
+def difference(
+    lower: Sequence[float], higher: Sequence[float], *, logarithmic: bool, least: float = 0.0
+) -> Difference:
+    """Compare independent numbers by Welch's t (1947), with the smaller side's degrees of freedom.
+
+    Welch's own degrees of freedom are estimated from the two variances, and are too many for as few
+    numbers as there are seeds; docs/decisions.md has the error rates of both.
+
+    Args:
+        lower: what is taken away.
+        higher: what it is taken from.
+        logarithmic: take logarithms; numbers without one are left out.
+        least: the least standard deviation that is believed, see :func:`deviation`.
+    """
+    sides = [
+        [log(value) for value in side if value > 0] if logarithmic else list(side)
+        for side in (lower, higher)
+    ]
+    sizes = [len(side) for side in sides]
+    if not all(sizes):
+        return Difference(nan, nan, 0)
+    below, above = (sum(side) / len(side) for side in sides)
+    variances = [deviation(side, least) ** 2 / len(side) for side in sides]
+    return Difference(above - below, sqrt(sum(variances)), min(sizes) - 1)
 
 
 def deviation(values: Sequence[float], least: float = 0.0) -> float:
@@ -88,20 +126,6 @@ def quantile(degrees: int, level: float = TAIL) -> float:
     return float(stdtrit(degrees, 1 - level))
 
 
-def p_below(values: Sequence[float], bound: float = 0.0, *, least: float = 0.0) -> float:
-    """One-sided p-value of "the mean is at least the bound", small where it is below.
-
-    The deviation is at least ``least``, see :func:`deviation`.
-    """
-    n = len(values)
-    if n < 2:
-        return nan
-    distance, spread = sum(values) / n - bound, deviation(values, least)
-    if spread == 0:
-        return 0.0 if distance < 0 else 1.0
-    return float(stdtr(n - 1, distance * sqrt(n) / spread))
-
-
 def holm(p_values: Sequence[float], level: float) -> list[bool]:
     """Which hypotheses are rejected by Holm's step-down procedure (1979) at a level."""
     rejected = [False] * len(p_values)
@@ -110,25 +134,3 @@ def holm(p_values: Sequence[float], level: float) -> list[bool]:
             break
         rejected[index] = True
     return rejected
-
-
-def seeds_to_settle(
-    distance: float, spread: float, at_least: int, level: float = TAIL
-) -> int | None:
-    """Pairs at which a mean of this size is told from its bound with 80 % power.
-
-    Args:
-        distance: of the mean from the bound.
-        spread: standard deviation of the differences.
-        at_least: smallest answer.
-        level: of the one-sided test that tells them apart.
-
-    Returns:
-        The number; None where it is above a thousand.
-    """
-    for n in range(at_least, _MOST_SEEDS + 1):
-        effect = abs(distance) / spread * sqrt(n) if spread else float("inf")
-        # Far out, the function below loses itself.
-        if effect > 30 or 1 - nctdtr(n - 1, effect, quantile(n - 1, level)) >= POWER:
-            return n
-    return None

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from bench.files import write_text
-from bench.report.frame import Content, frame
+from bench.report.frame import TableResults, frame
 from bench.report.latex import latex
 from bench.report.markdown import markdown
 
 
-def write_table(content: Content, folder: Path) -> tuple[str, list[Path]]:
+def write_table(content: TableResults, folder: Path) -> tuple[str, list[Path]]:
     """Write a table as ``.tex``, ``.md`` and ``.csv``.
 
     Returns:

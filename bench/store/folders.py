@@ -10,7 +10,6 @@ runs/<name>-<hash>/  spec.json         what is trained, for whoever looks into t
                      failure.json      instead, why it failed
                      checkpoint.pt     while training is unfinished
                      tsne-<hash>.npz   once drawn
-                     events.out.tfevents.*  with --tensorboard
 runs/.cache/         extractors and reference statistics, shared by runs
 """
 
@@ -18,9 +17,11 @@ from __future__ import annotations
 
 import io
 import json
+import logging
+import os
 import zipfile
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     import numpy as np
 
 SCHEMA = 4
-_TRAINED = ("spec.json", "history.jsonl", "spectra.npz", "weights.pt")
 
 
 @dataclass(frozen=True)
@@ -78,6 +78,14 @@ class RunFolder:
         return failed if failed and failed.measurement in (None, measurement) else None
 
 
+class Runs(dict[str, RunFolder]):
+    """The runs folder as it was read, by run; a run that is not there has an empty folder."""
+
+    def __missing__(self, run_id: str) -> RunFolder:
+        """The empty folder."""
+        return RunFolder(run_id)
+
+
 class Store:
     """Reads and writes the folders of runs below one root."""
 
@@ -94,12 +102,20 @@ class Store:
         """A run's folder."""
         return self.root / run_id
 
-    def read(self) -> dict[str, RunFolder]:
+    def read(self) -> Runs:
         """Every run's folder, by the run's identity in order: once a command."""
         if self.root.is_file():
             raise BenchError(f"--runs-dir {self.root}: is a file; choose a folder")
-        paths = (path for path in self.root.glob("*") if path.is_dir() and path != self.cache)
-        return {path.name: self.read_folder(path.name) for path in sorted(paths)}
+        runs = Runs()
+        for path in sorted(self.root.glob("*")):
+            if path == self.cache or not path.is_dir():
+                continue
+            if os.access(path, os.R_OK | os.X_OK):
+                runs[path.name] = self.read_folder(path.name)
+            else:
+                # Such as a disk's lost+found.
+                logging.getLogger(__name__).warning("%s: cannot be read; passed over", path)
+        return runs
 
     def read_folder(self, run_id: str) -> RunFolder:
         """One run's folder, as far as its files can be trusted."""
@@ -163,35 +179,13 @@ class Store:
     def forget(self, run_id: str) -> None:
         """Remove what would keep a run from starting over."""
         names = ("training.json", "failure.json", "checkpoint.pt", "history.jsonl", "weights.pt")
-        for path in (*map(self.folder(run_id).joinpath, names), *self._measured_files(run_id)):
+        folder = self.folder(run_id)
+        for path in (*map(folder.joinpath, names), *folder.glob("measured-*")):
             path.unlink(missing_ok=True)
 
     def forgive(self, run_id: str) -> None:
         """Remove what would keep a failed run from being tried again."""
         (self.folder(run_id) / "failure.json").unlink(missing_ok=True)
-
-    def _measured_files(self, run_id: str) -> list[Path]:
-        return sorted(self.folder(run_id).glob("measured-*"))
-
-    def files(self, run_id: str) -> dict[str, bytes]:
-        """Everything else that a finished run's folder holds, beside its records."""
-        paths = [self.folder(run_id) / name for name in _TRAINED]
-        paths += [path for path in self._measured_files(run_id) if path.suffix != ".json"]
-        return {path.name: path.read_bytes() for path in paths if path.is_file()}
-
-    def adopt(
-        self,
-        trained: TrainingRecord,
-        measured: Iterable[MeasurementRecord],
-        files: Mapping[str, bytes],
-    ) -> None:
-        """Write a run that was trained or measured by a process with another store."""
-        for name, content in files.items():
-            write_bytes(self.folder(trained.run_id) / name, content)
-        # Last: their presence means that the rest is there.
-        self.write_trained(trained)
-        for record in measured:
-            self.write_measured(record)
 
     def set_damaged_aside(self, folder: RunFolder) -> None:
         """Take records that cannot be trusted out of the way of those that replace them."""
@@ -296,9 +290,13 @@ def _write_checked(path: Path, value: dict[str, Any]) -> None:
     write_bytes(path, f"{json.dumps(content, indent=1, allow_nan=False)}\n".encode())
 
 
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no number of JSON's")
+
+
 def _read_checked(path: Path) -> Any | None:  # noqa: ANN401 - JSON
     try:
-        value = json.loads(path.read_bytes())
+        value = json.loads(path.read_bytes(), parse_constant=_refuse)
         schema, checksum, content = value["schema"], value["checksum"], value["content"]
     except FileNotFoundError:
         return None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from bench.experiments.spec import MeasurementSpec, TrainingSpec, identifying
 from bench.hashing import canonical_json, sha256
 
@@ -23,15 +25,22 @@ METRICS = {
 MEASURING_PROTOCOL = 2
 
 
-def run_id(spec: TrainingSpec, data_fingerprint: str) -> str:
+def run_id(spec: TrainingSpec, data_fingerprint: str, source: str = "") -> str:
     """Identity of a trained run: its name and eight hex digits of what changes its weights.
 
     Args:
         spec: what is trained.
         data_fingerprint: fingerprint of the data set's content, see :mod:`bench.data`.
+        source: SHA-256 of the plugin that the method comes from; empty for the suite's own.
     """
     protocol = TRAINING_PROTOCOL[spec.precision]
-    identity = {"protocol": protocol, "data": data_fingerprint, "spec": identifying(spec)}
+    identity: dict[str, Any] = {
+        "protocol": protocol,
+        "data": data_fingerprint,
+        "spec": identifying(spec),
+    }
+    if source:
+        identity["source"] = source
     return f"{spec.name}-{sha256(canonical_json(identity))[:8]}"
 
 

@@ -24,13 +24,14 @@ class TrainingRecord:
         run_id: the run's identity and the name of its folder.
         spec: what was trained.
         data: the data set as it was declared, without its place on the disk.
-        weights_sha256: digest of the final weights, see :func:`bench.models.tensors.digest`.
+        weights_sha256: digest of the final weights, see :func:`bench.tensors.state_sha256`.
         spectra_images: test images behind the spectra of every epoch.
         timing: ``seconds`` in training, pauses of the process left out; ``images_per_second``;
             ``finished``, seconds since 1970.
         provenance: commit, versions, hardware, data; of the steps from ``from_step`` on, which is
             0 unless training was stopped and went on under other circumstances.
         earlier: the same of the steps before, as often as the circumstances changed.
+        source: SHA-256 of the plugin that the method comes from; empty for the suite's own.
     """
 
     run_id: str
@@ -41,6 +42,7 @@ class TrainingRecord:
     timing: dict[str, float]
     provenance: dict[str, Any]
     earlier: list[dict[str, Any]] = field(default_factory=list)
+    source: str = ""
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> TrainingRecord:
@@ -55,7 +57,7 @@ class TrainingRecord:
             record = cls(**value | {"spec": spec, "data": data})
         except (KeyError, TypeError) as error:
             raise BenchError(f"not a training record ({error})") from error
-        if record.run_id != run_id(spec, data.fingerprint):
+        if record.run_id != run_id(spec, data.fingerprint, record.source):
             raise BenchError("the record of another run or protocol")
         return record
 
@@ -118,8 +120,12 @@ class MeasurementRecord:
             record = cls(**value | {"spec": MeasurementSpec.from_json(value["spec"])})
         except (KeyError, TypeError) as error:
             raise BenchError(f"not a measurement ({error})") from error
-        if not isinstance(record.metrics, dict) or not isinstance(record.versions, dict):
-            raise BenchError("not a measurement (metrics and versions are JSON objects)")
+        if not all(
+            isinstance(v, dict) for v in (record.metrics, record.versions, record.extractor)
+        ):
+            raise BenchError("not a measurement (metrics, versions, extractor are JSON objects)")
+        if not isinstance(record.extractor.get("checksum"), str):
+            raise BenchError("not a measurement (its extractor has no checksum)")
         return record
 
     def numbers(self) -> Iterator[tuple[str, float]]:

@@ -13,13 +13,14 @@ import torch
 from bench.data import dataset
 from bench.experiments.spec import TrainingSpec
 from bench.files import append_line, set_aside, sync, write_bytes
-from bench.models.tensors import digest, load_tensors, on_cpu, save_state, save_tensors
 from bench.store.folders import Store, read_history
 from bench.store.records import TrainingRecord
+from bench.tensors import load_tensors, save_state, save_tensors, state_sha256
 from bench.training.loop import HistoryLine
-from bench.training.trainee import Trainee
+from bench.training.run_in_training import RunInTraining
 
-# A checkpoint of the MNIST network is 25 MB: every 20 s or so on one core, every six on a GPU.
+# A checkpoint of the MNIST network is 25 MB. It is written about every 20 s by one CPU core, and
+# about every six seconds by a GPU.
 CHECKPOINT_STEPS = {"cpu": 500, "cuda": 5_000}
 
 
@@ -29,28 +30,23 @@ def resume(
     store: Store,
     device: torch.device,
     provenance: Mapping[str, str | int],
-) -> Trainee:
-    """Build a run, and take it to where its checkpoint left it.
+) -> RunInTraining:
+    """Build a run, and take it to the step of its checkpoint if there is one.
 
-    Args:
-        run_id: the run's identity.
-        spec: what is trained.
-        store: where its checkpoint is, if there is one.
-        device: where it is trained.
-        provenance: of the steps that are left, see :mod:`bench.store.provenance`.
+    The steps that are left get this provenance, see :mod:`bench.store.provenance`.
     """
-    trainee = Trainee(spec, device)
+    run = RunInTraining(spec, device)
     state = load_tensors(store.checkpoint(run_id))
     if state is not None and state.get("run_id") != run_id:
         set_aside(store.checkpoint(run_id), "the checkpoint of another run")
     elif state is not None:
-        trainee.load_state_dict(state)
-    trainee.sit_down(provenance)
+        run.load_state_dict(state)
+    run.start_segment(provenance)
     store.write_spec(run_id, spec)
-    # Lines behind the checkpoint will be written again.
-    rows = [row for row in read_history(store.history(run_id)) if row["step"] <= trainee.step]
+    # The steps after the checkpoint are trained again, and their lines written again.
+    rows = [row for row in read_history(store.history(run_id)) if row["step"] <= run.step]
     write_bytes(store.history(run_id), "".join(json.dumps(row) + "\n" for row in rows).encode())
-    return trainee
+    return run
 
 
 def log(run_id: str, line: HistoryLine, store: Store) -> None:
@@ -58,38 +54,36 @@ def log(run_id: str, line: HistoryLine, store: Store) -> None:
     append_line(store.history(run_id), json.dumps(asdict(line)))
 
 
-def keep(run_id: str, trainee: Trainee, store: Store) -> None:
-    """Write a checkpoint; the history that leads to it is on the disk before."""
+def keep(run_id: str, run: RunInTraining, store: Store) -> None:
+    """Write a checkpoint, after the history that leads to it is safely on the disk."""
     sync(store.history(run_id))
-    save_tensors(store.checkpoint(run_id), {"run_id": run_id, **on_cpu(trainee.state_dict())})
+    save_tensors(store.checkpoint(run_id), {"run_id": run_id, **run.state_dict()})
 
 
-def finish(run_id: str, trainee: Trainee, store: Store, *, spectra_images: int) -> TrainingRecord:
-    """Write a trained run's weights, spectra and record; its checkpoint goes.
+def finish(run_id: str, run: RunInTraining, store: Store, *, spectra_images: int) -> TrainingRecord:
+    """Write a trained run's weights, spectra and record, and remove its checkpoint.
 
-    Args:
-        run_id: the run's identity.
-        trainee: at the end of its spec.
-        store: where it is kept.
-        spectra_images: test images behind its spectra.
+    The spectra are those of the codes of ``spectra_images`` test images.
     """
-    spec = trainee.spec
-    state = on_cpu(trainee.model.state_dict())
+    spec = run.spec
+    # PyTorch then loads them on machines without a GPU, too.
+    state = {name: values.cpu() for name, values in run.model.state_dict().items()}
     save_state(store.weights(run_id), state)
-    store.write_spectra(run_id, np.stack(trainee.spectra))
-    *earlier, last = trainee.sittings
+    store.write_spectra(run_id, np.stack(run.spectra))
+    *earlier, last = run.segments
     record = TrainingRecord(
         run_id=run_id,
         spec=spec,
         data=replace(dataset(spec.dataset), folder=""),
-        weights_sha256=digest(state),
+        weights_sha256=state_sha256(state),
         spectra_images=spectra_images,
         timing={
-            "seconds": round(trainee.seconds, 3),
-            "images_per_second": round(spec.epochs * spec.train_images / trainee.seconds, 1),
+            "seconds": round(run.seconds, 3),
+            "images_per_second": round(spec.epochs * spec.train_images / run.seconds, 1),
             "finished": round(time.time()),
         },
-        provenance=last | {"side_by_side": trainee.side_by_side},
+        provenance=last | {"side_by_side": run.side_by_side},
+        source=run.method.source,
         earlier=earlier,
     )
     store.write_trained(record)

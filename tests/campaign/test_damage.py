@@ -14,7 +14,7 @@ import pytest
 from bench.cli import main
 from bench.store.folders import Store
 from bench.training import checkpoint
-from bench.training.trainee import Trainee
+from bench.training.run_in_training import RunInTraining
 from tests.support.processes import last_line_of_failure
 from tests.support.results import results_in
 from tests.support.tiny import TINY_ARGUMENTS
@@ -32,8 +32,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     kept: list[tuple[Path, bytes]] = []
     keep = checkpoint.keep
 
-    def note(run_id: str, trainee: Trainee, store: Store) -> None:
-        keep(run_id, trainee, store)
+    def note(run_id: str, run: RunInTraining, store: Store) -> None:
+        keep(run_id, run, store)
         kept.append((store.checkpoint(run_id), store.checkpoint(run_id).read_bytes()))
 
     with pytest.MonkeyPatch.context() as patch:

@@ -180,7 +180,7 @@ def test_a_killed_worker_is_replaced(runs_dir: Path) -> None:
 def test_workers_do_not_outlive_their_runner(
     runs_dir: Path, number: signal.Signals, step: int
 ) -> None:
-    # Without pgrep and its like, as in a slim container.
+    # Slim containers have no pgrep and no ps.
     environment = os.environ | {"PATH": str(runs_dir)}
     process = _start(runs_dir, *PAIR, cores=2, environment=environment)
     # In training, or before there is anything to do.

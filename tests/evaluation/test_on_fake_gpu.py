@@ -17,11 +17,11 @@ from bench.data.images import LoadedData, Split
 from bench.evaluation import reference
 from bench.evaluation.evaluate import Evaluation
 from bench.evaluation.extractor import Extractor
-from bench.evaluation.extractors import EXTRACTORS, extractor_spec, inception_weights
-from bench.training.trainee import initial_model
+from bench.evaluation.extractors import EXTRACTORS, declared_extractor, inception_weights
+from bench.training.run_in_training import initial_model
 from tests.support.fake_gpu import AVAILABLE, GPU, fake_gpu
 from tests.support.measuring import measured
-from tests.support.tiny import PARAMETERS, TINY, TINY_MEASUREMENT
+from tests.support.tiny import TINY, tiny
 
 pytestmark = pytest.mark.skipif(
     not AVAILABLE, reason="fake CUDA tensors need a CUDA build of PyTorch"
@@ -37,8 +37,8 @@ def nothing_on_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _extractor(name: str) -> Extractor:
-    """As on a real GPU, with weights that were never read."""
-    return Extractor.load(extractor_spec(name, dataset("mnist-sample")), GPU)
+    """An extractor as on a real GPU, with weights that were never read."""
+    return Extractor.load(declared_extractor(name, dataset("mnist-sample")), GPU)
 
 
 def _data() -> LoadedData:
@@ -49,15 +49,12 @@ def _data() -> LoadedData:
     return LoadedData(split(64), split(32), "")
 
 
-def _evaluate(method: str, extractor: Extractor) -> Evaluation:
-    spec = replace(TINY, method=method, depth=0, parameters=PARAMETERS.get(method, ()))
-    model = initial_model(spec).to(GPU).eval()
+def _evaluate(method: str, extractor: Extractor, cache: Path) -> Evaluation:
+    model = initial_model(tiny(method)).to(GPU).eval()
     with warnings.catch_warnings():
         # The mixtures' covariances are made up.
         warnings.simplefilter("ignore", RuntimeWarning)
-        return measured(
-            model, spec, TINY_MEASUREMENT, _data(), extractor=extractor, cache=Path("nowhere")
-        )
+        return measured(model, tiny(method), _data(), extractor=extractor, cache=cache)
 
 
 @pytest.fixture
@@ -69,9 +66,11 @@ def no_weights(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("no_weights")
 @pytest.mark.parametrize("name", EXTRACTORS)
 @pytest.mark.parametrize("method", ["ae", "vae"])
-def test_a_model_is_measured_through_every_extractor(name: str, method: str) -> None:
+def test_a_model_is_measured_through_every_extractor(
+    name: str, method: str, tmp_path: Path
+) -> None:
     with fake_gpu():
-        found = _evaluate(method, _extractor(name))
+        found = _evaluate(method, _extractor(name), tmp_path)
     assert found.images["samples"].shape == (500, 1, 32, 32)
     assert len(found.metrics["spectrum"]) == TINY.latent_dim
     assert ("prior" in found.metrics["fid"]) == (method == "vae")
@@ -84,12 +83,14 @@ def test_a_model_is_measured_through_every_extractor(name: str, method: str) -> 
         pytest.param(lambda e: replace(e, network=lambda i: e.network(i).cpu()), id="features"),
     ],
 )
-def test_what_stays_on_the_cpu_is_refused(wrong: Callable[[Extractor], Extractor]) -> None:
+def test_what_stays_on_the_cpu_is_refused(
+    wrong: Callable[[Extractor], Extractor], tmp_path: Path
+) -> None:
     """Images that are not taken to the network; features that leave its device."""
     with fake_gpu():
         extractor = wrong(_extractor("classifier"))
         with pytest.raises((RuntimeError, TypeError)):
-            _evaluate("ae", extractor)
+            _evaluate("ae", extractor, tmp_path)
 
 
 def test_numbers_are_read_from_the_cpu_alone() -> None:

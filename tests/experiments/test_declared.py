@@ -134,7 +134,7 @@ def test_profiles_only_shrink(table: str) -> None:
     assert most.test_images == dataset(run.dataset).test
     assert (most.fid_samples, most.test_images) > (some.fid_samples, some.test_images)
     assert (some.fid_samples, some.test_images) > (few.fid_samples, few.test_images)
-    assert PROFILES["smoke"].datasets == {"mnist": "mnist-sample", "celeba": "toyfaces"}
+    assert PROFILES["smoke"].datasets == {"mnist": "mnist-sample", "celeba": "shape-64"}
     assert smoke.steps < quick.steps < run.steps
     assert smoke.width <= quick.width <= run.width
     assert (quick.learning_rate, quick.batch_size) == (run.learning_rate, run.batch_size)

@@ -6,21 +6,19 @@ from dataclasses import replace
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
 
+from bench.data.images import LoadedData
 from bench.errors import UsageError
-from bench.experiments.spec import TrainingSpec
-from bench.models.methods import Method, method, register_method
+from bench.models.methods import Method, method, register_method, vae
 from bench.models.methods.rae_gp import gradient_penalty
 from bench.models.methods.wae_mmd import mmd
 from bench.models.networks import Autoencoder, build
-from bench.training.trainee import Trainee
-from tests.support.tiny import PARAMETERS, TINY
+from bench.training.run_in_training import RunInTraining
+from tests.support.diary import train_all, weights
+from tests.support.tiny import METHODS, PARAMETERS, TINY, tiny
 
 IMAGES = torch.rand(6, 1, 32, 32, generator=torch.Generator().manual_seed(0))
-
-
-def _spec(name: str) -> TrainingSpec:
-    return replace(TINY, method=name, depth=0, parameters=PARAMETERS.get(name, ()))
 
 
 def _model() -> Autoencoder:
@@ -28,11 +26,11 @@ def _model() -> Autoencoder:
 
 
 def _loss(name: str, model: Autoencoder, **change: float) -> torch.Tensor:
-    spec = _spec(name).with_settings(change)
+    spec = tiny(name).with_settings(change)
     return method(name).loss(model, IMAGES, torch.Generator().manual_seed(3), spec)
 
 
-@pytest.mark.parametrize("name", ["ae", "irmae", *PARAMETERS])
+@pytest.mark.parametrize("name", METHODS)
 def test_methods_are_filed_under_their_names_and_cite_a_source(name: str) -> None:
     assert method(name).name == name
     assert any(character.isdigit() for character in method(name).citation)
@@ -40,7 +38,7 @@ def test_methods_are_filed_under_their_names_and_cite_a_source(name: str) -> Non
 
 @pytest.mark.parametrize("name", PARAMETERS)
 def test_a_missing_parameter_is_named(name: str) -> None:
-    spec = replace(_spec(name), parameters=())
+    spec = replace(tiny(name), parameters=())
     model = build("mnist", latent_dim=8, doubled=method(name).doubled, output=method(name).output)
     with pytest.raises(UsageError, match=f"{name} needs the parameter"):
         method(name).loss(model, IMAGES, torch.Generator(), spec)
@@ -145,34 +143,34 @@ def test_rae_gp_trains_through_its_penalty() -> None:
 
 
 def test_spectral_norms_are_bounded_by_one() -> None:
-    trainee = Trainee(replace(_spec("rae-sn"), learning_rate=1e-3), torch.device("cpu"))
+    run = RunInTraining(replace(tiny("rae-sn"), learning_rate=1e-3), torch.device("cpu"))
     images = (IMAGES * 255).to(torch.uint8).repeat(11, 1, 1, 1)[:64]
     for _ in range(40):
-        trainee.advance(images)
-    trainee.model.eval()
+        run.advance(images)
+    run.model.eval()
     layers = [
         layer
-        for layer in trainee.model.modules()
+        for layer in run.model.modules()
         if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d)
     ]
     assert len(layers) == 9
     for layer in layers:
         matrix = layer.weight.detach()
-        # Of transposed kernels, the inputs come first, as the authors have it.
+        # In transposed kernels the inputs come first, as the authors have it.
         norm = torch.linalg.matrix_norm(matrix.flatten(1), 2).item()
         # One power iteration a step follows a moving weight closely, not exactly.
         assert norm == pytest.approx(1, abs=0.05)
 
 
 def test_spectral_normalisation_draws_from_the_seed_alone() -> None:
-    def weights() -> list[torch.Tensor]:
-        trainee = Trainee(_spec("rae-sn"), torch.device("cpu"))
-        return [value.clone() for value in trainee.model.state_dict().values()]
+    def initial() -> list[torch.Tensor]:
+        run = RunInTraining(tiny("rae-sn"), torch.device("cpu"))
+        return [value.clone() for value in run.model.state_dict().values()]
 
     torch.manual_seed(1)
-    first, state = weights(), torch.get_rng_state()
+    first, state = initial(), torch.get_rng_state()
     torch.manual_seed(2)
-    second = weights()
+    second = initial()
     assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
     torch.manual_seed(1)
     assert torch.equal(torch.get_rng_state(), state)
@@ -181,5 +179,66 @@ def test_spectral_normalisation_draws_from_the_seed_alone() -> None:
 def test_a_name_is_registered_once() -> None:
     with pytest.raises(UsageError, match="exists already"):
         register_method(Method("vae", "", method("ae").loss))
-    with pytest.raises(UsageError, match="did you mean"):
+    with pytest.raises(UsageError, match="did you mean rae-"):
         method("rae-l3")
+
+
+class _Fixed(Autoencoder):
+    """An autoencoder whose encoder puts out given numbers and whose decoder is the identity."""
+
+    def __init__(self, encoded: torch.Tensor, doubled: bool) -> None:
+        class Encoder(nn.Module):
+            def forward(self, images: torch.Tensor) -> torch.Tensor:
+                return encoded
+
+        super().__init__(
+            Encoder(), nn.Identity(), nn.Sigmoid() if doubled else nn.Identity(), doubled
+        )
+
+
+def test_ae_and_irmae_minimise_the_mean_squared_error() -> None:
+    images = torch.tensor([[0.0, 1.0], [0.5, 0.5]])
+    model = _Fixed(torch.tensor([[0.5, 1.0], [0.5, 0.0]]), doubled=False)
+    for name in ("ae", "irmae"):
+        loss = method(name).loss(model, images, torch.Generator(), TINY)
+        assert loss.item() == pytest.approx((0.25 + 0.25) / 4)
+
+
+def test_vae_loss_by_hand() -> None:
+    images = torch.tensor([[0.2, 0.9], [0.0, 1.0]])
+    mean = torch.tensor([[0.3, -0.7], [1.0, 0.0]])
+    log_variance = torch.tensor([[-1.0, 0.5], [0.0, -2.0]])
+    model = _Fixed(torch.cat([mean, log_variance], dim=1), doubled=True)
+    loss = method("vae").loss(model, images, torch.Generator().manual_seed(5), tiny("vae"))
+
+    epsilon = torch.randn(2, 2, generator=torch.Generator().manual_seed(5))
+    output = torch.sigmoid(mean + epsilon * log_variance.exp().sqrt())
+    cross_entropy = -(images * output.log() + (1 - images) * (1 - output).log()).mean()
+    # KL of diagonal Gaussians by torch.distributions: half the negative sum in the loss.
+    normal = torch.distributions.Normal
+    divergence = torch.distributions.kl_divergence(
+        normal(mean, (0.5 * log_variance).exp()), normal(0.0, 1.0)
+    )
+    assert loss.item() == pytest.approx((cross_entropy + 0.1 * 2 * divergence.mean()).item())
+
+
+@pytest.mark.parametrize("name", ["wae-mmd", "rae", "rae-l2", "rae-gp", "rae-sn"])
+def test_methods_train_in_their_original_architecture(name: str) -> None:
+    architecture = "wae" if name == "wae-mmd" else "rae"
+    spec = tiny(name, dataset="shape-64", architecture=architecture, width=1 / 64)
+    run = RunInTraining(replace(spec, learning_rate=1e-3), torch.device("cpu"))
+    before = [weight.clone() for weight in run.model.parameters()]
+    run.advance(torch.randint(0, 256, (64, 3, 64, 64), dtype=torch.uint8))
+    assert math.isfinite(run.mean_loss())
+    moved = [not torch.equal(a, b) for a, b in zip(before, run.model.parameters(), strict=True)]
+    assert sum(moved) > len(moved) / 2
+
+
+def test_the_vaes_loss_is_pytorchs_to_the_bit(
+    sample: LoadedData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours, theirs = (RunInTraining(tiny("vae"), torch.device("cpu")) for _ in range(2))
+    train_all(sample.train.images, ours)
+    monkeypatch.setattr(vae, "_cross_entropy", F.binary_cross_entropy)
+    train_all(sample.train.images, theirs)
+    assert torch.equal(weights(ours), weights(theirs))

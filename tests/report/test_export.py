@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import pandas as pd
@@ -39,24 +38,7 @@ def test_what_cannot_be_exported_is_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["--export", str(tmp_path / "all.xls"), "--runs-dir", str(RUNS)]) == 2
-    assert "must end in .csv or .parquet" in capsys.readouterr().err
+    assert "must end in .csv" in capsys.readouterr().err
     assert main(["--export", str(tmp_path / "all.csv"), "--runs-dir", str(tmp_path)]) == 1
     assert "no finished runs" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
-
-
-def test_parquet_is_the_same_table(tmp_path: Path) -> None:
-    paths = [tmp_path / f"all.{ending}" for ending in ("csv", "parquet")]
-    for path in paths:
-        assert main(["--export", str(path), "--runs-dir", str(RUNS)]) == 0
-    pd.testing.assert_frame_equal(pd.read_csv(paths[0]), pd.read_parquet(paths[1]))
-
-
-def test_parquet_without_its_library_is_one_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setitem(sys.modules, "pyarrow", None)
-    path = tmp_path / "all.parquet"
-    assert main(["--export", str(path), "--runs-dir", str(RUNS)]) == 1
-    assert "pip install pyarrow" in capsys.readouterr().err
-    assert not path.exists()

@@ -16,12 +16,12 @@ from PIL import Image
 from bench.cli import main
 from bench.experiments.figures import FIGURES
 from bench.models import methods
+from bench.report.display import Display
 from bench.report.figures import lines as run_lines
 from bench.report.figures import sweep
 from bench.report.figures.style import style
 from bench.report.figures.write import write_figure
-from bench.report.frame import Content
-from bench.report.reading import Reading
+from bench.report.frame import TableResults
 from bench.store.folders import Store
 from tests.support.results import cells_of, result
 from tests.support.results import content as content_of
@@ -30,7 +30,7 @@ FIGURE = FIGURES["figure1"]
 NO_STORE = Store(Path("no-such-folder"))
 
 
-def _content(features: str, seeds: Sequence[int]) -> Content:
+def _content(features: str, seeds: Sequence[int]) -> TableResults:
     """Table 6 with FIDs of 100 + seed for IRMAE's columns, 200 + seed for the AE's."""
     table = cells_of("table6", features)
     results = {
@@ -44,10 +44,10 @@ def _content(features: str, seeds: Sequence[int]) -> Content:
         ]
         for cell in table.cells
     }
-    return Content(table, results, [], Reading(), "paper")
+    return TableResults(table, results, [], Display(), "paper")
 
 
-def _draw(content: Content) -> Figure:
+def _draw(content: TableResults) -> Figure:
     return sweep.draw(FIGURE, content, NO_STORE)
 
 
@@ -132,7 +132,7 @@ SPECTRA, CURVES = FIGURES["spectra-dimension"], FIGURES["curves-dimension"]
 
 
 @pytest.fixture
-def filled(tmp_path: Path) -> tuple[Content, Store]:
+def filled(tmp_path: Path) -> tuple[TableResults, Store]:
     """Table 6 with spectra that fall tenfold, and histories of every run but one."""
     store = Store(tmp_path / "runs")
     content = _content("inception", [0, 1])
@@ -147,7 +147,7 @@ def filled(tmp_path: Path) -> tuple[Content, Store]:
 
 
 def test_spectra_are_shares_of_the_largest_with_the_rank_marked(
-    filled: tuple[Content, Store],
+    filled: tuple[TableResults, Store],
 ) -> None:
     page = run_lines.draw_spectra(SPECTRA, *filled)
     irmae, ae = page.axes
@@ -169,7 +169,7 @@ def test_spectra_are_shares_of_the_largest_with_the_rank_marked(
     assert "Profile paper" in text
 
 
-def test_curves_are_the_histories(filled: tuple[Content, Store]) -> None:
+def test_curves_are_the_histories(filled: tuple[TableResults, Store]) -> None:
     page = run_lines.draw_curves(CURVES, *filled)
     irmae, ae = page.axes
     assert len(irmae.get_lines()) == 10
@@ -187,7 +187,7 @@ def test_curves_are_the_histories(filled: tuple[Content, Store]) -> None:
     assert lightness == sorted(lightness)
 
 
-def test_ranks_are_those_of_the_spectra_of_every_epoch(filled: tuple[Content, Store]) -> None:
+def test_ranks_are_those_of_the_spectra_of_every_epoch(filled: tuple[TableResults, Store]) -> None:
     content, store = filled
     for each in content.all_results[:3]:
         spectra = [
@@ -205,7 +205,7 @@ def test_ranks_are_those_of_the_spectra_of_every_epoch(filled: tuple[Content, St
     text = " ".join(" ".join(t.get_text() for t in page.texts).split())
     assert "above 0.001 of the largest, of the codes of 32 test images" in text
     assert "IRMAE (l = 4) 32: +0.0, IRMAE (l = 4) 64: +0.0." in text
-    other = replace(content, reading=Reading(rank_threshold=1e-2))
+    other = replace(content, display=Display(rank_threshold=1e-2))
     line, *_ = run_lines.draw_ranks(FIGURES["ranks-dimension"], other, store).axes[0].get_lines()
     assert list(line.get_ydata()) == [1, 2, 2, 2, 2, 2]  # type: ignore[arg-type]
 
@@ -213,7 +213,7 @@ def test_ranks_are_those_of_the_spectra_of_every_epoch(filled: tuple[Content, St
 def test_the_figure_of_ranks_says_how_they_moved_and_when_they_were_as_printed(
     tmp_path: Path,
 ) -> None:
-    content, store = content_of("table4", [[70, 71], [40], [8], []]), Store(tmp_path)
+    content, store = content_of("table4", {"2": [70, 71], "4": [40], "8": [8]}), Store(tmp_path)
     (deepest,) = [each for each in content.all_results if each.spec.depth == 8]
     for each in content.all_results:
         # One value more every epoch, or two; at l = 8 there are too few epochs.
@@ -231,7 +231,7 @@ def test_the_figure_of_ranks_says_how_they_moved_and_when_they_were_as_printed(
 
 
 def test_printed_ranks_are_marked_where_they_can_be_compared(tmp_path: Path) -> None:
-    content, store = content_of("table4", [[70], [40], [], [4]]), Store(tmp_path)
+    content, store = content_of("table4", {"2": [70], "4": [40], "12": [4]}), Store(tmp_path)
     for each in content.all_results:
         store.write_spectra(each.run_id, np.ones((50, each.spec.latent_dim)))
     for made, printed in (
@@ -251,7 +251,7 @@ def test_printed_ranks_are_marked_where_they_can_be_compared(tmp_path: Path) -> 
         assert ("would count as reproduced" in text) == bool(printed)
 
 
-def test_numbers_of_logarithmic_axes_are_no_formulae(filled: tuple[Content, Store]) -> None:
+def test_numbers_of_logarithmic_axes_are_no_formulae(filled: tuple[TableResults, Store]) -> None:
     """Mathematics is off in figures: a formula would show as it is typed."""
     for page in (run_lines.draw_spectra(SPECTRA, *filled), run_lines.draw_curves(CURVES, *filled)):
         page.canvas.draw()
@@ -271,6 +271,6 @@ def test_every_figure_is_drawn_from_nothing_and_named_after_its_data(
     folders = [a for n in ("runs", "figures") for a in (f"--{n}-dir", str(tmp_path / n))]
     command = ["--collect", "--figure", name, "--profile", "smoke", *folders]
     assert main(command) == 1
-    suffix = "-toyfaces" if FIGURES[name].table in ("table5", "table6") else ""
+    suffix = "-shape-64" if FIGURES[name].table in ("table5", "table6") else ""
     written = sorted(path.name for path in (tmp_path / "figures").iterdir())
     assert written == [f"{name}{suffix}.pdf", f"{name}{suffix}.png"]

@@ -13,9 +13,9 @@ from torchvision.utils import make_grid
 from bench.experiments.figures import FIGURES
 from bench.experiments.spec import FigureSpec
 from bench.experiments.tables import TABLES
+from bench.report.display import Display
 from bench.report.figures import gallery
-from bench.report.frame import Content
-from bench.report.reading import Reading
+from bench.report.frame import TableResults
 from bench.store.folders import Store
 from bench.store.records import Result
 from tests.support.results import content as content_of
@@ -25,7 +25,7 @@ KINDS = ("samples", "reconstructions", "interpolations", "walks")
 
 
 @pytest.fixture
-def filled(tmp_path: Path) -> tuple[Content, Store]:
+def filled(tmp_path: Path) -> tuple[TableResults, Store]:
     """AE, VAE and IRMAE on shapes; the last one left no images."""
     store = Store(tmp_path / "runs")
     table = TABLES["shape"]
@@ -41,10 +41,10 @@ def filled(tmp_path: Path) -> tuple[Content, Store]:
                 for name, count in zip(("originals", *KINDS), counts, strict=True)
             }
             store.write_arrays(made.run_id, f"measured-{made.measurements[0].identity}.npz", arrays)
-    return Content(table, results, [], Reading(), "paper"), store
+    return TableResults(table, results, [], Display(), "paper"), store
 
 
-def _result(content: Content, column: int) -> Result:
+def _result(content: TableResults, column: int) -> Result:
     return content.results[content.table.cells[column]][0]
 
 
@@ -53,7 +53,9 @@ def _figure(kind: str) -> FigureSpec:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_each_method_has_a_block_of_its_images(kind: str, filled: tuple[Content, Store]) -> None:
+def test_each_method_has_a_block_of_its_images(
+    kind: str, filled: tuple[TableResults, Store]
+) -> None:
     content, store = filled
     page = gallery.draw(_figure(kind), content, store)
     shown = {axes.get_title(loc="left"): axes.images for axes in page.axes if axes.images}
@@ -72,7 +74,7 @@ def test_each_method_has_a_block_of_its_images(kind: str, filled: tuple[Content,
 
 
 def test_blocks_of_a_sweep_say_what_varies(tmp_path: Path) -> None:
-    content, store = content_of("table4", [[70], [39], [], [4]]), Store(tmp_path)
+    content, store = content_of("table4", {"2": [70], "4": [39], "12": [4]}), Store(tmp_path)
     for each in content.all_results:
         arrays = {name: np.zeros((40, 1, 8, 8), np.uint8) for name in ("originals", "samples")}
         store.write_arrays(each.run_id, f"measured-{each.measurements[0].identity}.npz", arrays)
@@ -81,7 +83,7 @@ def test_blocks_of_a_sweep_say_what_varies(tmp_path: Path) -> None:
     assert names == ["Depth l: 2", "Depth l: 4", "Depth l: 12"]
 
 
-def test_reconstructions_stand_below_their_images(filled: tuple[Content, Store]) -> None:
+def test_reconstructions_stand_below_their_images(filled: tuple[TableResults, Store]) -> None:
     content, store = filled
     axes = gallery.draw(_figure("reconstructions"), content, store).axes[0]
     arrays = store.images(_result(content, 0))

@@ -1,183 +1,173 @@
-"""The report as text; test_browser.py opens it in Chromium."""
+"""The report's data; test_browser.py opens it in Chromium."""
 
 from __future__ import annotations
 
 import re
-from html import unescape
-from html.parser import HTMLParser
+from base64 import b64decode
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import pytest
 
 from bench.cli import main
+from bench.evaluation.spectrum import rank
 from bench.experiments.figures import FIGURES
 from bench.experiments.tables import PAPER_TABLES, TABLES
-from bench.report.page.charts import HEIGHT, WIDTH, chart
 from tests.support import report_runs as reports
+from tests.support.results import results_in
 
-VOID = {"meta", "link", "img", "br", "line", "polyline", "circle"}
+Element = ET.Element
 
 
 @pytest.fixture(scope="module")
-def html(tmp_path_factory: pytest.TempPathFactory) -> str:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("report")
     reports.fill(folder / "runs")
-    return reports.write(folder / "runs", folder)
+    reports.write(folder / "runs", folder)
+    return folder
 
 
-def _text(html: str) -> str:
-    body = re.sub(r"<(style|script)>.*?</\1>", " ", html, flags=re.DOTALL)
-    return " ".join(unescape(re.sub(r"<[^>]*>", " ", body)).split())
+@pytest.fixture(scope="module")
+def page(folder: Path) -> Element:
+    return _parsed(folder / "report.html")
 
 
-def _section(html: str, name: str) -> str:
-    return html.split(f'<section id="{name}"')[1].split("</section>", maxsplit=1)[0]
+def _parsed(path: Path) -> Element:
+    """The page is XML too, so that whatever is unclosed or unescaped is an error."""
+    return ET.fromstring(path.read_text(encoding="utf-8"))  # noqa: S314 - our own file
 
 
-def test_it_is_well_formed_and_anchors_lead_somewhere(html: str) -> None:
-    stack: list[str] = []
-    ids: list[str] = []
-    links: list[str] = []
+def _text(element: Element) -> str:
+    return " ".join("".join(element.itertext()).split())
 
-    class Reader(HTMLParser):
-        def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-            values = dict(attrs)
-            ids.extend(filter(None, [values.get("id")]))
-            if tag == "a":
-                links.append(str(values["href"]))
-            if tag not in VOID:
-                stack.append(tag)
 
-        def handle_endtag(self, tag: str) -> None:
-            if tag not in VOID:
-                assert stack.pop() == tag
+def _section(page: Element, name: str) -> Element:
+    (found,) = page.iterfind(f".//section[@id='{name}']")
+    return found
 
-    Reader().feed(html)
-    assert stack == []
+
+def _rows(page: Element, name: str) -> list[list[str]]:
+    """The cells of a section's table; a label that spans several rows is in each of them."""
+    found: list[list[str]] = []
+    for body in _section(page, name).iterfind(".//tbody"):
+        for row in body.iterfind("tr"):
+            spans = row.find("th[@rowspan]") is not None or name in ("claims", "runs")
+            repeated = [] if spans else [found[-1][0]]
+            found.append([*repeated, *map(_text, row)])
+    return found
+
+
+def _names(page: Element, name: str) -> set[str]:
+    return set(_text(page.findall(f".//*[@id='{name}']")[0]).split(": ")[1].rstrip(".").split(", "))
+
+
+def test_anchors_lead_somewhere_and_nothing_else_is_asked_for(page: Element) -> None:
+    ids = [each.attrib["id"] for each in page.iter() if "id" in each.attrib]
+    links = [each.attrib["href"] for each in page.iter("a")]
     assert len(ids) == len(set(ids))
-    assert {link.removeprefix("#") for link in links} <= set(ids)
-    assert all(link.startswith("#") for link in links)
+    assert {"#claims", "#table3", "#table6", "#figures", "#runs"} < set(links)
+    assert set(links) <= {f"#{each}" for each in ids}
+    loaded = {each.get(name, "data:") for each in page.iter() for name in ("src", "data", "action")}
+    loaded |= {each.attrib["href"] for each in page.iter("link")}
+    assert all(source.startswith("data:") for source in loaded)
+    assert page.find(".//script") is None
+    assert re.search(r"url\(|@import", "".join(map(_text, page.iter("style")))) is None
 
 
-def test_claims_stand_at_the_top_with_their_verdicts(html: str) -> None:
-    claims = _text("<section" + _section(html, "claims"))
-    for name in PAPER_TABLES:
-        for claim in TABLES[name].claims:
-            assert f"{claim.statement} ({claim.source})" in claims
-    assert claims.count("not learned mnist-sample, smoke") == 6
-    assert claims.count("not run celeba, paper no two runs to compare") == 4
-    assert html.index('id="claims"') < html.index('id="table3"') < html.index('id="figures"')
+def test_claims_stand_at_the_top_with_sources_verdicts_and_evidence(page: Element) -> None:
+    sections = [str(each.get("id")) for each in page.iter("section")]
+    assert sections[:5] == ["claims", *PAPER_TABLES]
+    assert sections[-2:] == ["figures", "runs"]
+    declared = [(c.statement, c.source) for name in sections[1:-2] for c in TABLES[name].claims]
+    assert [(row[0], row[1]) for row in _rows(page, "claims")] == declared
+    verdicts = [_text(each) for each in _section(page, "claims").iter("summary")]
+    assert (verdicts.count("not learned"), verdicts.count("not run")) == (6, 4)
+    assert len(_section(page, "claims").findall(".//details[ul]")) == len(declared)
 
 
-def test_a_table_has_the_numbers_of_its_other_forms(html: str) -> None:
-    """Turned on its side: the approved Markdown's columns are the report's lines."""
-    markdown = (reports.GOLDEN.parent / "tables" / "table4.md").read_text()
-    rows = [line.strip("|").split("|") for line in markdown.splitlines() if line.startswith("|")]
-    expected = [
-        [cell.strip().strip("*") for cell in column]
-        for column in list(zip(*(row[1:] for row in rows if "---" not in row[0]), strict=True))
+@pytest.mark.parametrize("name", ["table3", "table4"])
+def test_a_table_has_the_numbers_and_notes_of_its_other_forms(page: Element, name: str) -> None:
+    text = (reports.GOLDEN.parent / "tables" / f"{name}.md").read_text()
+    printed = [
+        [cell.strip().strip("*") for cell in line.strip("|").split("|")]
+        for line in text.splitlines()
+        if line.startswith("|") and "---" not in line
     ]
-    section = _section(html, "table4")
-    body = section.split("<tbody>")[1].split("</tbody>")[0]
-    cells = re.compile(r"<t[hd][^>]*>(.*?)</t[hd]>", re.DOTALL)
-    lines = [cells.findall(row)[:-1] for row in body.split("</tr>")[:-1]]
-    assert lines == expected[1:]
-    heads = re.findall(r"<button[^>]*>(.*?)</button>", section)
-    assert heads == expected[0]
-    for words in (
-        "Student t",
-        "the classifier of mnist that the suite ships",
-        "gmm10",
-        "Profile smoke",
-        "shuffled",
-    ):
-        assert words in _text(section)
-    assert 'data-value="4.0"' in body
+    assert [_text(each) for each in _section(page, name).find(".//thead/tr") or ()] == printed[0]
+    assert _rows(page, name) == printed[1:]
+    grey = [each.text for each in _section(page, name).iterfind(".//td[@class='number grey']")]
+    assert grey == next(row for row in printed if "not comparable" in row[1])[2:]
+    items = _section(page, name).findall("ul/li")
+    said = {(each.findtext("details/summary") or str(each.text)).strip() for each in items}
+    notes = {line[2:].replace("\\", "") for line in text.splitlines() if line.startswith("- ")}
+    assert notes <= said
 
 
-def test_runs_have_pages_of_their_own(html: str) -> None:
-    store_runs = sorted(path.name for path in reports.GOLDEN.iterdir())
-    for run_id in store_runs:
-        page = html.split(f'<details id="{run_id}"')[1].split("</details>", maxsplit=1)[0]
-        text = _text(page)
-        for words in (
-            "fid_gmm10",
-            "latent_dim 128",
-            "extractor checksum bc9b84f1",
-            "fingerprint",
-            "images_sha256",
-            "commit",
-            "Time of training seconds",
-            "images_per_second",
-            "device cpu",
-        ):
-            assert words in text
-        assert page.count("<svg") == 2
-        assert page.count("data:image/jpeg;base64,") == 1
-        # Where a table has its number, a link leads here.
-        assert f'href="#{run_id}"' in html.split('<section id="runs"', maxsplit=1)[0]
+def test_tables_and_figures_can_be_read_aloud(folder: Path, page: Element) -> None:
+    assert all(each.find("caption") is not None for each in page.iter("table"))
+    scopes = {each.get("scope") for each in page.iter("th")}
+    assert scopes == {"col", "row", "rowgroup"}
+    images = list(page.iter("img"))
+    # Spectra and curves of Tables 3 and 4, each as it was drawn and with what stands below it.
+    names = [_text(each).split("(")[-1].rstrip(")") for each in page.iter("figcaption")]
+    assert len(names) == len(images) == 4
+    for name, image in zip(names, images, strict=True):
+        content = b64decode(image.attrib["src"].partition(",")[2])
+        assert content == (folder / "figures" / f"{name}.png").read_bytes()
+        assert FIGURES[name].title in image.attrib["alt"]
+        assert "Profile smoke" in image.attrib["alt"]
 
 
-def test_failures_are_shown_as_such(html: str) -> None:
-    assert "12 finished runs, 1 failed" in _text(html)
-    (page,) = re.findall(r'<details id="[^"]*" class="run failed">.*?</details>', html, re.DOTALL)
-    assert reports.TRACEBACK in unescape(page)
-    assert "seed 7 failed" in _section(html, "table4")
-    assert "-s7 failed (RuntimeError: </pre><script>)" in unescape(_section(html, "table4"))
+def test_every_run_is_listed_once(page: Element) -> None:
+    listed = {row[0]: row[1:] for row in _rows(page, "runs")}
+    results = results_in(reports.GOLDEN)
+    assert len(_rows(page, "runs")) == len(listed) == len(results) + 1
+    shared = _text(next(_section(page, "runs").iter("caption")))
+    assert "latent_dim 128" in shared
+    for result in results:
+        settings, seed, ranks, mse, extractors, took, commit = listed[result.run_id]
+        scale, depth = result.spec.init_scale, result.spec.depth
+        assert settings == f"depth {depth}, init_scale {scale:g}"
+        assert seed == str(result.spec.seed)
+        assert ranks == str(rank(result.metrics["spectrum"], 1e-3))
+        assert mse.split()[0] == f"{result.metrics['test_mse']:.5f}"
+        assert extractors == "classifier"
+        hours, minutes, seconds = map(int, took.split(":"))
+        measured = result.trained.timing["seconds"]
+        assert 3600 * hours + 60 * minutes + seconds == pytest.approx(measured, abs=0.5)
+        assert str(result.trained.provenance["commit"]).startswith(commit.partition("+")[0])
 
 
-def test_what_is_written_in_records_is_never_markup(html: str) -> None:
-    assert "<script>document.title" not in html
-    assert html.count("<script>") == 1
+def test_a_failed_run_is_listed_with_its_reason_as_text(page: Element) -> None:
+    (failed,) = [row for row in _rows(page, "runs") if len(row) == 4]
+    assert failed[1:] == ["depth 12, init_scale 1", "7", f"failed: {reports.REASON}"]
+    assert "12 finished runs, 1 failed;" in _text(page)
 
 
-def test_it_asks_for_nothing_beside_itself(html: str) -> None:
-    sources = re.findall(r'(?:src|href|data|action)="([^"]*)"', html)
-    assert all(source.startswith(("data:", "#")) for source in sources)
-    assert "url(" not in html
-    assert "@import" not in html
-    assert "default-src 'none'" in html
-
-
-def test_what_was_not_run_is_left_out_and_named(html: str) -> None:
-    named = _text(html).split("nothing is cached: ")[1]
+def test_what_was_not_run_is_left_out_and_named(page: Element) -> None:
     # Of Figure 2, one run is there, but none of its images.
-    for name in ("table5-original", "figure1", "figure2", "walks-table5"):
-        assert name in named
-    assert "Figure 1" not in html.split('id="figures"')[1].split("</section>", maxsplit=1)[0]
-    assert "spectra-depth" in html.split('id="figures"')[1].split("</section>", maxsplit=1)[0]
+    assert {"table5-original", "figure1", "figure2", "walks-table5"} <= _names(page, "left-out")
 
 
-def test_samples_that_cannot_be_read_are_left_out(tmp_path: Path) -> None:
-    store = reports.fill(tmp_path / "runs")
-    first, second, *_ = sorted(store.root.glob("mnist*/measured-*.npz"))
-    first.write_bytes(first.read_bytes()[:-40])
-    second.write_text("<html>")
-    html = reports.write(store.root, tmp_path)
-    assert html.count("data:image/jpeg;base64,") == 10
-
-
-def test_the_same_runs_make_the_same_page(tmp_path: Path) -> None:
-    reports.fill(tmp_path / "runs")
-    first, second = (reports.write(tmp_path / "runs", tmp_path / name) for name in "ab")
-    assert first == second
+def test_the_same_runs_make_the_same_page(folder: Path, tmp_path: Path) -> None:
+    reports.write(folder / "runs", tmp_path)
+    assert (tmp_path / "report.html").read_bytes() == (folder / "report.html").read_bytes()
 
 
 def test_a_report_of_nothing_says_so(tmp_path: Path) -> None:
-    html = reports.write(tmp_path / "runs", tmp_path)
-    assert "0 finished runs;" in _text(html)
-    assert "None has finished." in html
-    assert all(name in html for name in FIGURES)
+    reports.write(tmp_path / "runs", tmp_path)
+    page = _parsed(tmp_path / "report.html")
+    assert _rows(page, "runs") == []
+    assert set(FIGURES) <= _names(page, "left-out")
 
 
 def test_a_report_of_one_table_is_of_it_alone(tmp_path: Path) -> None:
     folders = ["--runs-dir", str(reports.GOLDEN), "--tables-dir", str(tmp_path)]
     path = tmp_path / "one.html"
     assert main(["--collect", "--table", "4", "--report", str(path), *folders]) == 0
-    html = path.read_text()
-    assert "8 finished runs" in _text(html)
-    assert 'id="table3"' not in html
-    assert 'id="figures"' not in html
+    page = _parsed(path)
+    assert [each.get("id") for each in page.iter("section")] == ["claims", "table4", "runs"]
+    assert len(_rows(page, "runs")) == 8
     assert sorted(p.name for p in tmp_path.iterdir()) == [
         "one.html",
         *("table4.csv", "table4.md", "table4.tex"),
@@ -194,31 +184,3 @@ def test_alone_claims_and_report_train_nothing(
     assert ", celeba, profile paper): not run.\n  - no two runs to compare\n" in output
     assert main(["--claims", "--report", "--plan", *folders]) == 0
     assert not list(tmp_path.glob("*.html"))
-
-
-def test_a_chart_by_hand() -> None:
-    drawn = chart("loss", "epoch", [0, 1, 2], [10, 1, 0.1], marked=1)
-    assert drawn is not None
-    points = [tuple(map(float, point.split(","))) for point in drawn.points.split()]
-    # A straight line, from the top to the bottom, its middle marked.
-    assert points[0][1] < points[1][1] < points[2][1]
-    middle = [(a + b) / 2 for a, b in zip(points[0], points[2], strict=True)]
-    assert list(points[1]) == pytest.approx(middle)
-    assert drawn.mark == points[1]
-    assert [label for _, label in drawn.yticks] == ["1e-1", "1e0", "1e1"]
-    assert [y for y, _ in drawn.yticks] == [points[2][1], points[1][1], points[0][1]]
-    assert [label for _, label in drawn.xticks] == ["0", "2"]
-    assert all(0 <= x <= WIDTH and 0 <= y <= HEIGHT for x, y in points)
-
-
-def test_charts_of_what_cannot_be_drawn() -> None:
-    nan = float("nan")
-    assert chart("", "", [], []) is None
-    assert chart("", "", [1], [1]) is None
-    assert chart("", "", [1, 2, 3], [0, nan, 1]) is None
-    flat = chart("", "", [1, 2], [3, 3], marked=5)
-    assert flat is not None
-    assert flat.mark is None
-    long = chart("", "", range(10_000), [1 + i for i in range(10_000)])
-    assert long is not None
-    assert len(long.points.split()) <= 300

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +10,10 @@ from matplotlib.collections import PathCollection
 
 from bench.experiments.figures import FIGURES
 from bench.experiments.tables import TABLES
+from bench.report.display import Display
 from bench.report.figures import tsne
 from bench.report.figures.write import write_figure
-from bench.report.frame import Content
-from bench.report.reading import Reading
+from bench.report.frame import TableResults
 from bench.store.folders import Store
 from bench.store.records import Result
 from tests.support.results import result
@@ -24,11 +23,10 @@ COUNT = 60
 
 
 @pytest.fixture
-def filled(tmp_path: Path) -> tuple[Content, Store]:
+def filled(tmp_path: Path) -> tuple[TableResults, Store]:
     """AE, VAE and IRMAE; the first two have images, the last one nothing."""
     store = Store(tmp_path / "runs")
-    table = TABLES["mnist-baselines"]
-    table = replace(table, cells=tuple(c for c in table.cells if c.label in FIGURE.columns))
+    table = TABLES["section3"]
     rng = np.random.default_rng(0)
     results = {}
     for cell in table.cells:
@@ -38,18 +36,18 @@ def filled(tmp_path: Path) -> tuple[Content, Store]:
             images = rng.integers(0, 256, (2, COUNT, 1, 8, 8), dtype=np.uint8)
             arrays = dict(zip(("originals", "samples"), images, strict=True))
             store.write_arrays(made.run_id, _images_of(made), arrays)
-    return Content(table, results, [], Reading(), "paper"), store
+    return TableResults(table, results, [], Display(), "paper"), store
 
 
 def _images_of(made: Result) -> str:
     return f"measured-{made.measurements[0].identity}.npz"
 
 
-def _first(content: Content) -> Result:
+def _first(content: TableResults) -> Result:
     return content.results[content.table.cells[0]][0]
 
 
-def test_each_method_has_a_panel_with_its_numbers(filled: tuple[Content, Store]) -> None:
+def test_each_method_has_a_panel_with_its_numbers(filled: tuple[TableResults, Store]) -> None:
     page = tsne.draw(FIGURE, *filled)
     assert [axes.get_title() for axes in page.axes] == ["AE", "VAE", "IRMAE (l = 8)"]
     for axes in page.axes[:2]:
@@ -72,7 +70,9 @@ def test_each_method_has_a_panel_with_its_numbers(filled: tuple[Content, Store])
     assert "real called real 60%" in page.axes[2].get_xlabel()
 
 
-def test_the_legend_stands_where_the_first_panel_is_empty(filled: tuple[Content, Store]) -> None:
+def test_the_legend_stands_where_the_first_panel_is_empty(
+    filled: tuple[TableResults, Store],
+) -> None:
     content, store = filled
     first = _first(content)
     (store.folder(first.run_id) / _images_of(first)).unlink()
@@ -80,7 +80,7 @@ def test_the_legend_stands_where_the_first_panel_is_empty(filled: tuple[Content,
     assert [text.get_text() for text in legend.get_texts()] == ["test images", "samples"]
 
 
-def test_images_that_are_all_alike_are_not_embedded(filled: tuple[Content, Store]) -> None:
+def test_images_that_are_all_alike_are_not_embedded(filled: tuple[TableResults, Store]) -> None:
     """scikit-learn's t-SNE of such points ends the process with a segmentation fault."""
     content, store = filled
     first = _first(content)
@@ -93,7 +93,7 @@ def test_images_that_are_all_alike_are_not_embedded(filled: tuple[Content, Store
 
 
 def test_an_embedding_is_computed_once(
-    filled: tuple[Content, Store], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    filled: tuple[TableResults, Store], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     content, store = filled
     before = write_figure(FIGURE, content, store, tmp_path / "a")

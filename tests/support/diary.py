@@ -1,13 +1,17 @@
+"""Training to the end, with all that it reports."""
+
 from __future__ import annotations
 
 import copy
 from typing import Any
+from unittest import mock
 
 import torch
 
 from bench.experiments.spec import TrainingSpec
-from bench.training.loop import HistoryLine, train
-from bench.training.trainee import Trainee
+from bench.training import loop
+from bench.training.loop import HistoryLine
+from bench.training.run_in_training import RunInTraining
 
 
 class Diary:
@@ -17,26 +21,32 @@ class Diary:
         self.lines: dict[TrainingSpec, list[HistoryLine]] = {}
         self.states: dict[tuple[TrainingSpec, int], dict[str, Any]] = {}
 
-    def log(self, trainee: Trainee, line: HistoryLine) -> None:
-        self.lines.setdefault(trainee.spec, []).append(line)
+    def log(self, run: RunInTraining, line: HistoryLine) -> None:
+        self.lines.setdefault(run.spec, []).append(line)
 
-    def checkpoint(self, trainee: Trainee) -> None:
-        self.states[trainee.spec, trainee.step] = copy.deepcopy(trainee.state_dict())
+    def checkpoint(self, run: RunInTraining) -> None:
+        self.states[run.spec, run.step] = copy.deepcopy(run.state_dict())
 
     def losses(self, spec: TrainingSpec) -> list[float]:
         return [line.loss for line in self.lines[spec]]
 
 
 def train_all(
-    images: torch.Tensor, *trainees: Trainee, diary: Diary | None = None
-) -> dict[Trainee, Exception]:
-    """Train to the end, with a checkpoint every fourth step."""
+    images: torch.Tensor, *runs: RunInTraining, diary: Diary | None = None
+) -> dict[RunInTraining, BaseException]:
+    """Train to the end, with a line every second step and a checkpoint every fourth."""
     diary = diary or Diary()
-    return train(
-        trainees,
-        images,
-        images[:40],
-        log=diary.log,
-        checkpoint=diary.checkpoint,
-        checkpoint_steps=4,
-    )
+    with mock.patch.object(loop, "LOG_STEPS", 2):
+        return loop.train(
+            runs,
+            images,
+            images[:40],
+            log=diary.log,
+            checkpoint=diary.checkpoint,
+            checkpoint_steps=4,
+        )
+
+
+def weights(run: RunInTraining) -> torch.Tensor:
+    """Every weight of a run, in one vector."""
+    return torch.cat([p.detach().flatten() for p in run.model.parameters()])

@@ -1,8 +1,8 @@
 """A GPU that computes shapes, strides and devices and no numbers, on a machine that has none.
 
 PyTorch's fake tensors refuse what a real GPU would refuse: operands on two devices. What asks the
-driver is replaced here by what it would have answered: generators, free memory, numbers that are
-read back, gradients, streams and graphs.
+driver is replaced here by something that answers as it would: generators, free memory, numbers that
+are read back, gradients, streams and graphs.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class FakeGenerator(_Generator):
 
 
 class _Generators(TorchFunctionMode):
-    """Refuses a generator of another device than the numbers that are drawn."""
+    """Refuses a generator on another device than the numbers that it draws."""
 
     def __torch_function__(
         self,
@@ -102,7 +102,7 @@ def _backward(self: torch.Tensor, *args: object, **kwargs: object) -> None:
 
 
 def _grad(outputs: torch.Tensor, inputs: torch.Tensor, **kwargs: object) -> tuple[torch.Tensor]:
-    """Of like shape and device, and dependent on the same parameters."""
+    """A gradient of the right shape and device, which depends on the same parameters."""
     return (torch.zeros_like(inputs) + 0 * outputs.sum(),)
 
 
@@ -111,7 +111,7 @@ def _numpy(self: torch.Tensor) -> np.ndarray:
         raise TypeError(f"can't convert {self.device} device type tensor to numpy")
     rng = np.random.default_rng(0)
     if self.is_floating_point():
-        # Shares that sum to less than 1, whatever they stand for.
+        # They sum to less than 1, as shares must.
         values = rng.uniform(0.1, 1, tuple(self.shape)) / max(2, self.numel())
         return values.astype(str(self.dtype).removeprefix("torch."))
     return np.zeros(tuple(self.shape), str(self.dtype).removeprefix("torch."))
@@ -123,7 +123,7 @@ def _deepcopy(self: FakeTensor, memo: dict[int, Any]) -> torch.Tensor:
 
 
 class _Adam(torch.optim.Adam):
-    """Adam whose step makes its state, on the parameters' device and in their strides."""
+    """Adam whose step checks its state: the parameters' device and strides."""
 
     def __init__(self, params: Any, lr: float, *, fused: bool) -> None:
         assert fused
@@ -150,25 +150,36 @@ class _Adam(torch.optim.Adam):
 
 
 class FakeGraph:
-    """A CUDA graph of what is computed while it is recorded; replaying it computes no numbers."""
+    """A CUDA graph; replaying it computes no numbers."""
 
     def __init__(self) -> None:
         self.generators: list[torch.Generator] = []
-        self.recorded = False
+        self.captured = False
 
     def register_generator_state(self, generator: torch.Generator) -> None:
         assert isinstance(generator, FakeGenerator)
         if generator.claimed.type != "cuda":
-            raise RuntimeError("a generator of another device cannot be recorded")
+            raise RuntimeError("a generator of another device cannot be captured")
         self.generators.append(generator)
 
     def replay(self) -> None:
-        assert self.recorded
+        assert self.captured
 
     @contextlib.contextmanager
-    def recording(self, stream: object) -> Iterator[None]:
+    def capture(self, stream: object) -> Iterator[None]:
         yield
-        self.recorded = True
+        self.captured = True
+
+
+def graph_patches(graph: Any) -> dict[str, Any]:
+    """What replaces streams and CUDA graphs in ``torch.cuda``, with a class for the graph."""
+    return {
+        "Stream": mock.MagicMock(),
+        "current_stream": mock.MagicMock(),
+        "stream": lambda stream: contextlib.nullcontext(),
+        "CUDAGraph": graph,
+        "graph": graph.capture,
+    }
 
 
 @contextlib.contextmanager
@@ -185,11 +196,7 @@ def fake_gpu() -> Iterator[FakeTensorMode]:
             (torch, "from_numpy", from_numpy),
             (torch.cuda, "mem_get_info", lambda device: (64 << 30, 80 << 30)),
             (torch.cuda, "is_bf16_supported", lambda: True),
-            (torch.cuda, "Stream", mock.MagicMock()),
-            (torch.cuda, "current_stream", mock.MagicMock()),
-            (torch.cuda, "stream", lambda stream: contextlib.nullcontext()),
-            (torch.cuda, "CUDAGraph", FakeGraph),
-            (torch.cuda, "graph", FakeGraph.recording),
+            *((torch.cuda, name, value) for name, value in graph_patches(FakeGraph).items()),
             (torch.cuda.amp.common, "amp_definitely_not_available", lambda: False),
             (torch.Tensor, "item", lambda self: 0.5),
             (torch.Tensor, "tolist", lambda self: _numpy(self.cpu()).tolist()),

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from bench.campaign.runs import Runs
+from bench.campaign.runs import every_result
 from bench.data import dataset
-from bench.evaluation.extractors import expected_checksum
+from bench.evaluation.extractors import expected_identity
 from bench.experiments.profiles import PROFILES
 from bench.experiments.spec import FITTED, Cell, MeasurementSpec, TableSpec, TrainingSpec
 from bench.experiments.tables import TABLES
-from bench.report.frame import Content
-from bench.report.reading import Reading
+from bench.report.display import Display
+from bench.report.frame import TableResults
 from bench.store import identity
 from bench.store.folders import Store
 from bench.store.identity import run_id
@@ -73,7 +73,7 @@ def result(
             extractor={
                 "name": features,
                 "dimensions": 128,
-                "checksum": expected_checksum(features, data) or "00",
+                "checksum": expected_identity(features, data) or "00",
             },
             timing={"seconds": 0.5, "finished": 2},
             provenance=provenance,
@@ -92,14 +92,9 @@ def write(store: Store, *results: Result) -> None:
             store.write_measured(record)
 
 
-def runs_of(runs_dir: Path) -> Runs:
-    """A runs folder as it is read."""
-    return Runs(Store(runs_dir).read())
-
-
 def results_in(runs_dir: Path) -> list[Result]:
     """Every result in a runs folder."""
-    return runs_of(runs_dir).results()
+    return every_result(Store(runs_dir).read())
 
 
 def cells_of(table: str, features: str = "inception") -> TableSpec:
@@ -113,20 +108,26 @@ def cells_of(table: str, features: str = "inception") -> TableSpec:
     return TABLES[table].with_cells(sized)
 
 
+def everywhere(table: str, values: Sequence[float]) -> dict[str, Sequence[float]]:
+    """The same values in every cell of a declared table."""
+    return {cell.name: values for cell in TABLES[table].cells}
+
+
 def content(
     table: str,
-    values: Sequence[Sequence[float]],
+    values: Mapping[str, Sequence[float]],
     *,
     features: str = "inception",
     extractors: Sequence[str] = (),
     **change: object,
-) -> Content:
-    """A table whose cell i has results with the given values, a seed each.
+) -> TableResults:
+    """A table whose cells have results with the given values by the cells' names, a seed each.
 
     A value is a run's FID, test error and distance from real images; its rank is the value's whole
     part.
     """
     declared = cells_of(table, features)
+    assert values.keys() <= {cell.name for cell in declared.cells}
     results: dict[Cell, list[Result]] = {
         cell: [
             result(
@@ -138,9 +139,10 @@ def content(
                 told_apart=value,
                 extractors=extractors,
             )
-            for seed, value in enumerate(numbers)
+            for seed, value in enumerate(values.get(cell.name, ()))
         ]
-        for cell, numbers in zip(declared.cells, values, strict=True)
+        for cell in declared.cells
     }
-    made = Content(declared, results, [], Reading(), "paper")
+    # Verdicts of fewer seeds than were fixed in advance would say so each time.
+    made = TableResults(replace(declared, seeds=0), results, [], Display(), "paper")
     return replace(made, **change)  # type: ignore[arg-type]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from bench.experiments.spec import MeasurementSpec, TrainingSpec
 
 TINY = TrainingSpec(
@@ -22,7 +24,7 @@ TINY_ARGUMENTS = [
     *("--set", "width=0.25"),
 ]
 
-# Of the methods that take some, at the strengths of their papers.
+# The parameters of the methods that have any, at the strengths of their papers.
 PARAMETERS = {
     "vae": (("beta", 0.1),),
     "wae-mmd": (("penalty", 100.0),),
@@ -31,3 +33,11 @@ PARAMETERS = {
     "rae-gp": (("beta", 1e-4), ("gradient", 1e-7)),
     "rae-sn": (("beta", 2.4e-3),),
 }
+METHODS = ("ae", "irmae", *PARAMETERS)
+
+
+def tiny(method: str, **change: object) -> TrainingSpec:
+    """The tiny run by another method."""
+    depth = 2 if method == "irmae" else 0
+    spec = replace(TINY, method=method, depth=depth, parameters=PARAMETERS.get(method, ()))
+    return replace(spec, **change)  # type: ignore[arg-type]

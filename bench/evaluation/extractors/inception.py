@@ -22,18 +22,15 @@ _SIZE = (299, 299)
 def load(
     given: Path | None, device: torch.device, sha256: str = inception_weights.SHA256
 ) -> Callable[[torch.Tensor], torch.Tensor]:
-    """Load Inception from its weights file, which is downloaded where it is not at hand.
+    """Load Inception from its weights file, which is downloaded where it is missing.
 
-    Args:
-        given: the file that pytorch-fid publishes; None for that of PyTorch's hub cache.
-        device: where it runs.
-        sha256: of the file, in hex.
+    The file is the given one, or the one in PyTorch's hub cache.
 
     Returns:
-        Float images (n, 3, height, width) in [0, 1] to features (n, 2048).
+        The network: it maps float images (n, 3, height, width) in [0, 1] to features (n, 2048).
 
     Raises:
-        BenchError: the file is another, does not fit the network, or cannot be fetched.
+        BenchError: the file has another SHA-256, does not fit the network, or cannot be fetched.
     """
     path = inception_weights.at_hand(given) or inception_weights.fetch()
     inception_weights.verify(path, sha256)
@@ -51,9 +48,9 @@ def load(
 
 
 def _network(state: Mapping[str, torch.Tensor]) -> nn.Module:
-    """The layers up to the pooled features (n, 2048, 1, 1), of images (n, 3, 299, 299) in [-1, 1].
+    """The layers from images (n, 3, 299, 299) in [-1, 1] to pooled features (n, 2048, 1, 1).
 
-    pytorch-fid's own constructor takes no weights: it downloads them, unchecked.
+    pytorch-fid's own constructor would download the weights, and would not check them.
     """
     whole = inception_v3(num_classes=1008, aux_logits=False, weights=None, init_weights=False)
     whole.Mixed_5b = pytorch_fid.FIDInceptionA(192, pool_features=32)
@@ -76,7 +73,7 @@ def _network(state: Mapping[str, torch.Tensor]) -> nn.Module:
 
 
 def _folded(network: nn.Module) -> nn.Module:
-    """The same network but for rounding, 1.4 times as fast on a CPU: see docs/performance.md."""
+    """The same network except for rounding, 1.4 times as fast on a CPU; see docs/performance.md."""
     for block in list(network.modules()):
         if isinstance(block, BasicConv2d):
             block.conv, block.bn = fuse_conv_bn_eval(block.conv, block.bn), nn.Identity()

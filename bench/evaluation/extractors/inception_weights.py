@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from bench.errors import BenchError
-from bench.files import file_sha256, write_bytes
+from bench.files import file_sha256
 
 # The file that pytorch-fid publishes; its name carries the first digits of its SHA-256, and
 # torch-fidelity's registry has the whole.
@@ -46,17 +46,12 @@ def fetch() -> Path:
     """
     from pytorch_fid.inception import FID_WEIGHTS_URL
 
-    from bench.data.download import download
+    from bench.data import download
 
     target = hub_path()
     if target is None:
         raise BenchError("this user has no home to keep them in; set HOME or TORCH_HOME")
-    write_bytes(target, download(FID_WEIGHTS_URL))
-    try:
-        verify(target)
-    except BenchError:
-        target.unlink()
-        raise
+    download.fetch(FID_WEIGHTS_URL, target, SHA256)
     return target
 
 

@@ -1,9 +1,9 @@
-"""Train a classifier such as the package ships.
+"""Train a classifier like those that the package ships.
 
     python -m bench.evaluation.extractors.train_classifier mnist --data-dir DIR --out FILE
 
-Its last digits, and so its checksum, differ between processors: what is measured by another one is
-measured by another extractor.
+On another processor the weights' last digits, and so the checksum, may differ. Such a classifier is
+another extractor.
 """
 
 from __future__ import annotations
@@ -20,25 +20,22 @@ from bench.evaluation.extractor import three_channels
 from bench.evaluation.extractors.classifier import DIMENSIONS, Classifier, initial_classifier
 from bench.files import file_sha256
 from bench.hashing import derive_seed
-from bench.models.tensors import save_state
+from bench.tensors import save_state
 
-# Ten epochs of MNIST: it is trained once, for everyone.
+# On MNIST these are ten epochs.
 _STEPS = 5_000
 _BATCH = 128
 _LEARNING_RATE = 2e-3
 # The order of summation, and so the last digits, depend on the number of threads.
 _THREADS = 2
-# A feature lives if it varies by this share of the one that varies most.
+# A feature is alive if its deviation is more than this share of the largest one.
 _ALIVE = 1e-3
 
 
 def train_classifier(train: Split, data: Dataset, steps: int = _STEPS) -> Classifier:
     """Train on a whole training split: Adam at batch 128 with a cosine schedule, on the CPU.
 
-    Args:
-        train: images and labels.
-        data: what they are; its name seeds the weights and the order of the images.
-        steps: of Adam.
+    The data set's name seeds the weights and the order of the images.
     """
     torch.set_num_threads(_THREADS)
     model = initial_classifier(data)
@@ -57,7 +54,7 @@ def train_classifier(train: Split, data: Dataset, steps: int = _STEPS) -> Classi
 
 @torch.no_grad()
 def described(model: Classifier, test: Split) -> str:
-    """A classifier's test accuracy, and how many of its features live."""
+    """A classifier's test accuracy and its number of features that are alive, as a text."""
     images = three_channels(to_float(test.images))
     deviations = torch.cat([model(part) for part in images.split(500)]).std(dim=0)
     alive = int((deviations > _ALIVE * deviations.max()).sum())
@@ -66,7 +63,7 @@ def described(model: Classifier, test: Split) -> str:
 
 
 def main() -> int:
-    """Train a classifier, write its file and say what it is."""
+    """Train a classifier, write its file, and print its checksum and accuracy."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("dataset", help="a labelled data set, such as mnist or shape")
     parser.add_argument("--data-dir", type=Path, default=Path("data"))

@@ -1,15 +1,15 @@
-"""The methods: each a loss, in a file of its own; one of your own is registered, not added here."""
+"""The methods, each in a file of its own; a user registers further ones from a plugin."""
 
 from __future__ import annotations
 
 import importlib
 
-from bench.errors import UsageError, unknown
+from bench.errors import UsageError, require_name, unknown
 from bench.models.methods.method import Loss, Method
 
-__all__ = ["Loss", "Method", "method", "register_method"]
+__all__ = ["Loss", "Method", "method", "register_method", "source_of"]
 
-# Module of each method, imported when it is asked for.
+# Each method's module, which is imported when the method is first looked up.
 _MODULES = {
     "ae": "ae",
     "irmae": "irmae",
@@ -20,24 +20,37 @@ _MODULES = {
     "rae-gp": "rae_gp",
     "rae-sn": "rae_sn",
 }
-_REGISTERED: dict[str, Method] = {}
+REGISTERED_METHODS: dict[str, Method] = {}
 
 
 def method(name: str) -> Method:
-    """Look a method up by name; an unknown one raises UsageError with the nearest names."""
-    if name in _REGISTERED:
-        return _REGISTERED[name]
+    """Look a method up by its name.
+
+    Raises:
+        UsageError: there is no such method; the message has the nearest names.
+    """
+    if name in REGISTERED_METHODS:
+        return REGISTERED_METHODS[name]
     if name not in _MODULES:
-        raise unknown("method", name, [*_MODULES, *_REGISTERED])
+        raise unknown("method", name, [*_MODULES, *REGISTERED_METHODS])
     return importlib.import_module(f"{__name__}.{_MODULES[name]}").METHOD
 
 
 def register_method(new: Method) -> None:
-    """Make a method known under its name.
+    """Add a method, so that specs can name it.
 
     Raises:
         UsageError: another method has that name; records would be filed under both.
     """
-    if new.name in _MODULES or _REGISTERED.get(new.name, new) != new:
+    require_name("method", new.name)
+    if new.name in _MODULES or REGISTERED_METHODS.get(new.name, new) != new:
         raise UsageError(f"a method named {new.name!r} exists already; choose another name")
-    _REGISTERED[new.name] = new
+    REGISTERED_METHODS[new.name] = new
+
+
+def source_of(name: str) -> str:
+    """SHA-256, in hex, of the plugin that a method comes from; empty for the suite's own.
+
+    Their code has protocol numbers, see :mod:`bench.store.identity`.
+    """
+    return REGISTERED_METHODS[name].source if name in REGISTERED_METHODS else ""

@@ -17,4 +17,4 @@ def squared_error(
     return F.mse_loss(model(images), images)
 
 
-METHOD = Method("ae", "Hinton and Salakhutdinov, Science 313, 2006", squared_error, repeats=True)
+METHOD = Method("ae", "Hinton and Salakhutdinov, Science 313, 2006", squared_error, graph_safe=True)

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 from bench.experiments.spec import TrainingSpec
 
-# A method can be declared, and so planned, without PyTorch.
+# Runs are planned without importing PyTorch.
 if TYPE_CHECKING:
     import torch
 
     from bench.models.networks import Autoencoder
 
-# (model, images (n, channels, size, size) in [0, 1], generator for noise, spec) to a scalar.
+# Takes the model, float images (n, channels, size, size) in [0, 1], a generator for noise and the
+# spec; returns a scalar.
 Loss = Callable[["Autoencoder", "torch.Tensor", "torch.Generator", TrainingSpec], "torch.Tensor"]
 
 
@@ -23,16 +24,17 @@ class Method:
     """A way to train an autoencoder.
 
     Attributes:
-        name: as in a run's spec.
-        citation: where it comes from.
+        name: its name in specs, file names and tables.
+        citation: the publication it comes from.
         loss: what training minimises.
         output: last activation of the decoder, ``tanh`` or ``sigmoid``.
-        doubled: whether the encoder puts out a mean and a log-variance.
+        doubled: whether the encoder returns a mean and a log-variance.
         prepare: changes a new model in place, before its optimiser is made.
-        has_prior: whether codes are drawn towards a standard normal prior, which can be sampled.
-        repeats: whether a GPU may be told a step once and repeat it (a CUDA graph), side by side
-            with other runs'. The loss then does the same at every step: it decides nothing by the
-            numbers (no ``.item()``), and what it draws comes from the generator it is given.
+        has_prior: whether the loss pulls codes towards N(0, I), which can then be sampled.
+        graph_safe: whether a step may be captured in a CUDA graph and replayed. The loss must then
+            launch the same operations at every step: it decides nothing by numbers (no
+            ``.item()``), and draws only from the generator it is given.
+        source: SHA-256 of the plugin that registered it, which fills it in.
     """
 
     name: str
@@ -42,4 +44,5 @@ class Method:
     doubled: bool = False
     prepare: Callable[[Autoencoder], None] | None = None
     has_prior: bool = False
-    repeats: bool = False
+    graph_safe: bool = False
+    source: str = ""

@@ -1,4 +1,4 @@
-"""The regularised autoencoder without a regulariser of its decoder."""
+"""The regularised autoencoder (RAE) without a regulariser on its decoder."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ def error_and_code_penalty(
 def penalised_error(
     model: Autoencoder, images: torch.Tensor, noise: torch.Generator, spec: TrainingSpec
 ) -> torch.Tensor:
-    """The loss that all RAEs share: error and a penalty on the codes."""
+    """The loss of the plain RAE, to which the others add: error and a penalty on the codes."""
     codes = model.codes(images)
     return error_and_code_penalty(model.decoder(codes), codes, images, spec)
 
 
-METHOD = Method("rae", CITATION, penalised_error, repeats=True)
+METHOD = Method("rae", CITATION, penalised_error, graph_safe=True)

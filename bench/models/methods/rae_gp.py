@@ -13,11 +13,12 @@ from bench.models.networks import Autoencoder
 def gradient_penalty(output: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
     """Mean square, over images and latent dimensions, of the gradient of the summed squared output.
 
-    The paper has the gradient of the output; its authors' code sums the squared output first.
+    The gradient is taken with respect to the codes. The paper differentiates the output itself; its
+    authors' code sums the squared output first.
 
     Args:
         output: decoded images (n, ...), each from its own code.
-        codes: (n, latent_dim), with respect to which is derived.
+        codes: (n, latent_dim), which ``output`` was decoded from.
     """
     (gradient,) = torch.autograd.grad(output.square().sum(), codes, create_graph=True)
     return gradient.square().mean()
@@ -33,4 +34,4 @@ def penalised_error(
     return loss + spec.parameter("gradient") * gradient_penalty(output, codes)
 
 
-METHOD = Method("rae-gp", rae.CITATION, penalised_error, repeats=True)
+METHOD = Method("rae-gp", rae.CITATION, penalised_error, graph_safe=True)

@@ -11,17 +11,17 @@ from bench.models.networks import Autoencoder
 
 
 def normalise(model: Autoencoder) -> None:
-    """Divide every kernel of encoder and decoder by its largest singular value, as it trains.
+    """Divide every kernel of encoder and decoder by its largest singular value while it trains.
 
-    The kernel is taken as a matrix (outputs, everything else), that of a transposed convolution
-    as (inputs, everything else), as the authors' code has it; the singular value is followed by
-    one power iteration a step (Miyato et al., ICLR 2018).
+    A kernel is flattened to a matrix (outputs, everything else); a transposed convolution's to
+    (inputs, everything else), as in the authors' code. One power iteration a step tracks the
+    singular value (Miyato et al., ICLR 2018).
     """
     for part in (model.encoder, model.decoder):
         for layer in part.modules():
             if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
-                # PyTorch would take a transposed kernel's outputs, which come second.
+                # By default PyTorch takes a transposed kernel's outputs, its second dimension.
                 spectral_norm(layer, dim=0)
 
 
-METHOD = Method("rae-sn", rae.CITATION, rae.penalised_error, prepare=normalise, repeats=True)
+METHOD = Method("rae-sn", rae.CITATION, rae.penalised_error, prepare=normalise, graph_safe=True)

@@ -15,13 +15,13 @@ def negative_elbo(
 ) -> torch.Tensor:
     """Mean binary cross-entropy minus beta times mean(1 + logvar - mu^2 - exp(logvar)).
 
-    Both are means: over images and pixels, over images and latent dimensions.
+    The first mean is over images and pixels, the second over images and latent dimensions.
     """
     mean, log_variance = model.encoder(images).chunk(2, dim=1)
     epsilon = torch.randn(mean.shape, generator=noise, device=mean.device)
     codes = mean + epsilon * torch.exp(0.5 * log_variance)
     output = model.decoder(codes)
-    # Neither term survives half precision: probabilities near 1, exponentials of log-variances.
+    # Half precision ruins both: probabilities near 1 and exponentials of log-variances.
     with torch.autocast(images.device.type, enabled=False):
         mean, log_variance = mean.float(), log_variance.float()
         reconstruction = _cross_entropy(output.float(), images)
@@ -30,10 +30,10 @@ def negative_elbo(
 
 
 def _cross_entropy(output: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
-    """Mean binary cross-entropy; of an output that is not a number, not a number.
+    """Mean binary cross-entropy; not a number (NaN) where the output has a NaN.
 
-    PyTorch's own refuses such an output, on a GPU by an assertion that leaves the process without
-    one. What is finite is computed to the same bit.
+    PyTorch's own refuses a NaN, on a GPU by an assertion after which the process cannot use the GPU
+    any more. For finite outputs the result is the same to the bit.
     """
     entropy = F.binary_cross_entropy(output.nan_to_num(nan=0.5), images)
     return entropy + 0.0 * output.sum()
@@ -46,5 +46,5 @@ METHOD = Method(
     output="sigmoid",
     doubled=True,
     has_prior=True,
-    repeats=True,
+    graph_safe=True,
 )

@@ -15,9 +15,9 @@ _RECONSTRUCTION = 0.05
 def mmd(codes: torch.Tensor, prior: torch.Tensor) -> torch.Tensor:
     """Estimate of the squared maximum mean discrepancy of two samples, possibly below 0.
 
-    The kernel is inverse multiquadratic, C / (C + |a - b|^2), summed over seven scales s with
-    C = 2 * latent_dim * s, for a standard normal prior. Pairs of a point with itself are left out
-    within a sample (Tolstikhin et al. 2018, algorithm 2 and the experiments' settings).
+    The kernel is inverse multiquadratic, C / (C + |a - b|^2), summed over seven scales s. For a
+    standard normal prior C = 2 * latent_dim * s. Within a sample, no point is paired with itself
+    (Tolstikhin et al. 2018, algorithm 2 and the settings of the experiments).
 
     Args:
         codes: (n, latent_dim).
@@ -27,7 +27,7 @@ def mmd(codes: torch.Tensor, prior: torch.Tensor) -> torch.Tensor:
     within = _kernel(codes, codes, latent_dim) + _kernel(prior, prior, latent_dim)
     within = within - torch.diag(within.diagonal())
     across = _kernel(codes, prior, latent_dim)
-    # A last batch of one image has no pairs within.
+    # A last batch may hold one image, which has no pairs within.
     return within.sum() / (n * max(n - 1, 1)) - 2 * across.sum() / n**2
 
 
@@ -44,12 +44,12 @@ def penalised_error(
     codes = model.codes(images)
     errors = (model.decoder(codes) - images).square().flatten(1).sum(dim=1)
     prior = torch.randn(codes.shape, generator=noise, device=codes.device)
-    # Distances of nearly equal codes cancel in half precision.
+    # In half precision, distances of nearly equal codes would cancel.
     with torch.autocast(images.device.type, enabled=False):
         penalty = spec.parameter("penalty") * mmd(codes.float(), prior)
         return _RECONSTRUCTION * errors.float().mean() + penalty
 
 
 METHOD = Method(
-    "wae-mmd", "Tolstikhin et al., ICLR 2018", penalised_error, has_prior=True, repeats=True
+    "wae-mmd", "Tolstikhin et al., ICLR 2018", penalised_error, has_prior=True, graph_safe=True
 )

@@ -9,12 +9,12 @@ from matplotlib.figure import Figure
 from bench.evaluation.protocol import WALK_DEVIATIONS
 from bench.experiments.spec import Cell, FigureSpec
 from bench.report.figures.style import RESOLUTION, caption
-from bench.report.frame import Content
-from bench.report.layout import before_columns, headline_note, run_notes, seeds_text, title_of
+from bench.report.frame import TableResults
+from bench.report.notes import before_columns, headline_note, run_notes, seeds_text, title_of
 from bench.store.folders import Store
 
 _COLUMNS = 10
-# Of samples in a block.
+# Rows of samples in a block.
 _ROWS = 4
 # Blocks beside each other, and pixels of the file across each.
 _BLOCKS, _WIDTH = 2, 660
@@ -33,7 +33,7 @@ _WHAT = {
 }
 
 
-def draw(figure: FigureSpec, content: Content, store: Store) -> Figure:
+def draw(figure: FigureSpec, content: TableResults, store: Store) -> Figure:
     """A block of images for each cell, of its lowest seed."""
     blocks, left_out, seeds = {}, [], dict[Cell, list[int]]()
     axis = before_columns(content.table, ": ")

@@ -14,9 +14,10 @@ from matplotlib.figure import Figure
 from bench.evaluation.spectrum import rank
 from bench.experiments.spec import Cell, FigureSpec
 from bench.report.figures.style import caption, plain_numbers
-from bench.report.frame import Content, beside_printed, frame
-from bench.report.layout import run_notes, seeds_text, signed, title_of
+from bench.report.frame import TableResults, beside_printed, frame
 from bench.report.metrics import METRICS
+from bench.report.notes import run_notes, seeds_text, title_of
+from bench.report.rows import signed
 from bench.report.statistics import interval
 from bench.store.folders import Store, read_history
 from bench.store.records import Result
@@ -29,7 +30,7 @@ _LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
 _DrawRun = Callable[[Axes, Result, dict[str, Any]], bool]
 
 
-def draw_spectra(figure: FigureSpec, content: Content, store: Store) -> Figure:
+def draw_spectra(figure: FigureSpec, content: TableResults, store: Store) -> Figure:
     """Singular values over the largest, on a logarithmic scale; a dot marks each run's rank."""
 
     def draw(axes: Axes, result: Result, look: dict[str, Any]) -> bool:
@@ -37,7 +38,7 @@ def draw_spectra(figure: FigureSpec, content: Content, store: Store) -> Figure:
         if values.max() <= 0:
             return False
         shares = np.maximum(values / values.max(), np.finfo(float).tiny)
-        last = content.reading.rank(result)
+        last = content.display.rank(result)
         axes.plot(np.arange(1, len(shares) + 1), shares, **look)
         axes.plot(last, shares[last - 1], marker="o", color=str(look["color"]), markersize=4)
         return True
@@ -50,19 +51,19 @@ def draw_spectra(figure: FigureSpec, content: Content, store: Store) -> Figure:
         plain_numbers(axes.yaxis)
         axes.set_ylim(SMALLEST_SHARE, 2)
         if axes.has_data():
-            axes.axhline(content.reading.rank_threshold, color="#888888", linewidth=0.8)
+            axes.axhline(content.display.rank_threshold, color="#888888", linewidth=0.8)
         axes.set_xlabel("index")
     panels[0].set_ylabel("singular value / largest")
     notes.insert(
         1,
-        f"The grey line is the threshold {content.reading.rank_threshold:g}; dots mark the latent "
+        f"The grey line is the threshold {content.display.rank_threshold:g}; dots mark the latent "
         "rank.",
     )
     caption(page, notes)
     return page
 
 
-def draw_curves(figure: FigureSpec, content: Content, store: Store) -> Figure:
+def draw_curves(figure: FigureSpec, content: TableResults, store: Store) -> Figure:
     """The loss over epochs, each point a mean over the steps since the last."""
 
     def draw(axes: Axes, result: Result, look: dict[str, Any]) -> bool:
@@ -82,12 +83,12 @@ def draw_curves(figure: FigureSpec, content: Content, store: Store) -> Figure:
     return page
 
 
-def draw_ranks(figure: FigureSpec, content: Content, store: Store) -> Figure:
+def draw_ranks(figure: FigureSpec, content: TableResults, store: Store) -> Figure:
     """The rank of the test codes after every epoch: whether it still moves at the end.
 
     In the paper's setting, circles stand for the ranks that it prints.
     """
-    threshold = content.reading.rank_threshold
+    threshold = content.display.rank_threshold
     ranks: dict[str, list[int]] = {}
     images: set[int] = set()
 
@@ -126,7 +127,7 @@ def draw_ranks(figure: FigureSpec, content: Content, store: Store) -> Figure:
     return page
 
 
-def _still_moving(content: Content, ranks: Mapping[str, Sequence[int]]) -> list[str]:
+def _still_moving(content: TableResults, ranks: Mapping[str, Sequence[int]]) -> list[str]:
     """By how much each column's rank changed at the end; empty where no run has epochs enough."""
     found = []
     for cell in content.table.cells:
@@ -140,7 +141,7 @@ def _still_moving(content: Content, ranks: Mapping[str, Sequence[int]]) -> list[
     return [f"{text}; {content.table.axis} {', '.join(found)}."]
 
 
-def _printed_ranks(content: Content) -> dict[Cell, float]:
+def _printed_ranks(content: TableResults) -> dict[Cell, float]:
     """The printed ranks of the cells whose runs can be held against them."""
     printed = beside_printed(frame(content), "rank")
     cells = {(cell.row, cell.label): cell for cell in content.table.cells}
@@ -148,7 +149,7 @@ def _printed_ranks(content: Content) -> dict[Cell, float]:
     return {cells[place]: rank for place, rank in zip(places, printed.paper, strict=True)}
 
 
-def _mark(panels: Sequence[Axes], content: Content, printed: Mapping[Cell, float]) -> None:
+def _mark(panels: Sequence[Axes], content: TableResults, printed: Mapping[Cell, float]) -> None:
     """Mark the printed ranks at the end of the runs that they stand against."""
     for cell, rank_ in printed.items():
         axes = panels[_rows(content).index(cell.row)]
@@ -157,7 +158,7 @@ def _mark(panels: Sequence[Axes], content: Content, printed: Mapping[Cell, float
 
 
 def _when_reproduced(
-    content: Content, ranks: Mapping[str, Sequence[int]], printed: Mapping[Cell, float]
+    content: TableResults, ranks: Mapping[str, Sequence[int]], printed: Mapping[Cell, float]
 ) -> str:
     """How much the number of epochs decides which of the printed ranks count as reproduced."""
     metric = METRICS["rank"]
@@ -182,7 +183,7 @@ def _ranges(numbers: Sequence[int]) -> str:
 
 
 def _panels(
-    figure: FigureSpec, content: Content, draw: _DrawRun
+    figure: FigureSpec, content: TableResults, draw: _DrawRun
 ) -> tuple[Figure, Sequence[Axes], list[str]]:
     """A panel for each row of the table, in it a colour for each column and a line a run."""
     rows = _rows(content)
@@ -208,11 +209,11 @@ def _panels(
     return page, panels, notes + run_notes(content)
 
 
-def _rows(content: Content) -> list[str]:
+def _rows(content: TableResults) -> list[str]:
     return list(dict.fromkeys(cell.row for cell in content.table.cells))
 
 
-def _look(content: Content, column: str) -> dict[str, Any]:
+def _look(content: TableResults, column: str) -> dict[str, Any]:
     """Colour and line of a column's runs."""
     columns = content.table.columns
     place = columns.index(column)

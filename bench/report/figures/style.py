@@ -17,7 +17,7 @@ ORANGE, _SKY, _GREEN, BLUE, _RED, _PINK = (
 )
 
 _NOTE_WIDTH = 112
-# Of PNG files and of images within PDFs, in pixels an inch.
+# Pixels an inch, in PNG files and in images within PDFs.
 RESOLUTION = 200
 
 RC = {

@@ -9,13 +9,13 @@ from matplotlib.ticker import NullLocator
 
 from bench.experiments.spec import FigureSpec
 from bench.report.figures.style import caption, style
-from bench.report.frame import Content, frame
-from bench.report.layout import fid_notes, run_notes, title_of
+from bench.report.frame import TableResults, frame
 from bench.report.metrics import METRICS, REAL
+from bench.report.notes import fid_notes, run_notes, title_of
 from bench.store.folders import Store
 
 
-def draw(figure: FigureSpec, content: Content, store: Store) -> Figure:
+def draw(figure: FigureSpec, content: TableResults, store: Store) -> Figure:
     """One curve for each row of a table over its columns, which are numbers.
 
     Each sampler has a column of panels, each extractor a row of them.
@@ -43,7 +43,7 @@ def draw(figure: FigureSpec, content: Content, store: Store) -> Figure:
 
 
 def _panel(
-    axes: Axes, data: pd.DataFrame, real: pd.DataFrame, content: Content, label: str
+    axes: Axes, data: pd.DataFrame, real: pd.DataFrame, content: TableResults, label: str
 ) -> None:
     """The curves of one sampler."""
     sampler, extractor = data.sampler.iloc[0], data.extractor.iloc[0]
@@ -76,22 +76,22 @@ def _panel(
 
 
 def _measured(axes: Axes, data: pd.DataFrame, row: str, method: str) -> None:
-    look, known = style(method), data[data["mean"].notna()]
-    if known.empty:
+    look, drawn = style(method), data[data["mean"].notna()]
+    if drawn.empty:
         return
     axes.plot(
-        known.x,
-        known["mean"],
+        drawn.x,
+        drawn["mean"],
         color=look.color,
         marker=look.marker,
         linestyle=look.line,
         label=f"{row}, measured",
     )
-    unlearned = known[known.not_learned != ""]
+    unlearned = drawn[drawn.seeds_not_learned != ""]
     if not unlearned.empty:
         axes.plot(unlearned.x, unlearned["mean"], "kx", markersize=9, label=f"{row}, not learned")
     # Points of one seed have no interval; the shade is interrupted there.
-    axes.fill_between(known.x, known.low, known.high, color=look.color, alpha=0.2, linewidth=0)
+    axes.fill_between(drawn.x, drawn.low, drawn.high, color=look.color, alpha=0.2, linewidth=0)
 
 
 def _printed(axes: Axes, data: pd.DataFrame, row: str, method: str) -> None:

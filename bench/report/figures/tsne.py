@@ -13,9 +13,9 @@ from matplotlib.figure import Figure
 from bench.errors import BenchError
 from bench.experiments.spec import HEADLINE_SAMPLER, Cell, FigureSpec
 from bench.report.figures.style import BLUE, ORANGE, caption
-from bench.report.frame import Content
-from bench.report.layout import fid_notes, headline_note, run_notes, seeds_text, title_of
+from bench.report.frame import TableResults
 from bench.report.metrics import REAL
+from bench.report.notes import fid_notes, headline_note, run_notes, seeds_text, title_of
 from bench.store.folders import Store
 from bench.store.records import Result
 
@@ -25,7 +25,7 @@ _SEED = 0
 _VERSION = 2
 
 
-def draw(figure: FigureSpec, content: Content, store: Store) -> Figure:
+def draw(figure: FigureSpec, content: TableResults, store: Store) -> Figure:
     """A panel for each cell: test images in blue, sampled ones in orange, of its lowest seed."""
     cells = content.table.cells
     page = Figure(figsize=(3.2 * len(cells), 3.8))

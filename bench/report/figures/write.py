@@ -10,20 +10,12 @@ import matplotlib as mpl
 
 from bench.experiments.spec import FigureSpec
 from bench.files import write_bytes
-from bench.report.figures import gallery, lines, sweep, tsne
+from bench.report.figures.kinds import drawing
 from bench.report.figures.style import RC, RESOLUTION
-from bench.report.frame import Content
-from bench.report.layout import title_of
+from bench.report.frame import TableResults
+from bench.report.notes import title_of
 from bench.store.folders import Store
 
-_KINDS = {
-    "sweep": sweep.draw,
-    "spectra": lines.draw_spectra,
-    "curves": lines.draw_curves,
-    "ranks": lines.draw_ranks,
-    "tsne": tsne.draw,
-    **dict.fromkeys(("samples", "reconstructions", "interpolations", "walks"), gallery.draw),
-}
 # Inches around all that is drawn.
 _MARGIN = 0.1
 # Without the time of their making, so that equal figures are equal files.
@@ -46,7 +38,7 @@ class Drawn:
 
 
 def write_figure(
-    figure: FigureSpec, content: Content, store: Store, folder: Path, *, optional: bool = False
+    figure: FigureSpec, content: TableResults, store: Store, folder: Path, *, optional: bool = False
 ) -> Drawn | None:
     """Draw a figure and write it as ``.pdf`` and ``.png``.
 
@@ -65,7 +57,7 @@ def write_figure(
         # Whatever the user's own matplotlibrc says: equal runs are equal figures.
         mpl.rcdefaults()
         mpl.rcParams.update(RC)  # type: ignore[arg-type]
-        drawn = _KINDS[figure.kind](figure, content, store)
+        drawn = drawing(figure.kind)(figure, content, store)
         if optional and not any(axes.has_data() for axes in drawn.axes):
             return None
         # Once for both files, where "tight" lays out the figure anew for each.

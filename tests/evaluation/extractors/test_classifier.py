@@ -12,7 +12,7 @@ from bench.data.images import LoadedData
 from bench.data.shapes import generate
 from bench.errors import BenchError
 from bench.evaluation.extractor import Extractor
-from bench.evaluation.extractors import extractor_spec
+from bench.evaluation.extractors import declared_extractor
 from bench.evaluation.extractors.classifier import Classifier, load
 from bench.evaluation.extractors.train_classifier import described, train_classifier
 
@@ -23,7 +23,7 @@ CPU = torch.device("cpu")
 def test_the_shipped_classifiers_know_their_data(name: str, sample: LoadedData) -> None:
     """None of their features is dead."""
     test = sample.test if name == "mnist-sample" else generate(2_000, seed=9)
-    network = Extractor.load(extractor_spec("classifier", dataset(name)), CPU).network
+    network = Extractor.load(declared_extractor("classifier", dataset(name)), CPU).network
     assert isinstance(network, Classifier)
     found = re.fullmatch(
         r"test accuracy (.*)%, (\d+) of 128 features alive", described(network, test)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import pickle
+from email.message import Message
 from pathlib import Path
 from typing import Any
 
@@ -71,22 +73,23 @@ def test_weights_are_looked_for_where_pytorch_keeps_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    path = inception_weights.hub_path()
-    assert path is not None
-    assert path.parent == Path(torch.hub.get_dir()) / "checkpoints"
-    assert inception_weights.at_hand(None) is None
-    path.parent.mkdir(parents=True)
-    path.touch()
-    assert inception_weights.at_hand(None) == path
-    with pytest.raises(BenchError, match="no such file"):
-        inception_weights.at_hand(tmp_path / "missing.pth")
+    folder = Path(torch.hub.get_dir()) / "checkpoints"
+    assert inception_weights.hub_path() == folder / inception_weights.NAME
+
+
+class _Answer(io.BytesIO):
+    """What a host sends, as urllib hands it on."""
+
+    def info(self) -> Message:
+        return Message()
 
 
 def test_downloaded_weights_are_verified(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from bench.data import download
 
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    monkeypatch.setattr(download, "download", lambda url: b"<html>")
-    with pytest.raises(BenchError, match="not pytorch-fid's"):
+    monkeypatch.setattr(download, "reach", lambda url: None)
+    monkeypatch.setattr(torch.hub, "urlopen", lambda request: _Answer(b"<html>"))
+    with pytest.raises(BenchError, match="invalid hash value"):
         inception_weights.fetch()
     assert not list(tmp_path.rglob("*.pth"))

@@ -6,56 +6,48 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
 
 from bench.data import dataset
 from bench.errors import BenchError, UsageError
 from bench.evaluation import extractors
 from bench.evaluation.extractors import (
     EXTRACTORS,
-    ExtractorSpec,
-    expected_checksum,
-    extractor_spec,
+    declared_extractor,
+    expected_identity,
     general_extractor,
     in_order,
     inception_weights,
     register_extractor,
 )
+from tests.support.corner import CORNER
 
 
 @pytest.fixture(autouse=True)
 def nothing_registered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(extractors, "_REGISTERED", {})
-
-
-def _corner(device: torch.device) -> extractors.Network:
-    return lambda images: images[:, :, :2, :2].flatten(1).to(device)
-
-
-CORNER = ExtractorSpec("corner", "the first pixels", 12, "ab" * 32, _corner, 100)
+    monkeypatch.setattr(extractors, "REGISTERED_EXTRACTORS", {})
 
 
 def test_every_extractor_is_pinned_by_a_whole_checksum() -> None:
     for name in EXTRACTORS:
-        spec = extractor_spec(name, dataset("mnist"))
+        spec = declared_extractor(name, dataset("mnist"))
         assert (spec.name, len(spec.checksum)) == (name, 64)
         assert int(spec.checksum, 16)
 
 
 def test_a_classifier_is_only_that_of_its_data() -> None:
-    digits = extractor_spec("classifier", dataset("mnist-sample"))
-    assert digits == replace(extractor_spec("classifier", dataset("mnist")), load=digits.load)
-    assert digits.checksum != extractor_spec("classifier", dataset("shape")).checksum
+    digits = declared_extractor("classifier", dataset("mnist-sample"))
+    assert digits == replace(declared_extractor("classifier", dataset("mnist")), load=digits.load)
+    assert digits.checksum != declared_extractor("classifier", dataset("shape")).checksum
     own = replace(dataset("mnist"), own=True)
-    for data in (dataset("toyfaces"), own):
+    for data in (dataset("shape-64"), own):
         with pytest.raises(UsageError, match=r"none is shipped for .*; use --features imagenet"):
-            extractor_spec("classifier", data)
-        assert expected_checksum("classifier", data) is None
+            declared_extractor("classifier", data)
+        assert expected_identity("classifier", data) is None
 
 
 def test_an_unknown_name_is_answered_with_the_nearest() -> None:
     with pytest.raises(UsageError, match="did you mean imagenet"):
-        extractor_spec("imagenet1k", dataset("mnist"))
+        declared_extractor("imagenet1k", dataset("mnist"))
 
 
 def test_auto_is_inception_where_its_weights_are_at_hand(
@@ -75,8 +67,8 @@ def test_auto_is_inception_where_its_weights_are_at_hand(
 def test_one_of_the_users_own_is_known_by_its_name_and_stands_behind_the_others() -> None:
     register_extractor(CORNER)
     register_extractor(CORNER)
-    assert extractor_spec("corner", dataset("toyfaces")) == CORNER
-    assert expected_checksum("corner", dataset("mnist")) == CORNER.checksum
+    assert declared_extractor("corner", dataset("shape-64")) == CORNER
+    assert expected_identity("corner", dataset("mnist")) == CORNER.checksum
     assert max(["corner", "classifier", "imagenet"], key=in_order) == "corner"
     for taken in (replace(CORNER, dimensions=3), replace(CORNER, name="imagenet")):
         with pytest.raises(UsageError, match="exists already"):

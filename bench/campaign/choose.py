@@ -1,0 +1,289 @@
+"""Turn the options into tables and figures of fully specified runs: profile, data, settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from bench.campaign.job import Job
+from bench.campaign.locate import AbsentError, Search, locate, of_records
+from bench.campaign.request import Request
+from bench.campaign.runs import jobs_of, missing_of, result_of, seeds_in
+from bench.data import Dataset
+from bench.errors import BenchError, UsageError
+from bench.evaluation.extractors import declared_extractor, general_extractor, has_classifier
+from bench.experiments.figures import FIGURES
+from bench.experiments.profiles import PROFILES, Profile
+from bench.experiments.spec import Cell, FigureSpec, MeasurementSpec, TableSpec, TrainingSpec
+from bench.experiments.tables import TABLES
+from bench.store.folders import Runs
+from bench.store.records import TrainingRecord
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A table or figure that was asked for, with every choice made.
+
+    Attributes:
+        name: the name that it is declared under.
+        profile: how much each of its runs does.
+        table: the table, or the one that a figure draws; its cells are runs.
+        figure: the figure; None for a table.
+        stand_in: a line on data that are not here, whose place others take; else empty.
+    """
+
+    name: str
+    profile: Profile
+    table: TableSpec
+    figure: FigureSpec | None = None
+    stand_in: str = ""
+
+
+def choose(
+    request: Request, runs: Runs, cache: Path, device: str
+) -> tuple[list[Chosen], list[str]]:
+    """Make the choices for each requested table and figure.
+
+    Args:
+        request: what was asked for.
+        runs: the runs folder as it was read.
+        cache: folder of prepared images.
+        device: what runs are trained on.
+
+    Returns:
+        The tables and figures, and lines on data that are not here: others take their place, or
+        what is about them is left out.
+
+    Raises:
+        BenchError: nothing that was asked for has its data here, or some that are cannot be used.
+        UsageError: an unknown name; ``--set`` changes what a table varies, or nothing at all; an
+            extractor that is unknown or does not go with the data.
+    """
+    resolver = _Resolver(request, runs, cache)
+    found: list[Chosen] = []
+    absent: dict[str, AbsentError] = {}
+    for name in (*request.tables, *request.figures):
+        # A table that varies what is set has no runs with it; nobody asked for it by name.
+        if request.everything and _declared(name).varies & set(request.overrides):
+            continue
+        candidates = []
+        for profile in PROFILES.values():
+            if request.profile in (profile.name, "auto"):
+                try:
+                    candidates.append(resolver.chosen(name, profile))
+                except AbsentError as error:
+                    absent[name] = error
+        if not candidates:
+            continue
+        absent.pop(name, None)
+        best = choose_profile(candidates, request, runs, device)
+        if name not in request.optional or _filled(best, request, runs, any):
+            found.append(best)
+    if absent and not found:
+        raise next(iter(absent.values()))
+    if unused := sorted(set(request.overrides) - resolver.applied):
+        names = ", ".join((*request.tables, *request.figures))
+        raise UsageError(f"--set {unused[0]}: no run of {names} has one")
+    lines = [chosen.stand_in for chosen in found] + [f"left out, {e}" for e in absent.values()]
+    return found, list(dict.fromkeys(filter(None, lines)))
+
+
+def _declared(name: str) -> TableSpec:
+    """The declared table of that name, or that a figure of that name draws."""
+    return TABLES[FIGURES[name].table if name in FIGURES else name]
+
+
+def choose_profile(
+    candidates: Sequence[Chosen], request: Request, runs: Runs, device: str
+) -> Chosen:
+    """One of the profiles that ``--profile`` leaves open, for a table or figure.
+
+    The most faithful one whose runs are all there. Where there is none, ``--collect`` takes the one
+    that fills most columns, and a command that trains the paper's on a GPU and ``quick`` without.
+
+    Args:
+        candidates: the table or figure in each of them, the most faithful first.
+        request: what was asked for.
+        runs: the runs that are there.
+        device: what runs would be trained on.
+    """
+    collecting = request.mode == "collect"
+    best = max(
+        candidates, key=lambda each: _filled(each, request, runs, any if collecting else all)
+    )
+    if collecting or _filled(best, request, runs, all) == len(best.table.cells):
+        return best
+    default = "quick" if device == "cpu" else "paper"
+    return next((each for each in candidates if each.profile.name == default), candidates[0])
+
+
+def _filled(
+    chosen: Chosen, request: Request, runs: Runs, enough: Callable[[Collection[bool]], bool]
+) -> int:
+    """How many of a table's columns have any, or all, of their runs."""
+    seeds = seeds_of(request, runs)
+    return sum(
+        enough([_is_there(job, request, runs) for job in jobs_of([cell], seeds, request.only)])
+        for cell in chosen.table.cells
+    )
+
+
+def _is_there(job: Job, request: Request, runs: Runs) -> bool:
+    """Whether a run is measured: by the extractors that were asked for by name, or by any."""
+    folder = runs[job.run_id]
+    whole = not missing_of(job, folder)
+    return whole if request.display.features else result_of(job, folder) is not None
+
+
+def seeds_of(request: Request, runs: Runs) -> range:
+    """The seeds that a request is about: for ``--collect`` all that are there, unless named."""
+    if request.seeds is None and request.mode == "collect":
+        return seeds_in(runs)
+    return range(request.seeds or 1)
+
+
+def requested_jobs(request: Request, chosen: Sequence[Chosen]) -> list[Job]:
+    """Every run that was asked for.
+
+    Raises:
+        UsageError: a pattern of ``--only`` matches none.
+    """
+    seeds = range(request.seeds or 1)
+    cells = [cell for each in chosen for cell in each.table.cells]
+    for glob in request.only:
+        if not jobs_of(cells, seeds, [glob]):
+            names = ", ".join(dict.fromkeys(job.training.name for job in jobs_of(cells, seeds)))
+            raise UsageError(f"--only {glob!r} matches none of {names}")
+    return jobs_of(cells, seeds, request.only)
+
+
+class _Resolver:
+    """Declared tables and figures at a profile's size, on the data that are here.
+
+    Attributes:
+        applied: settings that any run of them has.
+    """
+
+    def __init__(self, request: Request, runs: Runs, cache: Path) -> None:
+        self._request = request
+        self._search = searching(request, cache, [f.trained for f in runs.values() if f.trained])
+        # Finding data reads files.
+        self._found: dict[tuple[str, str], tuple[Dataset, str]] = {}
+        self.applied: set[str] = set()
+
+    def chosen(self, name: str, profile: Profile) -> Chosen:
+        """A table or figure in a profile; AbsentError where its data are not here."""
+        request, figure, declared = self._request, FIGURES.get(name), _declared(name)
+        if clash := sorted(declared.varies & set(request.overrides)):
+            raise UsageError(f"--set {clash[0]}: {declared.name} varies it, so it cannot be set")
+        # A plugin's column may be of other data than the others.
+        found = {
+            wanted: self._data(wanted, profile)
+            for wanted in dict.fromkeys(cell.training.dataset for cell in declared.cells)
+        }
+        table = declared.with_cells(
+            lambda cell: self._cell(cell, profile, found[cell.training.dataset][0])
+        )
+        wanted, (used, stand_in) = next(iter(found.items()))
+        # The paper's numbers stand beside its own data alone, whose name outputs leave out.
+        suffix = "" if wanted in (used.name, used.part_of) else f"-{used.name}"
+        if suffix:
+            table = replace(table, name=declared.name + suffix, published="")
+        if figure:
+            figure = replace(figure, name=figure.name + suffix)
+        return Chosen(name, profile, table, figure, stand_in)
+
+    def _data(self, wanted: str, profile: Profile) -> tuple[Dataset, str]:
+        """What a table is run on, and a line where that is not what it is declared for."""
+        key = (self._request.dataset or profile.name, wanted)
+        if key not in self._found:
+            self._found[key] = self._locate(wanted, profile)
+        return self._found[key]
+
+    def _locate(self, wanted: str, profile: Profile) -> tuple[Dataset, str]:
+        search = self._search
+        if self._request.dataset is not None:
+            return locate(self._request.dataset, search), ""
+        stand_in = profile.stand_ins.get(wanted)
+        if stand_in and not search.look and of_records(wanted, search.records) is None:
+            # Runs on the stand-in are all that there is to collect.
+            return locate(stand_in, search), ""
+        try:
+            return locate(profile.datasets.get(wanted, wanted), search), ""
+        except AbsentError:
+            if not stand_in:
+                raise
+        found = locate(stand_in, search)
+        return found, f"no {wanted} in {search.data_dir}: {found.name} is used instead"
+
+    def _cell(self, cell: Cell, profile: Profile, used: Dataset) -> Cell:
+        overrides = self._request.overrides
+        training, measurement = profile.apply(replace(cell.training, dataset=used.name))
+        measured = set(asdict(measurement))
+        self.applied |= training.settable() | measured
+        training = training.with_settings(overrides)
+        own = {name: value for name, value in overrides.items() if name in measured}
+        measurement = replace(measurement, **own)
+        _require_images(training, measurement, used)
+        extractors = _extractors(self._request, profile, used)
+        specs = tuple(replace(measurement, features=name) for name in extractors)
+        return replace(cell, training=training, measurements=specs)
+
+
+def _require_images(training: TrainingSpec, measurement: MeasurementSpec, data: Dataset) -> None:
+    for split, wanted, available in (
+        ("train", training.train_images, data.train),
+        ("test", measurement.test_images, data.test),
+    ):
+        if wanted > available:
+            raise UsageError(
+                f"{split}_images={wanted:,}, but {data.name} has {available:,} of them"
+            )
+
+
+def _extractors(request: Request, profile: Profile, data: Dataset) -> list[str]:
+    """What runs on these data are measured through: what was asked for, or else the profile's.
+
+    A classifier that is not shipped for the data is left out; something is left in any case.
+    """
+    general = general_extractor(request.worker.fid_weights)
+    asked = request.display.features or [
+        name for name in profile.features if name != "classifier" or has_classifier(data)
+    ]
+    names = [general if name == "auto" else name for name in asked or ["auto"]]
+    for name in names:
+        declared_extractor(name, data)
+    return list(dict.fromkeys(names))
+
+
+def searching(request: Request, cache: Path, records: Sequence[TrainingRecord]) -> Search:
+    """Where a request's data may be found, given what finished runs tell of them."""
+    return Search(
+        data_dir=request.worker.data_dir,
+        cache=cache,
+        records=records,
+        look=request.mode != "collect",
+        make=request.mode not in ("plan", "collect"),
+        download=request.download,
+        name=request.name,
+        outputs=(request.worker.runs_dir, request.tables_dir, request.figures_dir),
+    )
+
+
+def find_again(request: Request, record: TrainingRecord, cache: Path) -> Dataset:
+    """Find the data of a finished run, to run it once more.
+
+    Raises:
+        UsageError: they are the user's own, and not named.
+        BenchError: they are not here, or are others by now.
+    """
+    own = record.data.own
+    if own and request.dataset is None:
+        raise UsageError(f"{record.run_id}: name its data, {record.data.name}, by --dataset")
+    where = searching(request, cache, [] if own else [record])
+    where = replace(where, name=record.data.name if own else None)
+    found = locate(request.dataset or record.data.name, where)
+    if found.fingerprint != record.data.fingerprint:
+        raise BenchError(f"{record.run_id}: {found.name} is not the data that it was run on")
+    return found

@@ -1,0 +1,228 @@
+"""Code of the user's own, which registers methods, data sets and more when it is loaded.
+
+What it declares carries the hash of its source, so that an edited method is another run.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib
+import importlib.util
+import sys
+import traceback
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from bench.errors import BenchError, UsageError
+
+
+@dataclass
+class _Loaded:
+    """What this process has loaded.
+
+    Attributes:
+        plugins: SHA-256 of each plugin's source, by the name it was given by.
+        before: the registries as they were before the first of them.
+    """
+
+    plugins: dict[str, str] = field(default_factory=dict)
+    before: list[dict[str, Any]] = field(default_factory=list)
+
+
+# Python keeps modules for as long as a process lives, and so their registrations.
+_loaded = _Loaded()
+
+
+def _registries() -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """What a plugin may add to: what carries the hash of its source, and the rest."""
+    # A command without plugins does without the imports of these.
+    from bench.data import DATASETS
+    from bench.evaluation.extractors import REGISTERED_EXTRACTORS
+    from bench.experiments.figures import FIGURES
+    from bench.experiments.tables import TABLES
+    from bench.models.methods import REGISTERED_METHODS
+    from bench.report.figures.kinds import REGISTERED_KINDS
+    from bench.report.metrics import METRICS
+
+    hashed: list[dict[str, Any]] = [REGISTERED_METHODS, REGISTERED_EXTRACTORS, DATASETS]
+    return hashed, [TABLES, FIGURES, METRICS, REGISTERED_KINDS]
+
+
+def load_plugins(names: Sequence[str]) -> None:
+    """Load plugins, so that what they register is known and nothing of others is.
+
+    A plugin that is loaded is loaded again only where its source has changed since, or others
+    were loaded.
+
+    Args:
+        names: paths of Python files, or names of importable modules.
+
+    Raises:
+        UsageError: there is no such file or module, or it raises an error itself.
+    """
+    paths = {name: _path(name) for name in names}
+    hashes = {name: source_sha256(path) for name, path in paths.items()}
+    if hashes == _loaded.plugins:
+        return
+    hashed, others = _registries()
+    if _loaded.plugins:
+        for registry, before in zip([*hashed, *others], _loaded.before, strict=True):
+            registry.clear()
+            registry.update(before)
+    _loaded.before = [dict(registry) for registry in (*hashed, *others)]
+    _loaded.plugins = {}
+    for name, path in paths.items():
+        earlier = [dict(registry) for registry in hashed]
+        # Noted first: where one fails, the next command clears what it has registered so far.
+        _loaded.plugins[name] = ""
+        _execute(name, path)
+        # Modules of its data sets are imported later.
+        if str(path.parent) not in sys.path:
+            sys.path.append(str(path.parent))
+        for registry, before in zip(hashed, earlier, strict=True):
+            for key in [key for key in registry if before.get(key) != registry[key]]:
+                registry[key] = replace(registry[key], source=_source_of(path, registry[key]))
+        _loaded.plugins[name] = hashes[name]
+
+
+def _path(name: str) -> Path:
+    """The file of a plugin."""
+    path = Path(name).resolve()
+    if name.endswith(".py"):
+        if not path.is_file():
+            raise UsageError(f"--plugin {name}: no such file")
+        return path
+    try:
+        spec = importlib.util.find_spec(name)
+    except (ImportError, ValueError):
+        spec = None
+    if spec is None or spec.origin is None:
+        meant = path.with_name(f"{path.name}.py")
+        hint = f"; is {name}.py meant?" if meant.is_file() else ", and no file that ends in .py"
+        raise UsageError(f"--plugin {name}: no module of that name{hint}")
+    return Path(spec.origin)
+
+
+def _execute(name: str, path: Path) -> None:
+    """Run a plugin's code anew, and that of the modules that it imports from its folder."""
+    # Also of modules of these names that lie beside another plugin.
+    for source in _sources(path) - {path}:
+        parts = source.relative_to(path.parent).with_suffix("").parts
+        sys.modules.pop(".".join(parts).removesuffix(".__init__"), None)
+    if not name.endswith(".py"):
+        sys.modules.pop(name, None)
+    # Its own folder goes before those of other plugins.
+    sys.path.insert(0, str(path.parent))
+    # Compiled files are told apart by the second, in which a file may be edited twice.
+    writes, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+    try:
+        if name.endswith(".py"):
+            _run(f"irmae_bench_plugin_{path.stem}", path)
+        else:
+            importlib.import_module(name)
+    except (KeyboardInterrupt, BenchError):
+        raise
+    except BaseException as error:
+        raise UsageError(f"--plugin {_place(error, path)}: {_described(error)}") from error
+    finally:
+        sys.dont_write_bytecode = writes
+        sys.path.remove(str(path.parent))
+
+
+def _run(name: str, path: Path) -> None:
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise UsageError(f"--plugin {path}: not a Python file")
+    module: ModuleType = importlib.util.module_from_spec(spec)
+    # Dataclasses and pickles look modules up by name.
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+
+
+def _place(error: BaseException, path: Path) -> str:
+    """File and line of a plugin, or of a module beside it, where an error arose."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"{error.filename}, line {error.lineno}"
+    sources = set(map(str, _sources(path)))
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename in sources]
+    return f"{frames[-1].filename}, line {frames[-1].lineno}" if frames else str(path)
+
+
+def _described(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error.msg if isinstance(error, SyntaxError) else error}"
+
+
+def _source_of(path: Path, declared: object) -> str:
+    """Hash of the source behind a declaration: the plugin's, and that of a data set's module."""
+    module = getattr(declared, "module", "")
+    own = path.parent / f"{module}.py"
+    return source_sha256(path, *([own] if module and own.is_file() else []))
+
+
+def source_sha256(*paths: Path) -> str:
+    """SHA-256, in hex, of Python files and of those of their folders that they import.
+
+    Raises:
+        UsageError: a file cannot be read, or is not Python.
+    """
+    files = sorted({file for path in paths for file in _sources(path)})
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def _sources(path: Path) -> set[Path]:
+    """A file, and the files of its folder that it imports, directly or through others."""
+    found: set[Path] = set()
+    left = [path]
+    while left:
+        file = left.pop()
+        if file not in found:
+            found.add(file)
+            for name in _imported(file):
+                left += _files(path.parent, name)
+    return found
+
+
+def _imported(path: Path) -> Iterator[str]:
+    """Names of the modules that a file imports."""
+    try:
+        tree = ast.parse(path.read_bytes(), str(path))
+    except SyntaxError as error:
+        raise UsageError(f"--plugin {_place(error, path)}: {_described(error)}") from error
+    except (OSError, ValueError) as error:
+        raise UsageError(f"--plugin {path}: cannot be read as Python ({error})") from error
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            module = node.module or ""
+            yield from (".".join(filter(None, (module, alias.name))) for alias in node.names)
+            yield module
+
+
+def _files(folder: Path, name: str) -> Iterable[Path]:
+    """The file of a module in a folder, or all of a package there; none where it is elsewhere."""
+    parts = name.split(".")
+    if (folder / "__init__.py").is_file() and parts[0] == folder.name:
+        # A package that imports its own modules by their whole names.
+        parts = parts[1:]
+    # A plugin may lie beside the suite, whose own code has protocol numbers, or be installed.
+    if parts[:1] == ["bench"] or folder.name in ("site-packages", "dist-packages"):
+        return []
+    for count in range(len(parts), 0, -1):
+        file = folder.joinpath(*parts[:count])
+        if file.with_suffix(".py").is_file():
+            return [file.with_suffix(".py")]
+        if parts[0] and (file / "__init__.py").is_file():
+            return sorted(file.rglob("*.py"))
+    return []

@@ -1,0 +1,55 @@
+"""The kinds of figures, by name: what draws each, which a plugin may add to."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from bench.errors import UsageError, unknown
+from bench.experiments.spec import FigureSpec
+from bench.report.frame import TableResults
+from bench.store.folders import Store
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    # A figure's declaration, the table that it draws, and where the runs' arrays are.
+    Draw = Callable[[FigureSpec, TableResults, Store], Figure]
+
+# Module and function, since Matplotlib takes a second to import.
+_OWN = {
+    "sweep": ("sweep", "draw"),
+    "spectra": ("lines", "draw_spectra"),
+    "curves": ("lines", "draw_curves"),
+    "ranks": ("lines", "draw_ranks"),
+    "tsne": ("tsne", "draw"),
+    **dict.fromkeys(("samples", "reconstructions", "interpolations", "walks"), ("gallery", "draw")),
+}
+REGISTERED_KINDS: dict[str, Draw] = {}
+
+
+def register_kind(name: str, draw: Draw) -> None:
+    """Add a kind of figure, for :class:`FigureSpec` and :func:`register_figure`.
+
+    Args:
+        name: of the kind.
+        draw: makes the figure; it imports Matplotlib itself.
+
+    Raises:
+        UsageError: there is another kind of that name.
+    """
+    if name in _OWN or REGISTERED_KINDS.get(name, draw) is not draw:
+        raise UsageError(f"a kind of figure named {name!r} exists already; choose another name")
+    REGISTERED_KINDS[name] = draw
+
+
+def drawing(name: str) -> Draw:
+    """What draws figures of a kind; UsageError with the nearest names where there is none."""
+    if name in REGISTERED_KINDS:
+        return REGISTERED_KINDS[name]
+    if name not in _OWN:
+        raise unknown("kind of figure", name, [*_OWN, *REGISTERED_KINDS])
+    module, function = _OWN[name]
+    found: Draw = getattr(importlib.import_module(f"bench.report.figures.{module}"), function)
+    return found

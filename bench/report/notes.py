@@ -1,0 +1,262 @@
+"""What is said above and below a table or figure: titles, what its numbers are, verdicts."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from bench.data import dataset
+from bench.evaluation.extractors import declared_extractor
+from bench.evaluation.protocol import COMPONENTS, components
+from bench.experiments.spec import HEADLINE_SAMPLER, PRIOR, Cell, TableSpec
+from bench.report.claims import LEAST_SEEDS, Standing, Verdict, judge
+from bench.report.display import LEARNED_SHARE, error_share
+from bench.report.frame import TableResults, beside_printed
+from bench.report.metrics import METRICS
+from bench.report.rows import MISSING, NOT_LEARNED
+from bench.report.statistics import ROUNDING
+
+
+@dataclass(frozen=True)
+class Note:
+    """What is said below a table.
+
+    Attributes:
+        text: one or more sentences.
+        details: what is behind it, each on a line of its own.
+    """
+
+    text: str
+    details: Sequence[str] = ()
+
+
+def notes(content: TableResults, data: pd.DataFrame) -> list[Note]:
+    """What must be said of the numbers, and what they say of the paper's claims."""
+    verdicts = [verdict for verdict in judge(content) if verdict.standing is not Standing.NOT_RUN]
+    said = [*_notes(content, data), *(f"{MISSING} {reason}" for reason in content.missing)]
+    return [*map(Note, said), *map(_claim_note, verdicts)]
+
+
+def _claim_note(verdict: Verdict) -> Note:
+    """What became of a claim, and what that rests on."""
+    return Note(f"Claim: {verdict.claim.statement}: {verdict.text}.", verdict.evidence)
+
+
+def _notes(content: TableResults, data: pd.DataFrame) -> list[str]:
+    """Seeds, extractor, samplers, profile, data, departures."""
+    metrics = [METRICS[name] for name in content.table.metrics]
+    result = [_seeds_note(content, data)]
+    if "rank" in content.table.metrics:
+        result.append(
+            "Latent rank: singular values of the test codes' covariance above "
+            f"{content.display.rank_threshold:g} of the largest."
+        )
+    if data.n.max() > 1 and any(metric.whole for metric in metrics):
+        result.append(
+            "Ranks are whole numbers: their standard deviation over seeds counts as at least that "
+            f"of rounding, {ROUNDING:.2f}."
+        )
+    for name, metric in zip(content.table.metrics, metrics, strict=True):
+        part = beside_printed(data, name)
+        if metric.near and len(part):
+            result.append(_reproduced_note(metric.near))
+    if "effective_rank" in content.table.metrics:
+        result.append(
+            "Effective rank: exponential of the entropy of the normalised singular values (Roy "
+            "and Vetterli 2007)."
+        )
+    if "distance_from_real" in content.table.metrics:
+        result.append(
+            "Real called real, samples called samples: leave-one-out accuracy of one nearest "
+            "neighbour in the extractor's features, 0.5 where nothing tells the two apart. Told "
+            "from real: mean distance of the two from what real training images reach; 0 is best."
+        )
+    if any(metric.by_view for metric in metrics):
+        result += fid_notes(content)
+    result += run_notes(content)
+    caveats = dict.fromkeys(text for text in data.paper_caveat if text)
+    return [*result, *(f"{text}." for text in caveats), *content.table.notes]
+
+
+def _reproduced_note(near: tuple[float, float]) -> str:
+    """What counts as reproduced."""
+    return (
+        f"Reproduced: yes, the whole interval is within {near[0]:.0%} of the printed number or "
+        f"within {near[1]:g} of it; mean only, the mean is; or no. The margin was chosen after the "
+        "printed numbers were seen."
+    )
+
+
+def _seeds_note(content: TableResults, data: pd.DataFrame) -> str:
+    """What the measured numbers are over, and which of them can be in bold."""
+    seeds = data.groupby(["row", "column"]).n.max()
+    if seeds.max() == 0:
+        return "Measured: nothing yet."
+    if seeds.max() == 1:
+        return "Measured: one seed, so no interval and nothing in bold."
+    text = "Measured: mean over n seeds with its 95 % interval (Student t)"
+    if data.logarithmic.any():
+        text += ", of FIDs and errors the geometric mean, its interval in brackets"
+    if not any(METRICS[name].lower_is_better for name in content.table.metrics):
+        return f"{text}."
+    enough = seeds >= LEAST_SEEDS
+    if enough.groupby("row").sum().max() < 2:
+        return f"{text}; nothing in bold, since fewer than two columns have {LEAST_SEEDS} seeds."
+    return (
+        f"{text}. Bold: the smallest mean of its row, of columns with {LEAST_SEEDS} seeds or more; "
+        "whether it can be told from others, the claims say."
+    )
+
+
+def fid_notes(content: TableResults) -> list[str]:
+    """What must be said of FIDs, in a table or a figure."""
+    spec = content.table.cells[0].measurement
+    result = [_extractors_note(content)] if content.extractors else []
+    samplers = list(dict.fromkeys(view.sampler for view in content.views("fid")))
+    fitted = [name for name in samplers if name in COMPONENTS]
+    shown = [f"{name}: {_gaussians(name, content)}" for name in fitted]
+    if fitted:
+        shown[-1] += f"; {'each ' if fitted[1:] else ''}{_FITTED}"
+    if PRIOR in samplers:
+        shown.append(f"{PRIOR}: N(0, I), of methods that have this prior")
+    named = "; ".join(shown)
+    result.append(
+        f"FID of {spec.fid_samples:,} samples against {spec.test_images:,} test images"
+        + (f". {named}. real images: as many of the training set, the floor." if shown else ".")
+    )
+    return result
+
+
+_FITTED = "with full covariance, fitted to all training codes"
+
+
+def _gaussians(sampler: str, content: TableResults) -> str:
+    count = components(sampler, content.table.cells[0].training.train_images)
+    return f"{count} Gaussians" if count > 1 else "one Gaussian"
+
+
+def headline_note(content: TableResults) -> str:
+    """What the samples that a figure shows are drawn from."""
+    return f"Sampler {HEADLINE_SAMPLER}: {_gaussians(HEADLINE_SAMPLER, content)} {_FITTED}."
+
+
+def run_notes(content: TableResults) -> list[str]:
+    """What must be said of runs, in a table or a figure: data, profile, departures."""
+    table, run = content.table, content.table.cells[0].training
+    result = [
+        f"Data: {dataset(run.dataset).description}. Profile {content.profile}: {_settings(table)}."
+    ]
+    shares = {
+        cell.name: [
+            f"{error_share(each):.0%}"
+            for each in content.results.get(cell, ())
+            if not content.display.learned(each)
+        ]
+        for cell in table.cells
+    }
+    named = "; ".join(f"{place}: {', '.join(each)}" for place, each in shares.items() if each)
+    if named:
+        result.append(
+            f"{NOT_LEARNED} Not learned, and left out of verdicts and bold: test error above "
+            f"{LEARNED_SHARE:.0%} of the mean training image's ({table.axis} {named})."
+        )
+    if run.width != 1:
+        result.append(
+            f"Networks are narrowed: {_fraction(run.width)} of the printed numbers of channels."
+        )
+    if run.shuffle:
+        result.append("Images are shuffled every epoch; the authors' code keeps their order.")
+    if not content.profile.startswith("paper"):
+        result.append("Not the paper's setting: see the profile. Compare orders, not values.")
+    return result
+
+
+def _settings(table: TableSpec) -> str:
+    """How the runs of a table were trained, by column where that differs."""
+    runs = {cell: cell.training for cell in table.cells}
+    texts = {
+        cell: (
+            f"{run.train_images:,} training images, {run.epochs} epochs, batch {run.batch_size}, "
+            f"Adam at {run.learning_rate:g}, {run.precision}"
+        )
+        for cell, run in runs.items()
+    }
+    return _by_column(table, texts)
+
+
+def seeds_text(table: TableSpec, shown: Mapping[Cell, Collection[int]]) -> str:
+    """Name the seeds that a figure shows, by column where columns differ."""
+    listed = {cell: ", ".join(map(str, sorted(seeds))) for cell, seeds in shown.items() if seeds}
+    return _by_column(table, listed) or "none"
+
+
+def _by_column(table: TableSpec, texts: Mapping[Cell, str]) -> str:
+    """A text once where all columns have the same, or else each with the names of its columns."""
+    columns: dict[str, list[str]] = {}
+    for cell, text in texts.items():
+        columns.setdefault(text, []).append(cell.name)
+    if len(columns) == 1:
+        return next(iter(columns))
+    axis = before_columns(table, " ")
+    return "; ".join(f"{text} ({axis}{', '.join(names)})" for text, names in columns.items())
+
+
+def before_columns(table: TableSpec, sign: str) -> str:
+    """What stands before columns' names, with a sign behind it: a number needs its axis.
+
+    A method's name needs nothing.
+    """
+    return "" if "method" in table.varies else f"{table.axis}{sign}"
+
+
+def _fraction(width: float) -> str:
+    return f"1/{1 / width:.0f}" if width < 1 and (1 / width).is_integer() else f"{width:g}"
+
+
+def _extractors_note(content: TableResults) -> str:
+    """Name the networks that looked at the images, and the seeds that one has not seen."""
+    data = dataset(content.table.cells[0].training.dataset)
+    named = []
+    for name in content.extractors:
+        spec = declared_extractor(name, data)
+        weights = f"{spec.dimensions} features, weights {spec.checksum[:8]}"
+        described = f"{name}: {spec.description} ({weights})"
+        named.append(described + _seen_less(content, name))
+    text = f"FID extractors: {'; '.join(named)}." if named[1:] else f"FID extractor: {named[0]}."
+    if content.extractors == ["inception"]:
+        return text
+    paper = ": only their order can be held against the paper's" if content.table.published else ""
+    return f"{text} FIDs through another network than Inception are on another scale{paper}."
+
+
+def _seen_less(content: TableResults, extractor: str) -> str:
+    """Name the columns of which an extractor has not seen every seed, whose weights are gone."""
+    seen = {
+        cell: sum(extractor in result.extractors for result in results)
+        for cell, results in content.results.items()
+    }
+    short = [
+        f"{cell.name} {count} of {len(content.results[cell])}"
+        for cell, count in seen.items()
+        if count < len(content.results[cell])
+    ]
+    return f", of fewer seeds than the ranks ({', '.join(short)})" if short else ""
+
+
+def title(content: TableResults) -> str:
+    """A table's heading: what, on which data, and its number where the supplement has it."""
+    return title_of(content.table.title, content.table.name, content)
+
+
+def title_of(text: str, name: str, content: TableResults) -> str:
+    """A heading for a table or figure of that name."""
+    table = content.table
+    heading = f"{text} on {table.cells[0].training.dataset}"
+    for kind in ("table", "figure"):
+        if (number := name.removeprefix(kind)).isdigit():
+            return f"{heading}: {kind.title()} {number} of the supplement"
+    if table.published and table.name != table.published:
+        heading += f", beside Table {table.published.removeprefix('table')}'s numbers of other data"
+    return heading

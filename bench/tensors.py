@@ -1,0 +1,81 @@
+"""Tensors on disk: whole or absent, checksummed, and read without running code from them."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bench.files import set_aside, write_bytes
+
+_MAGIC = b"irmae-tensors-1\n"
+_HEAD = len(_MAGIC) + 32
+
+
+def save_tensors(path: Path, value: object) -> None:
+    """Write nested dicts and lists of tensors and numbers, with their SHA-256."""
+    content = _serialised(value)
+    write_bytes(path, _MAGIC + hashlib.sha256(content).digest() + content)
+
+
+def load_tensors(path: Path) -> Any | None:  # noqa: ANN401 - what save_tensors was given
+    """Read onto the CPU what :func:`save_tensors` wrote.
+
+    Returns:
+        The value; None where there is no file, or where it is damaged. These files are caches and
+        checkpoints: a damaged one is set aside, and what it held is computed again.
+    """
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    body = content[_HEAD:]
+    if content[:_HEAD] != _MAGIC + hashlib.sha256(body).digest():
+        set_aside(path, "damaged, or of another version")
+        return None
+    return torch.load(io.BytesIO(body), map_location="cpu", weights_only=True)
+
+
+def save_state(path: Path, state: dict[str, torch.Tensor]) -> None:
+    """Write a state dict in PyTorch's format, for ``torch.load(path, weights_only=True)``."""
+    write_bytes(path, _serialised(state))
+
+
+def load_state(path: Path, sha256: str) -> dict[str, torch.Tensor] | None:
+    """Read onto the CPU a state dict whose :func:`state_sha256` is known.
+
+    Returns:
+        The state dict; None where there is no file, or where it is damaged or holds other weights,
+        and was set aside.
+    """
+    if not path.is_file():
+        return None
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        matches = state_sha256(state) == sha256
+    except PermissionError:
+        raise
+    except Exception:  # noqa: BLE001 - a damaged file fails in many ways
+        matches = False
+    if not matches:
+        set_aside(path, "damaged, or not the weights that its record names")
+        return None
+    return state
+
+
+def state_sha256(state: dict[str, torch.Tensor]) -> str:
+    """SHA-256 over the names and values of a state dict, in hex."""
+    result = hashlib.sha256()
+    for name in sorted(state):
+        result.update(name.encode())
+        result.update(state[name].detach().cpu().contiguous().numpy().tobytes())
+    return result.hexdigest()
+
+
+def _serialised(value: object) -> bytes:
+    buffer = io.BytesIO()
+    torch.save(value, buffer)
+    return buffer.getvalue()

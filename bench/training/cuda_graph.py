@@ -1,0 +1,97 @@
+"""Training steps of several runs on one GPU, captured in one CUDA graph and replayed.
+
+These networks are small and the paper's batch is 32. Where Python launches each operation of each
+step (eager execution), the GPU waits for the CPU, and one run leaves most of it idle. In the graph
+each run has a stream of its own, on which its arithmetic is that of the run alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+
+import torch
+
+from bench.training.run_in_training import RunInTraining
+
+# The first steps are eager, since libraries choose their kernels in them.
+_WARM_UP_STEPS = 3
+
+
+class GraphedRuns:
+    """Runs at the same step on one GPU, with batches of one size, advanced together.
+
+    Attributes:
+        members: the runs.
+    """
+
+    def __init__(self, members: Sequence[RunInTraining], images: torch.Tensor) -> None:
+        """Take the runs; their step is captured after the warm-up.
+
+        Args:
+            members: runs whose methods are ``graph_safe``.
+            images: uint8 (train_images, channels, size, size) on the GPU; every step reads these.
+        """
+        self.members = tuple(members)
+        self._images = images
+        shape = (len(members), members[0].spec.batch_size)
+        self._chosen = torch.zeros(shape, dtype=torch.int64, device=images.device)
+        # Eager and captured steps share the streams, because libraries keep memory by stream.
+        self._main = torch.cuda.Stream(images.device)
+        self._branches = [torch.cuda.Stream(images.device) for _ in members]
+        self._graph: torch.cuda.CUDAGraph | None = None
+        self._eager_steps = 0
+
+    def advance(self) -> None:
+        """Take one optimiser step with every run, each on its own batch."""
+        choices = [member.next_batch(self._images.device) for member in self.members]
+        whole = len(choices[0]) == self._chosen.shape[1]
+        if not whole or self._eager_steps < _WARM_UP_STEPS:
+            self._step_eagerly(choices)
+            self._eager_steps += whole
+            return
+        torch.stack(choices, out=self._chosen)
+        if self._graph is None:
+            self._graph = self._capture()
+        self._graph.replay()
+        for member in self.members:
+            member.count()
+
+    def _step_eagerly(self, choices: Sequence[torch.Tensor]) -> None:
+        """Step one run after the other; if one fails, each is still at a step of its own."""
+        # The images' GPU need not be the first one.
+        current = torch.cuda.current_stream(self._images.device)
+        self._main.wait_stream(current)
+        for member, chosen, branch in zip(self.members, choices, self._branches, strict=True):
+            branch.wait_stream(self._main)
+            with torch.cuda.stream(branch):
+                member.take_step(self._images, chosen)
+            current.wait_stream(branch)
+            member.count()
+
+    def _capture(self) -> torch.cuda.CUDAGraph:
+        graph = torch.cuda.CUDAGraph()
+        for member in self.members:
+            graph.register_generator_state(member.noise)
+        with self._capturable_optimizers(), torch.cuda.graph(graph, stream=self._main):
+            for member, chosen, branch in zip(
+                self.members, self._chosen, self._branches, strict=True
+            ):
+                branch.wait_stream(self._main)
+                with torch.cuda.stream(branch):
+                    member.take_step(self._images, chosen)
+            for branch in self._branches:
+                self._main.wait_stream(branch)
+        return graph
+
+    @contextlib.contextmanager
+    def _capturable_optimizers(self) -> Iterator[None]:
+        """Declare Adam ``capturable`` while it is captured; otherwise it refuses to be."""
+        groups = [group for member in self.members for group in member.optimizer.param_groups]
+        for group in groups:
+            group["capturable"] = True
+        try:
+            yield
+        finally:
+            for group in groups:
+                group["capturable"] = False

@@ -1,0 +1,237 @@
+"""One run in training: its model, its optimiser, and the order of its images."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+
+from bench.data import dataset
+from bench.data.images import to_float
+from bench.evaluation.spectrum import spectrum
+from bench.experiments.spec import TrainingSpec
+from bench.hashing import derive_seed
+from bench.models.methods import method
+from bench.models.networks import Autoencoder, build
+from bench.models.precision import arithmetic
+
+# This many images are encoded at once for a spectrum.
+_BATCH = 250
+
+
+class NonFiniteLossError(ArithmeticError):
+    """The loss of a run became infinite or not a number."""
+
+
+def batch_order(spec: TrainingSpec, epoch: int) -> torch.Tensor:
+    """Indices (train_images,) of the training images in the order in which an epoch takes them.
+
+    The order depends on the run's seed and the epoch alone. So runs of one seed see the same
+    batches, and a resumed run goes on where it stopped.
+    """
+    if not spec.shuffle:
+        return torch.arange(spec.train_images)
+    generator = torch.Generator().manual_seed(derive_seed("order", spec.seed, epoch))
+    return torch.randperm(spec.train_images, generator=generator)
+
+
+def to_device(
+    images: torch.Tensor, device: torch.device, free_bytes: int | None = None
+) -> torch.Tensor:
+    """Copy training images to the device, if they take at most half of its free memory.
+
+    Args:
+        images: uint8 (n, channels, size, size), in memory or mapped into it.
+        device: where the models are.
+        free_bytes: free memory of the device; a GPU is asked where it is not given.
+
+    Returns:
+        The images on the device; or as they came, and batches are then copied one by one.
+    """
+    if device.type == "cuda" and free_bytes is None:
+        free_bytes = torch.cuda.mem_get_info(device)[0]
+    if free_bytes is not None and images.nbytes > free_bytes // 2:
+        return images
+    return images.to(device, memory_format=torch.channels_last)
+
+
+def initial_model(spec: TrainingSpec) -> Autoencoder:
+    """The run's model on the CPU, with its initial weights."""
+    chosen = method(spec.method)
+    model = build(
+        dataset(spec.dataset).network,
+        latent_dim=spec.latent_dim,
+        depth=spec.depth,
+        init_scale=spec.init_scale,
+        doubled=chosen.doubled,
+        output=chosen.output,
+        architecture=spec.architecture,
+        width=spec.width,
+        seed=spec.seed,
+    )
+    if chosen.prepare is not None:
+        # Preparation may draw numbers, as a spectral norm's power iteration does.
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(derive_seed("prepare", spec.seed))
+            chosen.prepare(model)
+    return model
+
+
+class RunInTraining:
+    """One run in training: its model, its optimiser and how far it is.
+
+    Attributes:
+        spec: what is trained.
+        device: where it is trained.
+        model: the autoencoder, on the device.
+        noise: generator for the method's loss, on the device.
+        step: optimiser steps done.
+        seconds: time spent in training; runs that train at once share their time equally.
+        loss: sum of the losses since the mean was last read, a scalar on the device.
+        side_by_side: largest number of runs that a GPU trained at once, this one included.
+        spectra: spectrum of the test codes after each epoch so far, float64 (latent_dim,) each.
+        segments: provenance of the segments of training so far, see :meth:`start_segment`.
+    """
+
+    def __init__(self, spec: TrainingSpec, device: torch.device) -> None:
+        """Build the run's model with its initial weights."""
+        self.spec = spec
+        self.device = device
+        self.method = method(spec.method)
+        self.model = initial_model(spec).to(device)
+        self.optimizer = torch.optim.Adam(
+            self.model.parameters(), lr=spec.learning_rate, fused=True
+        )
+        self.step = 0
+        self.seconds = 0.0
+        self.noise = torch.Generator(device)
+        self.loss = torch.zeros((), device=device)
+        self.side_by_side = 1
+        self.spectra: list[np.ndarray] = []
+        self.segments: list[dict[str, str | int]] = []
+        self._unread = 0
+        self._order = torch.empty(0, dtype=torch.int64)
+        self._epoch = -1
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the rest of the run depends on; taken right after a line was logged."""
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "step": self.step,
+            "seconds": self.seconds,
+            "side_by_side": self.side_by_side,
+            "spectra": [torch.from_numpy(values) for values in self.spectra],
+            "segments": self.segments,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from :meth:`state_dict`."""
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.step = state["step"]
+        self.seconds = state["seconds"]
+        self.spectra = [values.numpy() for values in state["spectra"]]
+        # Earlier versions of the suite wrote neither, or called the segments sittings.
+        self.side_by_side = state.get("side_by_side", 1)
+        self.segments = state.get("segments", state.get("sittings", []))
+
+    def start_segment(self, provenance: Mapping[str, str | int]) -> None:
+        """Note the provenance of the steps from here on, if it differs from the last segment's.
+
+        Args:
+            provenance: commit, versions, hardware; ``from_step`` is added.
+        """
+        segment = {**provenance, "from_step": self.step}
+        if not self.segments or (
+            self.step < self.spec.steps and self.segments[-1] | {"from_step": self.step} != segment
+        ):
+            self.segments.append(segment)
+
+    def advance(self, images: torch.Tensor) -> None:
+        """Take one optimiser step on uint8 images (train_images, channels, size, size).
+
+        The images may lie on another device than the model; each batch is then copied to it.
+        """
+        self.take_step(images, self.next_batch(images.device))
+        self.count()
+
+    def next_batch(self, device: torch.device) -> torch.Tensor:
+        """Seed the noise of the next step, and choose its images.
+
+        Args:
+            device: where the images are.
+
+        Returns:
+            Indices (batch_size,) on that device; fewer for an incomplete last batch.
+        """
+        spec = self.spec
+        # Seeded by the step, so that a resumed run draws the noise it would have drawn.
+        self.noise.manual_seed(derive_seed("noise", spec.seed, self.step))
+        epoch, batch = divmod(self.step, spec.steps_per_epoch)
+        if epoch != self._epoch:
+            self._order, self._epoch = batch_order(spec, epoch).to(device), epoch
+        return self._order[batch * spec.batch_size : (batch + 1) * spec.batch_size]
+
+    def take_step(self, images: torch.Tensor, chosen: torch.Tensor) -> None:
+        """Do the part of a step that runs on the device, on the images of these indices.
+
+        It may be captured in a CUDA graph and replayed, so only the values in tensors may differ
+        from one step to the next.
+        """
+        self.optimizer.zero_grad()
+        batch_images = to_float(images[chosen].to(self.device))
+        loss = self.method.loss(self.model, batch_images, self.noise, self.spec)
+        loss.backward()
+        self.optimizer.step()
+        self.loss += loss.detach()
+
+    def count(self) -> None:
+        """Count a step that was taken."""
+        self.step += 1
+        self._unread += 1
+
+    def record_spectrum(self, images: torch.Tensor) -> None:
+        """Add the spectrum of the codes of test images to :attr:`spectra`.
+
+        Weights, noise and running statistics stay as they are.
+
+        Args:
+            images: uint8 (n, channels, size, size), n at least 2.
+
+        Raises:
+            NonFiniteLossError: a code is infinite or not a number.
+        """
+        self.model.eval()
+        with torch.no_grad(), arithmetic("fp32", self.device):
+            codes = [
+                self.model.codes(to_float(part.to(self.device))).float().cpu().numpy()
+                for part in images.split(_BATCH)
+            ]
+        self.model.train()
+        joined = np.concatenate(codes)
+        if not np.isfinite(joined).all():
+            raise NonFiniteLossError(
+                f"codes became infinite or not a number by step {self.step}; "
+                "a smaller learning_rate may help"
+            )
+        self.spectra.append(spectrum(joined))
+
+    def mean_loss(self) -> float:
+        """Read the mean loss of the steps since it was last read.
+
+        Raises:
+            NonFiniteLossError: it is infinite or not a number.
+        """
+        loss = self.loss.item() / self._unread
+        first, self._unread = self.step - self._unread, 0
+        self.loss.zero_()
+        if not math.isfinite(loss):
+            raise NonFiniteLossError(
+                f"loss became {loss} between steps {first} and {self.step}; "
+                "a smaller learning_rate may help"
+            )
+        return loss

@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+from bench.campaign.job import Job
+from bench.campaign.plan import groups
+from bench.experiments.spec import TrainingSpec
+from tests.support.tiny import TINY, TINY_MEASUREMENT
+
+SHORT = replace(TINY, epochs=1)
+
+
+def _jobs(specs: list[TrainingSpec]) -> list[Job]:
+    return [Job(spec.name, spec, (TINY_MEASUREMENT,)) for spec in specs]
+
+
+def test_seeds_are_trained_in_turns_so_that_every_cell_has_one_first() -> None:
+    specs = [replace(SHORT, depth=depth, seed=seed) for depth in (2, 4) for seed in (0, 1)]
+    order = [job.training for (job,) in groups(_jobs(specs), "cpu")]
+    assert [spec.seed for spec in order] == [0, 0, 1, 1]
+
+
+def test_groups_are_of_runs_that_share_shapes_and_data() -> None:
+    depths = [replace(SHORT, depth=depth) for depth in (2, 4, 12)]
+    autoencoder = replace(SHORT, method="ae", depth=0)
+    wide, long = replace(SHORT, latent_dim=16), replace(SHORT, epochs=9)
+    specs = [*depths, wide, autoencoder, long]
+    on_gpu = groups(_jobs(specs), "cuda")
+    assert on_gpu == [_jobs([long]), _jobs([*depths, autoencoder]), _jobs([wide])]
+    alone = groups(_jobs(specs), "cpu")
+    assert alone == [[job] for group in on_gpu for job in group]
+    many = _jobs(depths * 7)
+    assert [len(group) for group in groups(many, "cuda:1")] == [16, 5]
+    assert [len(group) for group in groups(_jobs(depths), "cuda", together=2)] == [2, 1]
+    faces = replace(SHORT, dataset="shape-64")
+    narrow = replace(faces, width=1 / 32)
+    assert [len(group) for group in groups(_jobs([faces] * 2), "cuda")] == [1, 1]
+    assert [len(group) for group in groups(_jobs([narrow] * 2), "cuda")] == [2]

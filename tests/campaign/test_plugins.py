@@ -1,0 +1,243 @@
+"""Methods and data sets from outside the package, as docs/extending.md shows them."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from torchvision.models import resnet18
+
+from bench.campaign.plugins import load_plugins
+from bench.cli import main
+from bench.data import dataset, register_dataset
+from bench.errors import UsageError
+from bench.experiments.figures import register_figure
+from bench.experiments.spec import Cell, FigureSpec
+from bench.experiments.tables import MNIST_AE, register_cell
+from bench.files import file_sha256
+from bench.models.methods import method, register_method
+from bench.store.folders import Store
+from tests.support.results import content, results_in, write
+from tests.support.tiny import TINY_ARGUMENTS
+
+DOCS = Path(__file__).parent.parent.parent / "docs"
+METHOD = (DOCS / "method_template.py").read_text()
+EXTRACTOR = (DOCS / "extractor_template.py").read_text()
+DATASET, ROW = re.findall(r"```python\n(.*?)```", (DOCS / "extending.md").read_text(), re.DOTALL)
+STRIPES = """
+import torch
+
+from bench.data.images import LoadedData, Split
+
+
+def load(dataset, data_dir):
+    def split(count, seed):
+        generator = torch.Generator().manual_seed(seed)
+        labels = torch.randint(0, 2, (count, 1), generator=generator)
+        ramp = torch.arange(32) // 4 % 2 * 255
+        image = ramp.expand(count, 1, 32, 32)
+        turned = torch.where(labels[:, :, None, None] == 1, image, image.mT)
+        return Split(turned.to(torch.uint8), labels)
+
+    return LoadedData(split(128, 0), split(64, 1), "generated")
+"""
+COLUMN = """
+from dataclasses import replace
+from bench.experiments.tables import MNIST_AE, register_cell
+from bench.experiments.spec import Cell
+register_cell("mnist-baselines", Cell("Stripes", replace(MNIST_AE, dataset="stripes")))
+"""
+
+
+@pytest.fixture(autouse=True)
+def plugins() -> Iterator[None]:
+    """What a test loads is gone after it."""
+    path = list(sys.path)
+    yield
+    load_plugins([])
+    sys.path[:] = path
+
+
+def _folders(tmp_path: Path, runs_dir: Path) -> list[str]:
+    return ["--runs-dir", str(runs_dir), "--tables-dir", str(tmp_path / "tables")]
+
+
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_the_guides_method_is_trained_and_tabulated(
+    tmp_path: Path, runs_dir: Path, capsys: pytest.CaptureFixture[str], jobs: str
+) -> None:
+    plugin = tmp_path / "my_method.py"
+    plugin.write_text(METHOD)
+    command = ["--table", "mnist-baselines", "--plugin", str(plugin), *TINY_ARGUMENTS]
+    command += [*_folders(tmp_path, runs_dir), "--set", "noise=0.3", "--jobs", jobs]
+    # Two runs, so that two jobs are two processes, which must load the plugin too.
+    command += ["--only", "*-*ae-d8-s0", "--set", "epochs=1"]
+    assert main([*command, "--plan"]) == 0
+    assert "mnist-sample-dae-d8-s0" in capsys.readouterr().out
+    assert main(command) == 0
+    table = (tmp_path / "tables" / "mnist-baselines.csv").read_text()
+    assert ",DAE,,1," in table
+    (record,) = runs_dir.glob("mnist-sample-dae-*/training.json")
+    assert '"noise"' in record.read_text()
+
+
+def test_the_guides_data_set_is_trained_on(
+    tmp_path: Path, runs_dir: Path, corner: list[str]
+) -> None:
+    """Its module lies beside the plugin, and nowhere else."""
+    (tmp_path / "my_stripes.py").write_text(STRIPES)
+    plugin = tmp_path / "plugin.py"
+    plugin.write_text(DATASET + COLUMN)
+    command = ["--table", "mnist-baselines", "--plugin", str(plugin), *TINY_ARGUMENTS]
+    command += [*_folders(tmp_path, runs_dir), "--only", "stripes-*", "--jobs", "1", *corner]
+    assert main(command) == 0
+    assert len(list(runs_dir.glob("stripes-ae-d8-s0-*/measured-*.json"))) == 1
+
+
+def test_the_guides_extractor_has_a_block_of_numbers(
+    tmp_path: Path, runs_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.manual_seed(0)
+    torch.save(resnet18().state_dict(), tmp_path / "resnet18-f37072fd.pth")
+    plugin = tmp_path / "my_extractor.py"
+    command = ["--table", "4", *TINY_ARGUMENTS, *_folders(tmp_path, runs_dir), "--jobs", "1"]
+    command += ["--only", "*-l2-*", "--set", "epochs=1", "--plugin", str(plugin)]
+    command += ["--features", "resnet18", "--features", "classifier"]
+    plugin.write_text(EXTRACTOR)
+    assert main(command) == 1
+    assert "not torchvision's weights" in capsys.readouterr().err
+    (published,) = re.findall(r'SHA256 = "(.*)"', EXTRACTOR)
+    plugin.write_text(EXTRACTOR.replace(published, file_sha256(tmp_path / "resnet18-f37072fd.pth")))
+    assert main(command) == 0
+    output = capsys.readouterr().out
+    assert "resnet18: ResNet-18 of ImageNet (512 features, weights" in output
+    assert [name in output for name in ("FID (classifier)", "FID (resnet18)")] == [True, True]
+
+
+def test_plugins_that_cannot_be_loaded(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folders = _folders(tmp_path, tmp_path)
+    assert main(["--plan", "--plugin", str(tmp_path / "none.py"), *folders]) == 2
+    assert "no such file" in capsys.readouterr().err
+    assert main(["--plan", "--plugin", "no_such_module", *folders]) == 2
+    assert "no module of that name" in capsys.readouterr().err
+    (tmp_path / "mine.py").write_text("")
+    assert main(["--plan", "--plugin", str(tmp_path / "mine"), *folders]) == 2
+    assert "mine.py meant?" in capsys.readouterr().err
+    clash = tmp_path / "clash.py"
+    clash.write_text(METHOD.replace('"dae"', '"vae"'))
+    assert main(["--plan", "--plugin", str(clash), *folders]) == 2
+    assert "exists already" in capsys.readouterr().err
+
+
+def test_the_documented_row_and_figure_are_of_finished_runs(tmp_path: Path) -> None:
+    (tmp_path / "my_row.py").write_text(ROW)
+    folders = [f"--{name}-dir={tmp_path}" for name in ("runs", "tables", "figures")]
+    write(
+        Store(tmp_path),
+        *content("table4", {"2": [8.0], "4": [4.0], "8": [2.0], "12": [1.0]}).all_results,
+    )
+    command = ["--collect", "--table", "4", "--figure", "errors-depth", "--profile", "paper"]
+    assert main([*command, "--plugin", str(tmp_path / "my_row.py"), *folders]) == 0
+    table = pd.read_csv(tmp_path / "table4.csv")
+    # These results have a test error that is their training error.
+    assert table[table.metric == "overfitting"]["mean"].tolist() == [1.0] * 4
+    assert (tmp_path / "errors-depth.pdf").stat().st_size
+
+
+@pytest.mark.parametrize(
+    ("code", "line", "message"),
+    [
+        ("x = 1\nimport no_such_package", 2, "ModuleNotFoundError: No module named"),
+        ("x = 1\ny = (", 2, "SyntaxError: "),
+        ("x = 1\n\nundefined", 3, "NameError: name 'undefined'"),
+        ("import sys\nsys.exit(3)", 2, "SystemExit: 3"),
+    ],
+)
+def test_a_plugins_own_error_names_its_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], code: str, line: int, message: str
+) -> None:
+    (tmp_path / "mine.py").write_text("import helper_of_mine\n")
+    for name in ("mine.py", "helper_of_mine.py"):
+        (tmp_path / name).write_text(code)
+        command = ["--plan", "--plugin", str(tmp_path / "mine.py"), *_folders(tmp_path, tmp_path)]
+        assert main(command) == 2
+        (told,) = capsys.readouterr().err.splitlines()
+        assert f"{tmp_path / name}, line {line}: {message}" in told
+        (tmp_path / "mine.py").write_text("import helper_of_mine\n")
+
+
+LOSS = """
+def loss(model, images, noise, spec):
+    return FACTOR * (model(images) - images).square().mean()
+"""
+SPLIT = """
+from dataclasses import replace
+
+from bench.experiments.spec import Cell
+from bench.experiments.tables import MNIST_AE, register_cell
+from bench.models.methods import Method, register_method
+from losses_of_mine import loss
+
+register_method(Method("mine", "", loss))
+register_cell("table4", Cell("mine", replace(MNIST_AE, method="mine")))
+"""
+
+
+def test_an_edited_plugin_is_another_run(
+    tmp_path: Path, runs_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In one process, too, and where a module beside the plugin is edited."""
+    plugin, losses = tmp_path / "mine.py", tmp_path / "losses_of_mine.py"
+    plugin.write_text(SPLIT)
+    losses.write_text(LOSS.replace("FACTOR", "1"))
+    command = ["--table", "4", "--plugin", str(plugin), *TINY_ARGUMENTS, "--jobs", "1"]
+    command += [*_folders(tmp_path, runs_dir), "--only", "*-mine-*", "--set", "epochs=1"]
+    assert main(command) == 0
+    (first,) = results_in(runs_dir)
+    assert first.trained.source
+    losses.write_text(LOSS.replace("FACTOR", "9"))
+    capsys.readouterr()
+    assert main([*command, "--plan"]) == 0
+    assert "0 done; 0 trained, to measure; 0 started; 1 to train" in capsys.readouterr().out
+    assert main(command) == 0
+    second = next(each for each in results_in(runs_dir) if each != first)
+    assert second.trained.weights_sha256 != first.trained.weights_sha256
+    assert second.trained.source != first.trained.source
+    # What it was is known again.
+    losses.write_text(LOSS.replace("FACTOR", "1"))
+    assert main([*command, "--plan"]) == 0
+    assert f"{first.run_id}  done" in capsys.readouterr().out
+    # The records are whole without the plugin.
+    assert main(["--status", "--runs-dir", str(runs_dir)]) == 0
+    assert "2 measured" in capsys.readouterr().out
+
+
+def test_a_run_that_its_method_ends_is_that_runs_failure(
+    tmp_path: Path, runs_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "losses_of_mine.py").write_text("import sys\n\n\ndef loss(*_):\n    sys.exit(1)\n")
+    (tmp_path / "mine.py").write_text(SPLIT)
+    command = ["--table", "4", "--plugin", str(tmp_path / "mine.py"), *TINY_ARGUMENTS]
+    command += [*_folders(tmp_path, runs_dir), "--set", "epochs=1", "--jobs", "1"]
+    assert main([*command, "--only", "*-mine-*", "--only", "*-l2-*"]) == 1
+    captured = capsys.readouterr()
+    assert "mnist-sample-mine-d8-s0 FAILED: SystemExit: 1" in captured.err
+    assert len(results_in(runs_dir)) == 1
+
+
+@pytest.mark.parametrize("name", ["a/b", "..", "x" * 49, "", " a", "a\\b"])
+def test_a_name_that_cannot_be_a_files_is_refused(name: str) -> None:
+    with pytest.raises(UsageError, match="part of file names"):
+        register_method(replace(method("ae"), name=name))
+    with pytest.raises(UsageError, match="part of file names"):
+        register_dataset(replace(dataset("shape"), name=name))
+    with pytest.raises(UsageError, match="part of file names"):
+        register_cell("table4", Cell(name, MNIST_AE))
+    with pytest.raises(UsageError, match="part of file names"):
+        register_figure(FigureSpec(name, "", "table4", "spectra"))

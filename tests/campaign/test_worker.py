@@ -1,0 +1,109 @@
+"""A run that fails, or a GPU that fails while a run is measured: what is lost and what is not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+from unittest import mock
+
+import pytest
+import torch
+
+from bench.campaign import worker
+from bench.campaign.job import Job, WorkerSettings
+from bench.data import dataset
+from bench.errors import BenchError
+from bench.experiments.spec import TrainingSpec
+from bench.store.folders import RunFolder, Store
+from bench.store.identity import run_id
+from bench.training import checkpoint
+from tests.support.tiny import TINY, TINY_MEASUREMENT
+
+SHORT_OF_MEMORY = torch.OutOfMemoryError("CUDA out of memory")
+
+
+@pytest.fixture
+def jobs(tmp_path: Path) -> tuple[list[Job], WorkerSettings]:
+    fingerprint = dataset(TINY.dataset).fingerprint
+    specs = [replace(TINY, seed=seed, epochs=1) for seed in range(2)]
+    made = [Job(run_id(spec, fingerprint), spec, (TINY_MEASUREMENT,)) for spec in specs]
+    return made, WorkerSettings(runs_dir=tmp_path / "runs", device="cpu")
+
+
+def _ended(group: list[Job], settings: WorkerSettings) -> list[RunFolder]:
+    """What becomes of jobs, in their order."""
+    ended = {folder.run_id: folder for folder in worker.execute(group, settings)}
+    return [ended[job.run_id] for job in group]
+
+
+def test_a_gpu_that_fails_in_measuring_costs_no_weights(
+    jobs: tuple[list[Job], WorkerSettings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    group, settings = jobs
+    failure = RuntimeError("CUDA error: unspecified launch failure")
+    with monkeypatch.context() as patch:
+        patch.setattr(worker, "evaluate", mock.Mock(side_effect=failure))
+        with pytest.raises(BenchError, match="the GPU failed while measuring"):
+            worker.execute(group, settings)
+    _are_trained_and_only_measured(group, settings, monkeypatch)
+
+
+def test_memory_that_is_short_in_measuring_is_tried_again_by_the_next_command(
+    jobs: tuple[list[Job], WorkerSettings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    group, settings = jobs
+    with monkeypatch.context() as patch:
+        patch.setattr(worker, "evaluate", mock.Mock(side_effect=SHORT_OF_MEMORY))
+        for folder in worker.execute(group, settings):
+            assert folder.failure is not None
+            assert "out of memory" in folder.failure.reason
+    _are_trained_and_only_measured(group, settings, monkeypatch)
+
+
+def _are_trained_and_only_measured(
+    group: list[Job], settings: WorkerSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Jobs have weights and no failure, and need no further training."""
+    for job in group:
+        folder = Store(settings.runs_dir).read_folder(job.run_id)
+        assert folder.trained is not None
+        assert folder.has_weights
+        assert folder.failure is None
+    monkeypatch.setattr(worker, "train", None)
+    assert all(folder.measured for folder in worker.execute(group, settings))
+
+
+def _fails_for_seed_0(real: Callable[..., Any], error: Exception) -> Callable[..., Any]:
+    def function(first: object, spec: TrainingSpec, *rest: object) -> object:
+        if spec.seed == 0:
+            raise error
+        return real(first, spec, *rest)
+
+    return function
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "error"),
+    [
+        (worker, "evaluate", ValueError("not this one")),
+        (checkpoint, "resume", SHORT_OF_MEMORY),
+    ],
+)
+def test_a_run_that_cannot_be_measured_or_built_fails_alone(
+    jobs: tuple[list[Job], WorkerSettings],
+    monkeypatch: pytest.MonkeyPatch,
+    owner: ModuleType,
+    name: str,
+    error: Exception,
+) -> None:
+    group, settings = jobs
+    monkeypatch.setattr(owner, name, _fails_for_seed_0(getattr(owner, name), error))
+    first, second = _ended(group, settings)
+    assert first.failure is not None
+    assert str(error) in first.failure.reason
+    assert second.measured
+    has_weights = Store(settings.runs_dir).read_folder(group[0].run_id).has_weights
+    assert has_weights == (name == "evaluate")

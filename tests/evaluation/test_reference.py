@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from bench.data.images import LoadedData, Split
+from bench.evaluation.reference import load_reference
+from tests.support.measuring import PIXELS, pytorch_fid
+from tests.support.tiny import TINY_MEASUREMENT
+
+
+def test_real_images_are_training_images_spread_over_the_split(
+    tmp_path: Path, sample: LoadedData
+) -> None:
+    """Their distance is pytorch-fid's for as many training images as samples."""
+    data = LoadedData(sample.train, sample.test.spread(32), "")
+    found = load_reference("mnist-sample", data, TINY_MEASUREMENT, PIXELS, tmp_path)
+    chosen = sample.train.images[np.linspace(0, 1023, 40).astype(int)]
+    expected = pytorch_fid(chosen / 255, data.test.images / 255)
+    assert found.real_fid == pytest.approx(expected, rel=1e-4)
+
+
+def test_references_belong_to_their_data_and_are_computed_again_if_damaged(
+    tmp_path: Path, sample: LoadedData
+) -> None:
+    test = sample.test.spread(32)
+    inverted = Split(255 - test.images, test.labels)
+    both = [LoadedData(sample.train, each, "") for each in (test, inverted)]
+
+    def load(data: LoadedData) -> torch.Tensor:
+        return load_reference("own", data, TINY_MEASUREMENT, PIXELS, tmp_path).features
+
+    first, other = map(load, both)
+    assert not torch.equal(first, other)
+    files = list(tmp_path.glob("reference-*.pt"))
+    assert len(files) == 2
+    content = files[0].read_bytes()
+    assert torch.equal(load(both[0]), first)
+    assert files[0].read_bytes() == content
+    for path in files:
+        path.write_bytes(b"damaged")
+    assert torch.equal(load(both[0]), first)

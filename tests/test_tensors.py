@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from bench.tensors import load_state, load_tensors, save_state, save_tensors, state_sha256
+
+
+def test_tensors_come_back_or_count_as_absent(tmp_path: Path) -> None:
+    path = tmp_path / "tensors.pt"
+    value = {"a": torch.arange(6.0).reshape(2, 3), "n": 3}
+    assert load_tensors(path) is None
+    save_tensors(path, value)
+    loaded = load_tensors(path)
+    assert loaded is not None
+    assert torch.equal(loaded["a"], value["a"])  # type: ignore[arg-type]
+    content = path.read_bytes()
+    for damaged in (content[:-1], content[:50], b"", content[:-9] + b"x" + content[-8:]):
+        path.write_bytes(damaged)
+        assert load_tensors(path) is None
+
+
+def test_digest_sees_names_and_values() -> None:
+    a, b = torch.zeros(3), torch.ones(3)
+    digests = [state_sha256(s) for s in ({"a": a}, {"b": a}, {"a": b}, {"a": a, "b": b})]
+    assert len(set(digests)) == 4
+    assert state_sha256({"a": a, "b": b}) == state_sha256({"b": b, "a": a})
+
+
+def test_weights_are_those_of_their_digest_or_absent(tmp_path: Path) -> None:
+    path = tmp_path / "weights.pt"
+    state = {"a": torch.arange(6.0).reshape(2, 3)}
+    checksum = state_sha256(state)
+    assert load_state(path, checksum) is None
+    save_state(path, state)
+    content = path.read_bytes()
+    # PyTorch reads them as they are.
+    assert torch.equal(torch.load(path, weights_only=True)["a"], state["a"])
+    loaded = load_state(path, checksum)
+    assert loaded is not None
+    assert torch.equal(loaded["a"], state["a"])
+    other = tmp_path / "other.pt"
+    save_state(other, {"a": torch.zeros(2, 3)})
+    for damaged in (content[:-1], content[:50], b"", other.read_bytes()):
+        path.write_bytes(damaged)
+        assert load_state(path, checksum) is None
+        assert path.with_name("weights.pt.corrupt").read_bytes() == damaged

@@ -1,0 +1,230 @@
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import replace
+from unittest import mock
+
+import pytest
+import torch
+
+from bench.data.images import LoadedData
+from bench.experiments.spec import TrainingSpec
+from bench.models.precision import arithmetic
+from bench.training import loop
+from bench.training.cuda_graph import GraphedRuns
+from bench.training.run_in_training import NonFiniteLossError, RunInTraining
+from tests.support.diary import Diary, train_all, weights
+from tests.support.fake_gpu import graph_patches
+from tests.support.tiny import METHODS, TINY, tiny
+
+CPU = torch.device("cpu")
+DEPTHS = [replace(TINY, depth=2, init_scale=4.0), replace(TINY, depth=4), replace(TINY, seed=1)]
+OTHERS = [tiny(method) for method in METHODS if method != "irmae"]
+WIDE = replace(TINY, latent_dim=16)
+GROUPS = {
+    "depths": DEPTHS,
+    "methods": OTHERS,
+    "latents": [TINY, WIDE],
+    "incomplete last batches": [replace(s, train_images=50) for s in (*DEPTHS, tiny("vae"))],
+}
+
+
+class ReplayedGraph:
+    """A graph on a CPU: captured steps are not taken, and are taken with every replay."""
+
+    made: list[ReplayedGraph]
+
+    def __init__(self) -> None:
+        self.generators: list[torch.Generator] = []
+        self.replays = 0
+        self.made.append(self)
+
+    def register_generator_state(self, generator: torch.Generator) -> None:
+        self.generators.append(generator)
+
+    def replay(self) -> None:
+        self.replays += 1
+        for run, images, chosen in self.steps:
+            _take_step(run, images, chosen)
+
+    @contextlib.contextmanager
+    def capture(self, stream: object) -> Iterator[None]:
+        self.steps: list[tuple[RunInTraining, torch.Tensor, torch.Tensor]] = []
+
+        def note(run: RunInTraining, images: torch.Tensor, chosen: torch.Tensor) -> None:
+            assert all(group["capturable"] for group in run.optimizer.param_groups)
+            self.steps.append((run, images, chosen))
+
+        with mock.patch.object(RunInTraining, "take_step", note):
+            yield
+
+
+_take_step = RunInTraining.take_step
+
+
+@pytest.fixture
+def graphs(monkeypatch: pytest.MonkeyPatch) -> list[ReplayedGraph]:
+    """The graphs that training makes on the CPU while it takes it for a GPU."""
+    made: list[ReplayedGraph] = []
+    monkeypatch.setattr(ReplayedGraph, "made", made, raising=False)
+    for name, value in graph_patches(ReplayedGraph).items():
+        monkeypatch.setattr(torch.cuda, name, value)
+    monkeypatch.setattr(loop, "_graph_safe", lambda run, images: run.method.graph_safe)
+    return made
+
+
+def _alone(spec: TrainingSpec, images: torch.Tensor, diary: Diary | None = None) -> RunInTraining:
+    run = RunInTraining(spec, CPU)
+    with mock.patch.object(loop, "_graph_safe", return_value=False):
+        assert train_all(images, run, diary=diary) == {}
+    assert run.side_by_side == 1
+    return run
+
+
+@pytest.mark.parametrize("name", GROUPS)
+def test_a_run_side_by_side_with_others_is_the_run_alone(
+    sample: LoadedData, graphs: list[ReplayedGraph], name: str
+) -> None:
+    specs, images = GROUPS[name], sample.train.images
+    together, diary, apart = [RunInTraining(spec, CPU) for spec in specs], Diary(), Diary()
+    assert train_all(images, *together, diary=diary) == {}
+    (graph,) = graphs
+    assert graph.replays >= specs[0].steps / 2
+    assert graph.generators == [run.noise for run in together]
+    for run in together:
+        assert run.side_by_side == len(specs)
+        assert not any(group["capturable"] for group in run.optimizer.param_groups)
+        assert torch.equal(weights(run), weights(_alone(run.spec, images, apart)))
+        assert diary.losses(run.spec) == apart.losses(run.spec)
+        assert len(run.spectra) == run.spec.epochs
+
+
+def test_runs_meet_at_a_step_and_go_on_side_by_side(
+    sample: LoadedData, graphs: list[ReplayedGraph]
+) -> None:
+    images, diary = sample.train.images, Diary()
+    train_all(images, RunInTraining(DEPTHS[0], CPU), diary=diary)
+    resumed, fresh = RunInTraining(DEPTHS[0], CPU), RunInTraining(DEPTHS[1], CPU)
+    resumed.load_state_dict(diary.states[DEPTHS[0], 4])
+    assert (resumed.side_by_side, len(graphs)) == (1, 1)
+    assert train_all(images, resumed, fresh) == {}
+    assert (resumed.side_by_side, fresh.side_by_side) == (2, 2)
+    for run in (resumed, fresh):
+        assert torch.equal(weights(run), weights(_alone(run.spec, images)))
+
+
+def test_a_diverging_run_leaves_the_others(sample: LoadedData, graphs: list[ReplayedGraph]) -> None:
+    good = [RunInTraining(spec, CPU) for spec in DEPTHS]
+    bad = RunInTraining(replace(TINY, seed=9), CPU)
+    with torch.no_grad():
+        next(bad.model.parameters()).fill_(float("nan"))
+    failures = train_all(sample.train.images, good[0], bad, *good[1:])
+    assert set(failures) == {bad}
+    assert isinstance(failures[bad], NonFiniteLossError)
+    assert "between steps 0 and 2" in str(failures[bad])
+    for run in good:
+        assert torch.equal(weights(run), weights(_alone(run.spec, sample.train.images)))
+
+
+@pytest.fixture
+def companies(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many runs took each step side by side, in order."""
+    counts: list[int] = []
+    advance = GraphedRuns.advance
+
+    def watched(self: GraphedRuns) -> None:
+        counts.append(len(self.members))
+        advance(self)
+
+    monkeypatch.setattr(GraphedRuns, "advance", watched)
+    return counts
+
+
+@pytest.mark.parametrize("step", [0, 1, 2, 3, 4, 7])
+def test_runs_that_find_no_memory_side_by_side_are_halved(
+    sample: LoadedData,
+    graphs: list[ReplayedGraph],
+    companies: list[int],
+    monkeypatch: pytest.MonkeyPatch,
+    step: int,
+) -> None:
+    """In eager steps (3 and 7 are of incomplete batches) and in the one that is captured (4).
+
+    No step of any run is done twice or left out.
+    """
+    images = sample.train.images
+    group = [RunInTraining(replace(TINY, seed=seed, train_images=50), CPU) for seed in range(5)]
+    take = RunInTraining.take_step
+
+    def short(self: RunInTraining, images: torch.Tensor, chosen: torch.Tensor) -> None:
+        if self is group[2] and self.step == step and companies[-1] > 2:
+            raise torch.OutOfMemoryError("no memory")
+        take(self, images, chosen)
+
+    def full(self: ReplayedGraph, generator: torch.Generator) -> None:
+        self.generators.append(generator)
+        if step == 4 and len(self.generators) > 2:
+            raise torch.OutOfMemoryError("no memory")
+
+    monkeypatch.setattr(RunInTraining, "take_step", short)
+    monkeypatch.setattr(ReplayedGraph, "register_generator_state", full)
+    diary, apart = Diary(), Diary()
+    assert train_all(images, *group, diary=diary) == {}
+    assert set(companies[: step + 1]) == {5}
+    assert set(companies[step + 1 :]) <= {1, 2}
+    monkeypatch.setattr(RunInTraining, "take_step", take)
+    for run in group:
+        assert torch.equal(weights(run), weights(_alone(run.spec, images, apart)))
+        assert diary.losses(run.spec) == apart.losses(run.spec)
+        assert len(run.spectra) == run.spec.epochs
+
+
+@pytest.mark.usefixtures("graphs")
+def test_a_run_that_fails_is_taken_out_and_the_others_go_on_together(
+    sample: LoadedData, companies: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = sample.train.images
+    group = [RunInTraining(replace(TINY, seed=seed), CPU) for seed in range(5)]
+    take = RunInTraining.take_step
+
+    def broken(self: RunInTraining, images: torch.Tensor, chosen: torch.Tensor) -> None:
+        if self is group[2] and self.step == 1:
+            raise ValueError("not this one")
+        take(self, images, chosen)
+
+    monkeypatch.setattr(RunInTraining, "take_step", broken)
+    assert set(train_all(images, *group)) == {group[2]}
+    assert (companies[0], companies[-1]) == (5, 4)
+    monkeypatch.setattr(RunInTraining, "take_step", take)
+    for run in [*group[:2], *group[3:]]:
+        assert torch.equal(weights(run), weights(_alone(run.spec, images)))
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("precision", ["fp32", "tf32", "bf16"])
+def test_on_a_gpu_runs_side_by_side_follow_those_alone(sample: LoadedData, precision: str) -> None:
+    gpu = torch.device("cuda")
+    images = sample.train.images.to(gpu)
+    group = [
+        RunInTraining(replace(spec, precision=precision, train_images=50), gpu)
+        for spec in (*DEPTHS, *OTHERS, WIDE)
+    ]
+    assert train_all(images, *group) == {}
+    relative = {"fp32": 1e-4, "tf32": 1e-2, "bf16": 2e-2}[precision]
+    for run in group:
+        assert run.side_by_side == len(group)
+        alone = RunInTraining(run.spec, gpu)
+        with arithmetic(precision, gpu):
+            for _ in range(alone.spec.steps):
+                alone.advance(images)
+        losses = [_loss(each, images) for each in (run, alone)]
+        assert losses[0] == pytest.approx(losses[1], rel=relative), run.spec.name
+
+
+def _loss(run: RunInTraining, images: torch.Tensor) -> float:
+    """Loss of the first images, under noise that does not depend on the steps before."""
+    run.noise.manual_seed(0)
+    with torch.no_grad() if run.spec.method != "rae-gp" else contextlib.nullcontext():
+        inputs = images[:50].float() / 255
+        return run.method.loss(run.model, inputs, run.noise, run.spec).item()
