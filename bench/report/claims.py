@@ -156,7 +156,8 @@ class Judgement:
             return "; ".join(c.evidence for c in self.comparisons)
         if self.seeds < LEAST_SEEDS:
             claimed = all(c.difference.mean > 0 for c in self.comparisons)
-            return f"means {'as' if claimed else 'not as'} claimed, of {self.seeds} seeds or more"
+            seeds = "one seed" if self.seeds == 1 else f"{self.seeds} seeds"
+            return f"means {'as' if claimed else 'not as'} claimed, over {seeds}"
         if self.standing is Standing.FAILS:
             deciding = zip(self.comparisons, self._refuted, strict=True)
             return "; ".join(comparison.evidence for comparison, out in deciding if out)

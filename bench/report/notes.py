@@ -124,7 +124,11 @@ def fid_notes(content: TableResults) -> list[str]:
     named = "; ".join(shown)
     result.append(
         f"FID of {spec.fid_samples:,} samples against {spec.test_images:,} test images"
-        + (f". {named}. real images: as many of the training set, the floor." if shown else ".")
+        + (
+            f". {named}. real images: as many training images in place of samples."
+            if shown
+            else "."
+        )
     )
     return result
 

@@ -177,7 +177,7 @@ def test_too_few_seeds_decide_nothing() -> None:
     )
     assert (rank.standing, best.standing) == ("undecided", "undecided")
     assert rank.text == "undecided, too few seeds"
-    assert rank.evidence == ["means not as claimed, of 2 seeds or more"]
+    assert rank.evidence == ["means not as claimed, over 2 seeds"]
     assert _standings(content_of("table4", {})) == ["not run"] * 3
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -12,6 +14,7 @@ from bench.report.figures.style import caption, style
 from bench.report.frame import TableResults, frame
 from bench.report.metrics import METRICS, REAL
 from bench.report.notes import fid_notes, run_notes, title_of
+from bench.report.rows import significant
 from bench.store.folders import Store
 
 
@@ -59,7 +62,7 @@ def _panel(
         _measured(axes, data[data.row == row].sort_values("x"), row, method)
         _printed(beside, paper[paper.row == row].sort_values("x"), row, method)
     if real["mean"].notna().any():
-        axes.axhline(real["mean"].mean(), color="#888888", linestyle=":", label="real images")
+        _real(axes, real["mean"].mean(), data["mean"])
     axes.set_xscale("log", base=2)
     places = sorted(set(data.x))
     axes.set_xticks(places, [f"{place:g}" for place in places])
@@ -73,6 +76,15 @@ def _panel(
     if handles:
         # Above the panel, where no point is.
         axes.legend(handles=handles, loc="lower left", bbox_to_anchor=(0, 1), ncols=2, fontsize=7)
+
+
+def _real(axes: Axes, value: float, measured: pd.Series) -> None:
+    """A line for real images, or a legend where it lies so far below that curves would be flat."""
+    look: dict[str, Any] = {"color": "#888888", "linestyle": ":"}
+    if value > measured.min() - (measured.max() - measured.min()):
+        axes.axhline(value, **look, label="real images")
+    else:
+        axes.plot([], [], **look, label=f"real images, below: {significant(value)}")
 
 
 def _measured(axes: Axes, data: pd.DataFrame, row: str, method: str) -> None:

@@ -1,0 +1,106 @@
+"""The profile that each table and figure is shown in, and the runs that are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bench.campaign.choose import choose, requested_jobs
+from bench.campaign.job import WorkerSettings
+from bench.campaign.request import Request
+from bench.errors import UsageError
+from bench.experiments.profiles import PROFILES
+from bench.experiments.tables import TABLES
+from bench.store.folders import Store
+from tests.support.results import result, write
+
+Fill = Callable[..., None]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "runs")
+
+
+@pytest.fixture
+def fill(store: Store) -> Fill:
+    """Makes runs of a table's columns in a profile."""
+
+    def made(table: str, profile: str, columns: Collection[str], seed: int = 0) -> None:
+        for cell in TABLES[table].cells:
+            if cell.label in columns:
+                spec = replace(cell.training, seed=seed)
+                training, measurement = PROFILES[profile].apply(spec)
+                write(store, result(training, replace(measurement, features="classifier")))
+
+    return made
+
+
+def _profiles(store: Store, device: str = "cpu", **options: object) -> dict[str, str]:
+    worker = WorkerSettings(runs_dir=store.root, data_dir=store.root)
+    request = Request(**{"tables": ["table4"], "worker": worker, **options})  # type: ignore[arg-type]
+    chosen, _ = choose(request, store.read(), store.cache, device)
+    return {each.name: each.profile.name for each in chosen}
+
+
+DEPTHS = ("2", "4", "8", "12")
+
+
+def test_the_most_faithful_profile_that_is_whole_is_shown(store: Store, fill: Fill) -> None:
+    fill("table4", "quick", DEPTHS)
+    assert _profiles(store) == {"table4": "quick"}
+    fill("table4", "paper", DEPTHS[:3])
+    assert _profiles(store) == {"table4": "quick"}
+    fill("table4", "paper", DEPTHS)
+    assert _profiles(store) == {"table4": "paper"}
+    # Of two seeds nothing is whole.
+    assert _profiles(store, seeds=2) == {"table4": "quick"}
+    assert _profiles(store, seeds=2, device="cuda") == {"table4": "paper"}
+
+
+@pytest.mark.parametrize(("device", "profile"), [("cpu", "quick"), ("cuda", "paper")])
+def test_where_nothing_is_whole_a_command_trains_by_device(
+    store: Store, fill: Fill, device: str, profile: str
+) -> None:
+    assert _profiles(store, device) == {"table4": profile}
+    fill("table4", "overnight", DEPTHS[:3])
+    assert _profiles(store, device) == {"table4": profile}
+
+
+def test_collecting_takes_the_profile_that_fills_most_columns(store: Store, fill: Fill) -> None:
+    fill("table4", "quick", DEPTHS[:3], seed=1)
+    fill("table4", "paper", DEPTHS[:2])
+    assert _profiles(store, mode="collect") == {"table4": "quick"}
+    fill("table4", "paper", DEPTHS[:3])
+    # Of equals, the more faithful one.
+    assert _profiles(store, mode="collect") == {"table4": "paper"}
+
+
+def test_each_table_and_figure_is_chosen_by_itself(store: Store, fill: Fill) -> None:
+    fill("table4", "quick", DEPTHS)
+    fill("section3", "paper", ("AE", "VAE", "IRMAE (l = 8)"))
+    found = _profiles(store, tables=["table4"], figures=["figure2", "ranks-depth"])
+    assert found == {"table4": "quick", "figure2": "paper", "ranks-depth": "quick"}
+
+
+def test_what_is_optional_is_left_out_where_nothing_is_there(store: Store, fill: Fill) -> None:
+    fill("table4", "quick", DEPTHS)
+    tables = ["table4", "shape"]
+    found = _profiles(store, tables=tables, optional=["shape"], mode="collect")
+    assert found == {"table4": "quick"}
+
+
+def test_runs_that_tables_share_are_asked_for_once(store: Store) -> None:
+    worker = WorkerSettings(runs_dir=store.root, data_dir=store.root)
+    request = Request(["table3", "table4"], worker=worker, seeds=2)
+    chosen, _ = choose(request, store.read(), store.cache, "cpu")
+    jobs = requested_jobs(request, chosen)
+    # Three and four columns, of which l = 8 at 1x is in both.
+    assert len({job.run_id for job in jobs}) == len(jobs) == 2 * 6
+    only = replace(request, only=["*-x2-*", "*-l2-*"])
+    assert len(requested_jobs(only, chosen)) == 2 * 2
+    with pytest.raises(UsageError, match="matches none of"):
+        requested_jobs(replace(request, only=["*-l9-*"]), chosen)
