@@ -12,7 +12,7 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet
 INCOMPLETE := test $$? -eq 1
 
 # Those that the documents show.
-TABLES := --table all --table 3-variance --table 3-ranks --table 4-ranks --table section3 --table mnist-baselines \
+TABLES := --table all --table 3-variance --table 3-ranks --table 4-ranks --table 3-readings --table 4-readings --table section3 --table mnist-baselines \
 	--table shape
 
 .DEFAULT_GOAL := help

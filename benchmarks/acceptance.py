@@ -24,8 +24,9 @@ from bench.data import dataset
 from bench.data.images import LoadedData
 from bench.device import why_unusable
 from bench.evaluation.spectrum import rank
+from bench.experiments.columns import MNIST_IRMAE
 from bench.experiments.spec import PRECISIONS, TrainingSpec
-from bench.experiments.tables import MNIST_IRMAE, TABLES
+from bench.experiments.tables import TABLES
 from bench.files import write_text
 from bench.machine import core_count
 from bench.report.markdown import escape

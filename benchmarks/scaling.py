@@ -17,7 +17,7 @@ from bench.evaluation.extractor import Extractor
 from bench.evaluation.extractors import DeclaredExtractor
 from bench.evaluation.frechet import fit
 from bench.evaluation.samplers import fit_sampler
-from bench.experiments.tables import MNIST_IRMAE
+from bench.experiments.columns import MNIST_IRMAE
 from bench.files import write_bytes
 from bench.store.provenance import provenance
 from bench.training.run_in_training import RunInTraining

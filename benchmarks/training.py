@@ -26,7 +26,7 @@ from torch.utils.data import Dataset as TorchDataset
 from torchvision import transforms
 
 from bench.data import dataset, idx
-from bench.experiments.tables import MNIST_IRMAE
+from bench.experiments.columns import MNIST_IRMAE
 from bench.machine import core_count, keep_memory
 from bench.models.networks import build
 from bench.training.loop import LOG_STEPS, train

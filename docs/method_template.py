@@ -11,8 +11,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from bench.experiments.columns import MNIST_AE
 from bench.experiments.spec import Cell, TrainingSpec
-from bench.experiments.tables import MNIST_AE, register_cell
+from bench.experiments.tables import register_cell
 from bench.models.methods import Method, register_method
 
 # PyTorch takes seconds to import: inside functions, so that --plan and --collect stay fast.

@@ -20,7 +20,16 @@ from docs.embed import main as embed_main
 ROOT = Path(__file__).parent.parent
 RUNS = ROOT / "runs"
 DOCUMENTS = [ROOT / "README.md", ROOT / "docs" / "reproduction.md"]
-EXTRA = ["3-variance", "3-ranks", "4-ranks", "section3", "mnist-baselines", "shape"]
+EXTRA = [
+    "3-variance",
+    "3-ranks",
+    "4-ranks",
+    "3-readings",
+    "4-readings",
+    "section3",
+    "mnist-baselines",
+    "shape",
+]
 
 
 def test_documents_have_the_numbers_of_the_runs() -> None:

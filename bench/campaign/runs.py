@@ -81,13 +81,13 @@ def failure_of(job: Job, folder: RunFolder) -> FailedRun | None:
 def result_of(job: Job, folder: RunFolder) -> Result | None:
     """A job's run as far as it is measured; None where no extractor has seen it."""
     seen = measurements_of(folder, job.measurements[0])
-    return Result(folder.trained, seen) if folder.trained and seen else None
+    return Result(folder.trained, seen, folder.path) if folder.trained and seen else None
 
 
 def every_result(runs: Mapping[str, RunFolder]) -> list[Result]:
     """Every run with all that was measured of it, those of one size together, the latest last."""
     return [
-        Result(folder.trained, seen)
+        Result(folder.trained, seen, folder.path)
         for folder in runs.values()
         for size in _sizes(folder)
         if folder.trained and (seen := measurements_of(folder, size))

@@ -117,11 +117,11 @@ def _row(content: TableResults, name: str, view: View, cell: Cell) -> dict[str, 
     mean = interval(
         list(values.values()), logarithmic=metric.logarithmic, least=metric.least_deviation
     )
-    published = PUBLISHED.get((table.published, name, cell.row, cell.label))
+    published = PUBLISHED.get((table.published, metric.printed_as or name, cell.row, cell.label))
     reference = published.value if published else table.known.get(name)
     comparable = published is None or (
         (published.extractor or "") == view.extractor
-        and table.published == table.name
+        and table.name.startswith(table.published)
         and not published.caveat
     )
     of_samples = view.sampler != REAL

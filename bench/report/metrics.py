@@ -6,10 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
+
 from bench.errors import UsageError
 from bench.evaluation.spectrum import effective_rank, rank
 from bench.report.display import Display
 from bench.report.statistics import ROUNDING
+from bench.store.folders import read_spectra
 from bench.store.records import Result
 
 # In place of a sampler: real training images, as many as samples are drawn.
@@ -49,6 +52,8 @@ class Metric:
         near: how far a number may be from the printed one to count as reproduced: as a share of
             it, or in units, whichever is more; None where nothing is said of it.
         short: its name in formulas; empty for the label.
+        printed_as: the metric whose printed numbers it is held against; empty for its own.
+        brief: whether it has one row alone, each number with what it says of the printed one.
     """
 
     label: str
@@ -60,6 +65,8 @@ class Metric:
     decimals: int | None = None
     near: tuple[float, float] | None = None
     short: str = ""
+    printed_as: str = ""
+    brief: bool = False
 
     @property
     def symbol(self) -> str:
@@ -106,6 +113,30 @@ def _rank_at(threshold: float) -> Metric:
     )
 
 
+# What a rank is read at: after these epochs, above these shares of the largest singular value.
+READ_EPOCHS = (30, 40, 50)
+READ_THRESHOLDS = (1e-2, 1e-3, 1e-4, 1e-5)
+
+
+def reading(epoch: int, threshold: float | None) -> str:
+    """Name of the metric that reads ranks so; at no threshold as float64's ``matrix_rank`` does."""
+    return f"rank_{epoch}_{'nonzero' if threshold is None else f'{threshold:.0e}'}"
+
+
+def _read_at(epoch: int, threshold: float | None) -> Metric:
+    def value(result: Result, *_: object) -> float | None:
+        spectra = read_spectra(result.folder) if result.folder else None
+        if spectra is None or len(spectra) < epoch:
+            return None
+        # NumPy's and PyTorch's default tolerance.
+        least = spectra.shape[1] * np.finfo(np.float64).eps if threshold is None else threshold
+        return rank(spectra[epoch - 1], least)
+
+    above = "matrix_rank" if threshold is None else f"above {threshold:.0e}"
+    label = f"Epoch {epoch}, {above}"
+    return Metric(label, value, whole=True, near=(0.1, 2.0), printed_as="rank", brief=True)
+
+
 METRICS = {
     "rank": Metric(
         "Latent rank",
@@ -149,6 +180,11 @@ METRICS = {
     "samples_called_samples": Metric(
         "Samples called samples", _side("samples"), by_view=True, decimals=3
     ),
+    **{
+        reading(epoch, threshold): _read_at(epoch, threshold)
+        for epoch in READ_EPOCHS
+        for threshold in (*READ_THRESHOLDS, None)
+    },
 }
 
 

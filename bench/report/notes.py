@@ -59,8 +59,7 @@ def _notes(content: TableResults, data: pd.DataFrame) -> list[str]:
             f"of rounding, {ROUNDING:.2f}."
         )
     for name, metric in zip(content.table.metrics, metrics, strict=True):
-        part = beside_printed(data, name)
-        if metric.near and len(part):
+        if metric.near and not metric.brief and len(beside_printed(data, name)):
             result.append(_reproduced_note(metric.near))
     if "effective_rank" in content.table.metrics:
         result.append(
@@ -261,6 +260,4 @@ def title_of(text: str, name: str, content: TableResults) -> str:
     for kind in ("table", "figure"):
         if (number := name.removeprefix(kind)).isdigit():
             return f"{heading}: {kind.title()} {number} of the supplement"
-    if table.published and table.name != table.published:
-        heading += f", beside Table {table.published.removeprefix('table')}'s numbers of other data"
     return heading

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
@@ -64,7 +64,7 @@ def rows(content: TableResults, data: pd.DataFrame) -> list[Row]:
         views = list(dict.fromkeys(zip(of_metric.extractor, of_metric.sampler, strict=True)))
         first = _line(content, of_metric, View(*views[0]))
         for column, kind in (("paper", "paper"), ("known", "known answer")):
-            if first[column].notna().any():
+            if first[column].notna().any() and not metric.brief:
                 columns = (_as_printed(first[column]), first[column], first.comparable)
                 cells = [
                     Text(text, value, grey=not like)
@@ -78,13 +78,20 @@ def rows(content: TableResults, data: pd.DataFrame) -> list[Row]:
             part = _line(content, of_metric, view)
             best = _best(content, name, view, line)
             form = _form(part, metric)
+            numbers = part.to_dict("records")
             cells = [
                 Text(_measured(number, form) + _mark(number), number["mean"], bold)
-                for number, bold in zip(part.to_dict("records"), best, strict=True)
+                for number, bold in zip(numbers, best, strict=True)
             ]
+            if metric.brief:
+                said = _reproduced(part, metric)
+                cells = [
+                    replace(cell, text=f"{cell.text}, {agreement.text}")
+                    for cell, agreement in zip(cells, said, strict=True)
+                ]
             label = f"{metric.label} ({extractor})" if extractor else metric.label
             result.append(Row(label, line, _KINDS.get(sampler, sampler), cells))
-            if part.difference.notna().any():
+            if part.difference.notna().any() and not metric.brief:
                 cells = [Text(signed(value, 1), value) for value in part.difference]
                 kind = f"difference, {sampler}" if sampler else "difference"
                 result.append(Row(label, line, kind, cells))

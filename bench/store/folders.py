@@ -62,6 +62,7 @@ class RunFolder:
         has_weights: whether the final weights are at hand.
         has_checkpoint: whether unfinished training can go on.
         damage: records that cannot be trusted.
+        path: where it is; None where there is none.
     """
 
     run_id: str
@@ -71,6 +72,7 @@ class RunFolder:
     has_weights: bool = False
     has_checkpoint: bool = False
     damage: tuple[Damage, ...] = ()
+    path: Path | None = None
 
     def failure_of(self, measurement: MeasurementSpec) -> FailedRun | None:
         """Why training failed, or this measurement of it; None where neither did."""
@@ -144,6 +146,7 @@ class Store:
             has_weights=self.weights(run_id).is_file(),
             has_checkpoint=self.checkpoint(run_id).is_file(),
             damage=tuple(damage),
+            path=self.folder(run_id),
         )
 
     def _read(self, run_id: str, name: str, kind: Any, damage: list[Damage]) -> Any:  # noqa: ANN401
@@ -218,7 +221,7 @@ class Store:
         Returns:
             float64 (epochs, latent_dim); None where they are not at hand or damaged.
         """
-        return self.read_arrays(run_id, "spectra.npz").get("spectra")
+        return read_spectra(self.folder(run_id))
 
     def write_arrays(self, run_id: str, name: str, arrays: Mapping[str, np.ndarray]) -> None:
         """Write a file of arrays into a run's folder."""
@@ -229,20 +232,8 @@ class Store:
         write_bytes(self.folder(run_id) / name, buffer.getvalue())
 
     def read_arrays(self, run_id: str, name: str, *wanted: str) -> dict[str, np.ndarray]:
-        """Arrays of a file in a run's folder: those wanted, since reading all takes a while.
-
-        Returns:
-            Those that are there: none of a file that is missing or damaged.
-        """
-        import numpy as np
-
-        try:
-            with np.load(self.folder(run_id) / name) as arrays:
-                return {key: arrays[key] for key in wanted or arrays if key in arrays}
-        except PermissionError:
-            raise
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error):
-            return {}
+        """Arrays of a file in a run's folder, see :func:`read_arrays`."""
+        return read_arrays(self.folder(run_id) / name, *wanted)
 
     def images(self, result: Result, *wanted: str) -> dict[str, np.ndarray]:
         """Images that were kept with a run's measurements, see :func:`bench.evaluation.decoded`.
@@ -265,6 +256,28 @@ class Store:
             return int(json.loads(lines[-1])["step"])
         except (FileNotFoundError, ValueError, IndexError, KeyError, TypeError):
             return 0
+
+
+def read_arrays(path: Path, *wanted: str) -> dict[str, np.ndarray]:
+    """Arrays of a file: those wanted, since reading all takes a while.
+
+    Returns:
+        Those that are there: none of a file that is missing or damaged.
+    """
+    import numpy as np
+
+    try:
+        with np.load(path) as arrays:
+            return {key: arrays[key] for key in wanted or arrays if key in arrays}
+    except PermissionError:
+        raise
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error):
+        return {}
+
+
+def read_spectra(folder: Path) -> np.ndarray | None:
+    """Spectra of a run by epoch, float64 (epochs, latent_dim), see :meth:`Store.spectra`."""
+    return read_arrays(folder / "spectra.npz").get("spectra")
 
 
 def read_history(path: Path) -> list[dict[str, float]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from bench.data import Dataset
@@ -148,10 +149,12 @@ class Result:
     Attributes:
         trained: the run.
         measurements: one or more, as much each, through different extractors.
+        folder: where the run's files are; None where it has none.
     """
 
     trained: TrainingRecord
     measurements: tuple[MeasurementRecord, ...]
+    folder: Path | None = field(default=None, compare=False)
 
     @property
     def run_id(self) -> str:

@@ -170,7 +170,8 @@ def test_workers_with_a_disk_of_their_own_are_refused_before_anything_is_trained
 DEADLY = """
 from dataclasses import replace
 
-from bench.experiments.tables import MNIST_AE, register_cell
+from bench.experiments.columns import MNIST_AE
+from bench.experiments.tables import register_cell
 from bench.models.methods import Method, register_method
 from bench.experiments.spec import Cell
 

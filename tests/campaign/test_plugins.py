@@ -17,9 +17,10 @@ from bench.campaign.plugins import load_plugins
 from bench.cli import main
 from bench.data import dataset, register_dataset
 from bench.errors import UsageError
+from bench.experiments.columns import MNIST_AE
 from bench.experiments.figures import register_figure
 from bench.experiments.spec import Cell, FigureSpec
-from bench.experiments.tables import MNIST_AE, register_cell
+from bench.experiments.tables import register_cell
 from bench.files import file_sha256
 from bench.models.methods import method, register_method
 from bench.store.folders import Store
@@ -49,7 +50,8 @@ def load(dataset, data_dir):
 """
 COLUMN = """
 from dataclasses import replace
-from bench.experiments.tables import MNIST_AE, register_cell
+from bench.experiments.columns import MNIST_AE
+from bench.experiments.tables import register_cell
 from bench.experiments.spec import Cell
 register_cell("mnist-baselines", Cell("Stripes", replace(MNIST_AE, dataset="stripes")))
 """
@@ -180,7 +182,8 @@ SPLIT = """
 from dataclasses import replace
 
 from bench.experiments.spec import Cell
-from bench.experiments.tables import MNIST_AE, register_cell
+from bench.experiments.columns import MNIST_AE
+from bench.experiments.tables import register_cell
 from bench.models.methods import Method, register_method
 from losses_of_mine import loss
 

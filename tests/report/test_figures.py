@@ -166,7 +166,7 @@ def test_spectra_are_shares_of_the_largest_with_the_rank_marked(
     assert legend is not None
     assert [t.get_text() for t in legend.get_texts()] == ["32", "64", "128", "256", "512"]
     text = " ".join(" ".join(t.get_text() for t in page.texts).split())
-    assert "A line a run; seeds: 0, 1." in text
+    assert "dash of its own; seeds: 0, 1." in text
     assert "Profile paper" in text
 
 
@@ -177,7 +177,7 @@ def test_curves_are_the_histories(filled: tuple[TableResults, Store]) -> None:
     assert len(ae.get_lines()) == 9
     text = " ".join(" ".join(t.get_text() for t in page.texts).split())
     assert "Nothing to draw is cached of celeba-ae-d32-s1-" in text
-    assert "A line a run; seeds: 0, 1 (IRMAE (l = 4) 32, IRMAE (l = 4) 64, " in text
+    assert "dash of its own; seeds: 0, 1 (IRMAE (l = 4) 32, IRMAE (l = 4) 64, " in text
     assert "AE 256, AE 512); 0 (AE 32)." in text
     for line in ae.get_lines():
         assert list(line.get_xdata()) == [0, 1, 2, 3]  # type: ignore[arg-type]
@@ -236,17 +236,18 @@ def test_printed_ranks_are_marked_where_they_can_be_compared(tmp_path: Path) -> 
     for each in content.all_results:
         store.write_spectra(each.run_id, np.ones((50, each.spec.latent_dim)))
     for made, printed in (
-        (content, [[50, 70], [50, 39], [50, 4]]),
+        (content, [70, 39, 4]),
         (replace(content, profile="quick"), []),
     ):
         page = run_lines.draw_ranks(FIGURES["ranks-depth"], made, store)
         (axes,) = page.axes
-        circles = [line for line in axes.get_lines() if line.get_marker() == "o"]
-        assert [[*line.get_xdata(), *line.get_ydata()] for line in circles] == printed  # type: ignore[misc]
-        runs = [line for line in axes.get_lines() if line not in circles]
-        assert [line.get_color() for line in runs][: len(circles)] == [
-            circle.get_color() for circle in circles
-        ]
+        grey = [line for line in axes.get_lines() if line.get_color() == "#888888"]
+        assert [line.get_ydata()[0] for line in grey] == printed  # type: ignore[index]
+        # Ten per cent, or two.
+        margins = [max(0.1 * number, 2) for number in printed]
+        bands = [patch.get_extents().ymax for patch in axes.patches]
+        ends = [number + margin for number, margin in zip(printed, margins, strict=True)]
+        assert bands == pytest.approx([axes.transData.transform((0, end))[1] for end in ends])
         text = " ".join(t.get_text() for t in page.texts)
         assert ("the ranks that the paper prints" in text) == bool(printed)
         assert ("would count as reproduced" in text) == bool(printed)

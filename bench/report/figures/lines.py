@@ -10,6 +10,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import ScalarFormatter
 
 from bench.evaluation.spectrum import rank
 from bench.experiments.spec import Cell, FigureSpec
@@ -86,7 +87,7 @@ def draw_curves(figure: FigureSpec, content: TableResults, store: Store) -> Figu
 def draw_ranks(figure: FigureSpec, content: TableResults, store: Store) -> Figure:
     """The rank of the test codes after every epoch: whether it still moves at the end.
 
-    In the paper's setting, circles stand for the ranks that it prints.
+    In the paper's setting, dotted lines stand for the ranks that it prints, with their margins.
     """
     threshold = content.display.rank_threshold
     ranks: dict[str, list[int]] = {}
@@ -97,7 +98,7 @@ def draw_ranks(figure: FigureSpec, content: TableResults, store: Store) -> Figur
         if spectra is None:
             return False
         of_run = ranks[result.run_id] = [rank(values, threshold) for values in spectra]
-        axes.plot(range(1, len(of_run) + 1), of_run, **look)
+        axes.plot(range(1, len(of_run) + 1), of_run, drawstyle="steps-post", **look)
         images.add(result.trained.spectra_images)
         return True
 
@@ -115,13 +116,15 @@ def draw_ranks(figure: FigureSpec, content: TableResults, store: Store) -> Figur
     if printed:
         _mark(panels, content, printed)
         said += [
-            "Circles: the ranks that the paper prints.",
+            "Grey lines: the ranks that the paper prints; shaded: what counts as reproduced.",
             _when_reproduced(content, ranks, printed),
         ]
     for axes in panels:
         axes.set_xlabel("epoch")
-        # After the circles, since it ends that the axis grows with what is drawn.
+        # Ranks of 4 and of 70 are to be read alike, and a code may have collapsed to 0.
+        axes.set_yscale("symlog", base=2, linthresh=1)
         axes.set_ylim(bottom=0)
+        axes.yaxis.set_major_formatter(ScalarFormatter())
     notes[1:1] = said
     caption(page, notes)
     return page
@@ -150,11 +153,14 @@ def _printed_ranks(content: TableResults) -> dict[Cell, float]:
 
 
 def _mark(panels: Sequence[Axes], content: TableResults, printed: Mapping[Cell, float]) -> None:
-    """Mark the printed ranks at the end of the runs that they stand against."""
+    """Mark the printed ranks, and how far from them a rank counts as reproduced."""
     for cell, rank_ in printed.items():
         axes = panels[_rows(content).index(cell.row)]
-        look = _look(content, cell.label) | {"marker": "o", "markerfacecolor": "none"}
-        axes.plot(cell.training.epochs, rank_, clip_on=False, **look)
+        share, units = METRICS["rank"].near or (0.0, 0.0)
+        margin = max(share * rank_, units)
+        color = _look(content, cell.label)["color"]
+        axes.axhline(rank_, color="#888888", linewidth=0.8, zorder=0)
+        axes.axhspan(rank_ - margin, rank_ + margin, color=color, alpha=0.12, linewidth=0)
 
 
 def _when_reproduced(
@@ -203,7 +209,8 @@ def _panels(
         if axes.get_legend_handles_labels()[0]:
             axes.legend(title=content.table.axis, fontsize=7, title_fontsize=7)
     page.suptitle(title_of(figure.title, figure.name, content), fontsize=10)
-    notes = [f"A line a run; seeds: {seeds_text(content.table, seeds)}."]
+    shown = seeds_text(content.table, seeds)
+    notes = [f"A line a run, each seed with a dash of its own; seeds: {shown}."]
     if left_out:
         notes.append(f"Nothing to draw is cached of {', '.join(left_out)}.")
     return page, panels, notes + run_notes(content)
@@ -214,12 +221,11 @@ def _rows(content: TableResults) -> list[str]:
 
 
 def _look(content: TableResults, column: str) -> dict[str, Any]:
-    """Colour and line of a column's runs."""
+    """Colour of a column's runs."""
     columns = content.table.columns
-    place = columns.index(column)
-    # From dark to light, so that their order shows in grey too.
-    shades = mpl.colormaps["viridis"](np.linspace(0, 0.85, len(columns)))
-    return {"color": mpl.colors.to_hex(shades[place]), "linestyle": _LINES[place % len(_LINES)]}
+    # From dark to light, so that their order shows in grey too; lighter ones fade on white.
+    shades = mpl.colormaps["viridis"](np.linspace(0, 0.75, len(columns)))
+    return {"color": mpl.colors.to_hex(shades[columns.index(column)])}
 
 
 def _draw_cell(
@@ -229,6 +235,7 @@ def _draw_cell(
     drawn: list[Result] = []
     for result in results:
         label = {} if drawn else {"label": cell.label}
-        if draw(axes, result, look | {"linewidth": 1.2} | label):
+        line = {"linewidth": 1.2, "linestyle": _LINES[result.spec.seed % len(_LINES)]}
+        if draw(axes, result, look | line | label):
             drawn.append(result)
     return drawn

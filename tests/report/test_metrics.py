@@ -1,0 +1,68 @@
+"""Ranks by epoch and threshold, against NumPy's."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench.experiments.tables import TABLES
+from bench.report.display import Display
+from bench.report.frame import TableResults, frame
+from bench.report.metrics import METRICS, READ_EPOCHS, READ_THRESHOLDS, View, reading
+from bench.report.rows import rows
+from bench.store.folders import Store
+from bench.store.records import Result
+from tests.support.results import content, result, write
+
+
+def _with_spectra(store: Store, made: Result, spectra: np.ndarray) -> Result:
+    write(store, made)
+    store.write_spectra(made.run_id, spectra)
+    return replace(made, folder=store.folder(made.run_id))
+
+
+def test_readings_are_numpys_ranks(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    spectra = np.sort(10.0 ** rng.uniform(-18, 0, (40, 24)), axis=1)[:, ::-1]
+    made = _with_spectra(Store(tmp_path), result(), spectra)
+    for epoch in (30, 40):
+        matrix = np.diag(spectra[epoch - 1])
+        nonzero = METRICS[reading(epoch, None)].value(made, Display(), View())
+        assert nonzero == np.linalg.matrix_rank(matrix)
+        for threshold in READ_THRESHOLDS:
+            found = METRICS[reading(epoch, threshold)].value(made, Display(), View())
+            assert found == np.linalg.matrix_rank(matrix, rtol=threshold)
+    # It was trained for forty epochs.
+    assert METRICS[reading(50, 1e-3)].value(made, Display(), View()) is None
+    assert METRICS[reading(30, 1e-3)].value(result(), Display(), View()) is None
+
+
+@pytest.mark.parametrize("name", ["table3-readings", "table4-readings"])
+def test_the_table_of_readings_has_every_one(name: str) -> None:
+    ways = [reading(epoch, t) for epoch in READ_EPOCHS for t in (*READ_THRESHOLDS, None)]
+    assert TABLES[name].metrics == ("rank", *ways)
+
+
+def test_a_reading_says_whether_the_printed_rank_would_be_reproduced(tmp_path: Path) -> None:
+    """Of l = 8 (8 printed), two seeds; what else the row has is missing."""
+    base = content("table4", {"8": [8, 8]})
+    cell = base.table.cells[2]
+    spectra = [np.tile(np.r_[np.ones(n), np.full(128 - n, 1e-9)], (50, 1)) for n in (9, 9)]
+    runs = [
+        _with_spectra(Store(tmp_path), made, values)
+        for made, values in zip(base.results[cell], spectra, strict=True)
+    ]
+    table = replace(TABLES["table4-readings"], cells=base.table.cells)
+    made = TableResults(table, {cell: runs}, [], Display(), "paper")
+    found = {row.metric: row for row in rows(made, frame(made)) if row.metric.startswith("Epoch")}
+    assert len(found) == 15
+    # Equal numbers of two seeds have the interval of rounding: 9 +- 2.6.
+    assert [each.text for each in found["Epoch 50, above 1e-03"].cells] == [
+        *["--, --"] * 2,
+        "9.0 ± 2.6, mean only",
+        "--, --",
+    ]
+    assert found["Epoch 50, matrix_rank"].cells[2].text == "128.0 ± 2.6, no"
