@@ -81,7 +81,11 @@ def test_claims_stand_at_the_top_with_sources_verdicts_and_evidence(page: Elemen
     declared = [(c.statement, c.source) for name in sections[1:-2] for c in TABLES[name].claims]
     assert [(row[0], row[1]) for row in _rows(page, "claims")] == declared
     verdicts = [_text(each) for each in _section(page, "claims").iter("summary")]
-    assert (verdicts.count("not learned"), verdicts.count("not run")) == (6, 4)
+    unlearned, missing = (
+        sum(len(TABLES[name].claims) for name in names)
+        for names in (("table3", "table4", "section3"), ("table5", "table6"))
+    )
+    assert (verdicts.count("not learned"), verdicts.count("not run")) == (unlearned, missing)
     assert len(_section(page, "claims").findall(".//details[ul]")) == len(declared)
 
 
