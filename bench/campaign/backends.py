@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import threading
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from typing import Any
 
 import joblib
 from joblib.externals.loky import get_reusable_executor
+from joblib.externals.loky.backend import resource_tracker as loky_tracker
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from bench.campaign.job import WorkerSettings
@@ -71,12 +74,32 @@ def loky(settings: WorkerSettings, jobs: int) -> Backend:
             # between two tasks: no run is lost, and there is nothing to do about it.
             warnings.filterwarnings("ignore", "A worker stopped while some jobs", UserWarning)
             pool = joblib.Parallel(jobs, batch_size=1, return_as="generator_unordered")
-            yield from pool(joblib.delayed(task)(item, handed) for item in items)
+            with _interrupts_held():
+                # Starts the processes.
+                found = pool(joblib.delayed(task)(item, handed) for item in items)
+            yield from found
 
     def stop() -> None:
         get_reusable_executor(reuse=True).shutdown(wait=True, kill_workers=True)
 
     return Backend(results, settings, jobs, (TerminatedWorkerError,), stop)
+
+
+@contextlib.contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Have processes that are started within leave Ctrl-C to this one, which then stops them.
+
+    They inherit that it is blocked. Those that were still importing showed a traceback each.
+    """
+    # Each lifts the block when it starts.
+    resource_tracker.ensure_running()
+    loky_tracker.ensure_running()
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        # One that came meanwhile is delivered now.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
 def _end_with(parent: int) -> None:

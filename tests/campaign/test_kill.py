@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -152,6 +153,28 @@ def _workers(process: subprocess.Popen[str]) -> list[int]:
         except OSError:
             continue
     return found
+
+
+def _children(process: subprocess.Popen[str]) -> int:
+    count = 0
+    for status in Path("/proc").glob("[0-9]*/status"):
+        with contextlib.suppress(OSError):
+            count += f"\nPPid:\t{process.pid}\n" in status.read_text()
+    return count
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="needs Linux's /proc")
+@pytest.mark.parametrize("seconds", [0.0, 0.3, 1.0])
+def test_ctrl_c_while_workers_start_shows_no_traceback(runs_dir: Path, seconds: float) -> None:
+    """A terminal sends it to every process."""
+    process = _start(runs_dir, *PAIR, cores=2)
+    # Two workers, and the process that looks after what they share.
+    _wait_for(lambda: _children(process) >= 3, process)
+    time.sleep(seconds)
+    os.killpg(process.pid, signal.SIGINT)
+    _, err = _finish(process)
+    assert process.returncode == 130, err
+    assert "Traceback" not in err
 
 
 def _alive(pid: int) -> bool:
