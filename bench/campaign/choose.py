@@ -9,7 +9,7 @@ from pathlib import Path
 from bench.campaign.job import Job
 from bench.campaign.locate import AbsentError, Search, locate, of_records
 from bench.campaign.request import Request
-from bench.campaign.runs import jobs_of, missing_of, result_of, seeds_in
+from bench.campaign.runs import jobs_of, missing_of, result_of, seeds_shown
 from bench.data import Dataset
 from bench.errors import BenchError, UsageError
 from bench.evaluation.extractors import declared_extractor, general_extractor, has_classifier
@@ -138,8 +138,8 @@ def _is_there(job: Job, request: Request, runs: Runs) -> bool:
 
 def seeds_of(request: Request, runs: Runs) -> range:
     """The seeds that a request is about: for ``--collect`` all that are there, unless named."""
-    if request.seeds is None and request.mode == "collect":
-        return seeds_in(runs)
+    if request.mode == "collect":
+        return seeds_shown(request.seeds, runs)
     return range(request.seeds or 1)
 
 

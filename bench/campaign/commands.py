@@ -12,7 +12,7 @@ from bench.campaign.choose import Chosen, choose, find_again, requested_jobs
 from bench.campaign.plan import PlannedRun, State, plan_runs
 from bench.campaign.render import render
 from bench.campaign.request import Request
-from bench.campaign.runs import every_result, jobs_of, result_of, seeds_in
+from bench.campaign.runs import every_result, jobs_of, result_of, seeds_shown
 from bench.data import dataset
 from bench.errors import UsageError
 from bench.files import lock
@@ -102,8 +102,8 @@ def _profiles(chosen: Sequence[Chosen]) -> str:
 
 def _of_cached(request: Request, chosen: Sequence[Chosen], runs: Runs) -> str:
     """One line on where the numbers come from of which none is new."""
-    seeds = range(request.seeds) if request.seeds else seeds_in(runs)
-    jobs = jobs_of((cell for each in chosen for cell in each.table.cells), seeds)
+    cells = (cell for each in chosen for cell in each.table.cells)
+    jobs = jobs_of(cells, seeds_shown(request.seeds, runs))
     shown = [result.trained for job in jobs if (result := result_of(job, runs[job.run_id]))]
     ends = (datetime.fromtimestamp(record.timing["finished"], UTC) for record in shown)
     days = sorted({f"{end:%Y-%m-%d}" for end in ends})

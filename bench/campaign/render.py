@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from bench.campaign.choose import Chosen
 from bench.campaign.request import Request
-from bench.campaign.runs import every_result, failure_of, jobs_of, result_of, seeds_in
+from bench.campaign.runs import every_result, failure_of, jobs_of, result_of, seeds_shown
 from bench.experiments.spec import Cell
 from bench.experiments.tables import TABLES
 from bench.screen import say, show
@@ -123,8 +123,7 @@ def _content(request: Request, chosen: Chosen, runs: Runs) -> TableResults:
     done: dict[Cell, list[Result]] = {cell: [] for cell in table.cells}
     failed: dict[Cell, list[FailedRun]] = {cell: [] for cell in table.cells}
     missing = []
-    # Every seed that is there is shown.
-    seeds = range(request.seeds) if request.seeds else seeds_in(runs)
+    seeds = seeds_shown(request.seeds, runs)
     for cell in table.cells:
         asked = jobs_of([cell], seeds, request.only)
         reasons, not_run = [], []

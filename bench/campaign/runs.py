@@ -39,8 +39,10 @@ def jobs_of(cells: Iterable[Cell], seeds: Iterable[int], only: Sequence[str] = (
     return list(jobs.values())
 
 
-def seeds_in(runs: Mapping[str, RunFolder]) -> range:
-    """Seeds from 0 to the highest that any run has."""
+def seeds_shown(asked: int | None, runs: Mapping[str, RunFolder]) -> range:
+    """As many seeds from 0 on as were asked for, or else up to the highest that any run has."""
+    if asked is not None:
+        return range(asked)
     records = [record for each in runs.values() if (record := each.trained or each.failure)]
     return range(1 + max((record.spec.seed for record in records), default=0))
 

@@ -274,15 +274,14 @@ def _memo(fingerprint: str, folder: str, name: str, data_dir: Path) -> LoadedDat
 def _extractor(
     name: str, features: str, settings: WorkerSettings, device: torch.device
 ) -> Extractor:
-    declared = dataset(name)
-    # Its name alone does not say what a data set of the user's own is.
-    return _memo_extractor(features, declared.fingerprint, name, settings.fid_weights, device)
+    declared = declared_extractor(features, dataset(name), settings.fid_weights)
+    return _memo_extractor(declared.identity, features, name, settings.fid_weights, device)
 
 
 # Weights take a second to read and to check, and runs are measured one after another.
 @functools.lru_cache(maxsize=4)
 def _memo_extractor(
-    features: str, fingerprint: str, name: str, fid_weights: Path | None, device: torch.device
+    identity: str, features: str, name: str, fid_weights: Path | None, device: torch.device
 ) -> Extractor:
     return Extractor.load(declared_extractor(features, dataset(name), fid_weights), device)
 

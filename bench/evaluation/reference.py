@@ -50,7 +50,7 @@ def load_reference(
     test = data.test.spread(spec.test_images)
     real = data.train.spread(min(spec.fid_samples, len(data.train.images)))
     declared = extractor.declared
-    checksums = "-".join(s[:16] for s in (declared.checksum, test.checksum, real.checksum))
+    checksums = "-".join(s[:16] for s in (declared.identity, test.checksum, real.checksum))
     path = cache / f"reference-{name}-{declared.name}-{checksums}.pt"
     with lock(path.with_suffix(".lock")):
         saved = load_tensors(path)

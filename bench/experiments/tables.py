@@ -25,7 +25,7 @@ from bench.experiments.columns import (
     originals,
     sweep,
 )
-from bench.experiments.spec import Cell, ClaimSpec, Place, TableSpec
+from bench.experiments.spec import READINGS, Cell, ClaimSpec, Place, TableSpec
 
 _MEASURES = ("rank", "fid", "test_mse")
 _FID_FIRST = ("fid", "rank", "test_mse")
@@ -239,14 +239,7 @@ TABLES = {
                 title=f"What the latent rank depends on: epoch and threshold, by {axis.lower()}",
                 axis=axis,
                 cells=cells,
-                metrics=(
-                    "rank",
-                    *(
-                        f"rank_{epoch}_{threshold}"
-                        for epoch in (30, 40, 50)
-                        for threshold in ("1e-02", "1e-03", "1e-04", "1e-05", "nonzero")
-                    ),
-                ),
+                metrics=("rank", *(reading.metric for reading in READINGS)),
                 notes=(
                     (
                         "Each reading: the mean rank after so many epochs, counting singular "

@@ -307,7 +307,7 @@ def judge(content: TableResults) -> list[Verdict]:
         ]
         if not claim.judged:
             judgements += _against_priors(table, claim, values)
-        cells = [_claimed(content, claim, place, values) for place in _places(claim)]
+        cells = [_claimed(content, claim, place, values) for place in named]
         data = table.cells[0].training.dataset
         verdicts.append(
             Verdict(

@@ -10,6 +10,7 @@ import numpy as np
 
 from bench.errors import UsageError
 from bench.evaluation.spectrum import effective_rank, rank
+from bench.experiments.spec import READINGS
 from bench.report.display import Display
 from bench.report.statistics import ROUNDING
 from bench.store.folders import read_spectra
@@ -113,14 +114,8 @@ def _rank_at(threshold: float) -> Metric:
     )
 
 
-# What a rank is read at: after these epochs, above these shares of the largest singular value.
-READ_EPOCHS = (30, 40, 50)
-READ_THRESHOLDS = (1e-2, 1e-3, 1e-4, 1e-5)
-
-
-def reading(epoch: int, threshold: float | None) -> str:
-    """Name of the metric that reads ranks so; at no threshold as float64's ``matrix_rank`` does."""
-    return f"rank_{epoch}_{'nonzero' if threshold is None else f'{threshold:.0e}'}"
+# A tenth of the printed rank, or two where that is less than two.
+_NEAR_RANK = (0.1, 2.0)
 
 
 def _read_at(epoch: int, threshold: float | None) -> Metric:
@@ -134,7 +129,7 @@ def _read_at(epoch: int, threshold: float | None) -> Metric:
 
     above = "matrix_rank" if threshold is None else f"above {threshold:.0e}"
     label = f"Epoch {epoch}, {above}"
-    return Metric(label, value, whole=True, near=(0.1, 2.0), printed_as="rank", brief=True)
+    return Metric(label, value, whole=True, near=_NEAR_RANK, printed_as="rank", brief=True)
 
 
 METRICS = {
@@ -142,7 +137,7 @@ METRICS = {
         "Latent rank",
         lambda result, display, _: display.rank(result),
         whole=True,
-        near=(0.1, 2.0),
+        near=_NEAR_RANK,
         short="rank",
     ),
     "rank_1e-2": _rank_at(1e-2),
@@ -180,11 +175,7 @@ METRICS = {
     "samples_called_samples": Metric(
         "Samples called samples", _side("samples"), by_view=True, decimals=3
     ),
-    **{
-        reading(epoch, threshold): _read_at(epoch, threshold)
-        for epoch in READ_EPOCHS
-        for threshold in (*READ_THRESHOLDS, None)
-    },
+    **{reading.metric: _read_at(*reading) for reading in READINGS},
 }
 
 

@@ -150,15 +150,15 @@ def _best(content: TableResults, name: str, view: View, line: str) -> list[bool]
     None has where fewer than two have :data:`bench.report.claims.LEAST_SEEDS` seeds that learned.
     """
     metric, cells = METRICS[name], _cells(content, line)
+    if not metric.lower_is_better or view.sampler == REAL:
+        return [False] * len(cells)
     values = [content.values(name, view, cell, learned=True) if cell else {} for cell in cells]
     means = {
         i: interval(list(each.values()), logarithmic=metric.logarithmic).mean
         for i, each in enumerate(values)
         if len(each) >= LEAST_SEEDS
     }
-    if not metric.lower_is_better or view.sampler == REAL or len(means) < 2:
-        return [False] * len(cells)
-    smallest = min(means, key=lambda i: means[i])
+    smallest = min(means, key=lambda i: means[i]) if len(means) > 1 else None
     return [i == smallest for i in range(len(cells))]
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 import torch
 
 from bench.data.images import LoadedData, Split
+from bench.evaluation.extractor import Extractor
 from bench.evaluation.reference import load_reference
 from tests.support.measuring import PIXELS, pytorch_fid
 from tests.support.tiny import TINY_MEASUREMENT
@@ -43,3 +45,17 @@ def test_references_belong_to_their_data_and_are_computed_again_if_damaged(
     for path in files:
         path.write_bytes(b"damaged")
     assert torch.equal(load(both[0]), first)
+
+
+def test_an_edited_extractor_of_the_same_weights_has_a_reference_of_its_own(
+    tmp_path: Path, sample: LoadedData
+) -> None:
+    first = replace(PIXELS.declared, source="a" * 64)
+    edited = replace(first, source="b" * 64, load=lambda _: lambda images: images[:, 0, ::8, 0])
+    data = LoadedData(sample.train, sample.test.spread(32), "")
+    sizes = []
+    for declared in (first, edited):
+        extractor = Extractor.load(declared, torch.device("cpu"))
+        found = load_reference("own", data, TINY_MEASUREMENT, extractor, tmp_path)
+        sizes.append(found.features.shape[1])
+    assert sizes == [16, 4]

@@ -8,14 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bench.experiments.spec import Reading
 from bench.experiments.tables import TABLES
 from bench.report.display import Display
 from bench.report.frame import TableResults, frame
-from bench.report.metrics import METRICS, READ_EPOCHS, READ_THRESHOLDS, View, reading
+from bench.report.metrics import METRICS, View
 from bench.report.rows import rows
 from bench.store.folders import Store
 from bench.store.records import Result
 from tests.support.results import content, result, write
+
+THRESHOLDS = (1e-2, 1e-3, 1e-4, 1e-5)
 
 
 def _with_spectra(store: Store, made: Result, spectra: np.ndarray) -> Result:
@@ -30,19 +33,19 @@ def test_readings_are_numpys_ranks(tmp_path: Path) -> None:
     made = _with_spectra(Store(tmp_path), result(), spectra)
     for epoch in (30, 40):
         matrix = np.diag(spectra[epoch - 1])
-        nonzero = METRICS[reading(epoch, None)].value(made, Display(), View())
+        nonzero = METRICS[Reading(epoch, None).metric].value(made, Display(), View())
         assert nonzero == np.linalg.matrix_rank(matrix)
-        for threshold in READ_THRESHOLDS:
-            found = METRICS[reading(epoch, threshold)].value(made, Display(), View())
+        for threshold in THRESHOLDS:
+            found = METRICS[Reading(epoch, threshold).metric].value(made, Display(), View())
             assert found == np.linalg.matrix_rank(matrix, rtol=threshold)
     # It was trained for forty epochs.
-    assert METRICS[reading(50, 1e-3)].value(made, Display(), View()) is None
-    assert METRICS[reading(30, 1e-3)].value(result(), Display(), View()) is None
+    assert METRICS[Reading(50, 1e-3).metric].value(made, Display(), View()) is None
+    assert METRICS[Reading(30, 1e-3).metric].value(result(), Display(), View()) is None
 
 
 @pytest.mark.parametrize("name", ["table3-readings", "table4-readings"])
 def test_the_table_of_readings_has_every_one(name: str) -> None:
-    ways = [reading(epoch, t) for epoch in READ_EPOCHS for t in (*READ_THRESHOLDS, None)]
+    ways = [Reading(epoch, t).metric for epoch in (30, 40, 50) for t in (*THRESHOLDS, None)]
     assert TABLES[name].metrics == ("rank", *ways)
 
 
