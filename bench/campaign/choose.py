@@ -9,7 +9,7 @@ from pathlib import Path
 from bench.campaign.job import Job
 from bench.campaign.locate import AbsentError, Search, locate, of_records
 from bench.campaign.request import Request
-from bench.campaign.runs import jobs_of, missing_of, result_of, seeds_shown
+from bench.campaign.runs import jobs_of, result_of, seeds_shown, unseen_by
 from bench.data import Dataset
 from bench.errors import BenchError, UsageError
 from bench.evaluation.extractors import declared_extractor, general_extractor, has_classifier
@@ -132,8 +132,8 @@ def _filled(
 def _is_there(job: Job, request: Request, runs: Runs) -> bool:
     """Whether a run is measured: by the extractors that were asked for by name, or by any."""
     folder = runs[job.run_id]
-    whole = not missing_of(job, folder)
-    return whole if request.display.features else result_of(job, folder) is not None
+    result = result_of(job, folder)
+    return result is not None and not (request.display.features and unseen_by(job, folder))
 
 
 def seeds_of(request: Request, runs: Runs) -> range:

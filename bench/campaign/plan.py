@@ -8,7 +8,7 @@ from enum import StrEnum
 from math import nan
 
 from bench.campaign.job import Job
-from bench.campaign.runs import failure_of, measurements_of, missing_of
+from bench.campaign.runs import failure_of, measurements_of, missing_of, unseen_by
 from bench.data import dataset
 from bench.experiments.spec import MeasurementSpec, TrainingSpec
 from bench.store.folders import RunFolder, Store
@@ -103,10 +103,10 @@ def _planned(
     measuring = estimate.measuring(job, missing)
     if folder.trained is not None and folder.has_weights:
         return PlannedRun(job, State.TRAINED, measuring_seconds=measuring)
-    seen = {record.spec.features for record in measurements_of(folder, job.measurements[0])}
-    if seen and not insist:
-        left = tuple(spec.features for spec in missing if spec.features not in seen)
-        return PlannedRun(job, State.DONE, unmeasured=left)
+    unseen = unseen_by(job, folder)
+    # Nothing is trained again for a metric that came later.
+    if measurements_of(folder, job.measurements[0]) and not (unseen and insist):
+        return PlannedRun(job, State.DONE, unmeasured=unseen)
     steps = store.steps_done(job.run_id) if folder.has_checkpoint else 0
     return PlannedRun(
         job,

@@ -74,6 +74,12 @@ def missing_of(job: Job, folder: RunFolder) -> tuple[MeasurementSpec, ...]:
     return tuple(spec for spec in job.measurements if spec not in complete)
 
 
+def unseen_by(job: Job, folder: RunFolder) -> tuple[str, ...]:
+    """The extractors of a job that have measured nothing of its run."""
+    seen = {record.spec.features for record in measurements_of(folder, job.measurements[0])}
+    return tuple(spec.features for spec in job.measurements if spec.features not in seen)
+
+
 def failure_of(job: Job, folder: RunFolder) -> FailedRun | None:
     """Why training, or what is missing of the measurements, has failed; None where it has not."""
     failures = (folder.failure_of(spec) for spec in missing_of(job, folder))

@@ -62,7 +62,7 @@ def prepare(job: Job, settings: WorkerSettings) -> str:
     extractors = []
     for spec in job.measurements:
         extractor = _extractor(name, spec.features, settings, _device(settings))
-        load_reference(name, data, spec, extractor, cache)
+        load_reference(name, data, spec, extractor, cache, train_images=job.training.train_images)
         declared = extractor.declared
         extractors.append(f"{declared.name} (weights {declared.checksum[:8]})")
     return f"{dataset(name).description}: {data.source}; FID by {', '.join(extractors)}"
@@ -183,7 +183,12 @@ class _Group:
                     job.training.dataset, spec.features, self._settings, self._device
                 )
                 reference = load_reference(
-                    job.training.dataset, data, spec, extractor, self._store.cache
+                    job.training.dataset,
+                    data,
+                    spec,
+                    extractor,
+                    self._store.cache,
+                    train_images=job.training.train_images,
                 )
                 seen = compare_decoded(model, evaluation.codes, reference, extractor)
             except (BenchError, OSError):

@@ -16,10 +16,11 @@ from bench.data.images import LoadedData, Split, spread, to_float
 from bench.evaluation.decoded import as_bytes, pictures
 from bench.evaluation.extractor import Extractor
 from bench.evaluation.frechet import fit, frechet_distance
+from bench.evaluation.kernel_distance import kernel_distance
+from bench.evaluation.neighbours import coverage, nearest_neighbours, nearest_ratio
 from bench.evaluation.reference import Reference
 from bench.evaluation.samplers import Prior, Sampler, fit_sampler
 from bench.evaluation.spectrum import spectrum
-from bench.evaluation.two_sample import nearest_neighbours
 from bench.experiments.spec import FITTED, HEADLINE_SAMPLER, PRIOR, MeasurementSpec, TrainingSpec
 from bench.hashing import derive_seed
 from bench.models.methods import method
@@ -102,17 +103,34 @@ def compare_decoded(
     Returns:
         ``fid``: the distance from the test images of ``real`` training images, of
         ``reconstruction`` and of each sampler; ``neighbours``: the same by
-        :func:`bench.evaluation.two_sample.nearest_neighbours`, without ``reconstruction``.
+        :func:`bench.evaluation.neighbours.nearest_neighbours`, without ``reconstruction``. Of each
+        sampler: ``kid``, the kernel distance; ``coverage``, the share of test images that have a
+        sample near them; ``copied``, the share of samples that copy a training image.
+        ``real_images``: what subsets of the training images reach, see
+        :class:`bench.evaluation.reference.Reference`.
     """
     fid = {"real": reference.real_fid}
     neighbours = {"real": reference.neighbours}
+    kid, covered, copied = {}, {}, {}
+    real = reference.features
     with torch.no_grad(), arithmetic("fp32", extractor.device):
         for name, each in codes.items():
             features = extractor.features(_decoded(model, each))
             fid[name] = frechet_distance(fit(features), reference.gaussian)
             if name != RECONSTRUCTION:
-                neighbours[name] = nearest_neighbours(reference.features, features)
-    return {"fid": fid, "neighbours": neighbours}
+                neighbours[name] = nearest_neighbours(real, features)
+                kid[name] = kernel_distance(features, real, reference.similarity)
+                covered[name] = coverage(real, reference.radii, features)
+                ratios = nearest_ratio(features, reference.training)
+                copied[name] = (ratios < reference.least_ratio).double().mean().item()
+    return {
+        "fid": fid,
+        "neighbours": neighbours,
+        "kid": kid,
+        "coverage": covered,
+        "copied": copied,
+        "real_images": reference.real_images,
+    }
 
 
 def _seed(name: str, training: TrainingSpec) -> int:

@@ -23,8 +23,8 @@ def tidy(results: Iterable[Result], display: Display) -> pd.DataFrame:
         as JSON; extractor, data, device, commit and training time. Metrics are ``train_mse``,
         ``test_mse``, ``mean_image_mse``, ``rank`` as it is read, ``fid_`` with
         ``reconstruction``, ``real`` or a sampler, ``neighbours_`` with ``real`` or a sampler and
-        the side (``_real``, ``_samples``), ``log_likelihood_`` with a sampler and ``_train`` or
-        ``_held_out``.
+        the side (``_real``, ``_samples``), ``kid_``, ``coverage_`` and ``copied_`` with a sampler,
+        ``log_likelihood_`` with a sampler and ``_train`` or ``_held_out``.
     """
     rows = []
     measured_runs = ((result, record) for result in results for record in result.measurements)

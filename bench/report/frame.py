@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -12,7 +14,7 @@ from bench.experiments.published import PUBLISHED
 from bench.experiments.spec import Cell, TableSpec
 from bench.report.display import Display
 from bench.report.metrics import METRICS, REAL, View
-from bench.report.statistics import interval
+from bench.report.statistics import Interval, interval
 from bench.store.records import FailedRun, Result
 
 
@@ -72,6 +74,11 @@ class TableResults:
         found = [View(e, s) for e in self.extractors for s in asked if View(e, s) in present]
         return found or [View(self.table.cells[0].measurement.features)]
 
+    def of_real(self, metric: str, extractor: str) -> list[float]:
+        """A metric of subsets of the training images, which are the same for every run."""
+        found = (METRICS[metric].of_real(result, extractor) for result in self.all_results)
+        return next(filter(None, found), [])
+
     def values(
         self, metric: str, view: View, cell: Cell, *, learned: bool = False
     ) -> dict[int, float]:
@@ -92,7 +99,8 @@ def frame(content: TableResults) -> pd.DataFrame:
         ``real`` for real training images in place of samples; ``seeds_not_learned`` are those among
         ``seeds`` whose runs have not. ``mean``, ``low`` and ``high`` (95 % interval of
         the mean, Student t) are over the ``n`` runs with ``seeds``, of logarithms where
-        ``logarithmic``; an interval needs two. ``difference`` is mean minus ``paper``, left out
+        ``logarithmic``; an interval needs two. Of real images, ``mean`` and ``deviation`` are over
+        subsets of the training images. ``difference`` is mean minus ``paper``, left out
         where the two are not ``comparable`` (other data, another extractor, a caveat) or the
         profile is not the paper's. Missing numbers are NaN.
     """
@@ -102,7 +110,10 @@ def frame(content: TableResults) -> pd.DataFrame:
         for view in content.views(name)
         for cell in content.table.cells
     ]
-    numbers = ["mean", "low", "high", "paper", "known", "difference", "rank_threshold"]
+    numbers = [
+        *("mean", "low", "high", "deviation"),
+        *("paper", "known", "difference", "rank_threshold"),
+    ]
     return pd.DataFrame(rows).astype(dict.fromkeys(numbers, float))
 
 
@@ -117,6 +128,13 @@ def _row(content: TableResults, name: str, view: View, cell: Cell) -> dict[str, 
     mean = interval(
         list(values.values()), logarithmic=metric.logarithmic, least=metric.least_deviation
     )
+    spread = math.nan
+    if view.sampler == REAL:
+        # It is the same for every seed.
+        subsets = content.of_real(name, view.extractor) if content.results.get(cell) else []
+        centre = statistics.mean(subsets) if subsets else mean.mean
+        mean = Interval(centre, math.nan, math.nan, mean.n)
+        spread = statistics.stdev(subsets) if len(subsets) > 1 else math.nan
     published = PUBLISHED.get((table.published, metric.printed_as or name, cell.row, cell.label))
     reference = published.value if published else table.known.get(name)
     comparable = published is None or (
@@ -142,6 +160,7 @@ def _row(content: TableResults, name: str, view: View, cell: Cell) -> dict[str, 
         "mean": mean.mean,
         "low": mean.low,
         "high": mean.high,
+        "deviation": spread,
         "paper": reference if published else None,
         "known": None if published else reference,
         "difference": mean.mean - reference if reference is not None and settled else None,

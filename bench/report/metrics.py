@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -55,6 +55,8 @@ class Metric:
         short: its name in formulas; empty for the label.
         printed_as: the metric whose printed numbers it is held against; empty for its own.
         brief: whether it has one row alone, each number with what it says of the printed one.
+        of_real: its values, of subsets of the training images, in a result as an extractor has it;
+            empty where nothing was measured of any.
     """
 
     label: str
@@ -68,6 +70,7 @@ class Metric:
     short: str = ""
     printed_as: str = ""
     brief: bool = False
+    of_real: Callable[[Result, str], list[float]] = lambda *_: []
 
     @property
     def symbol(self) -> str:
@@ -85,25 +88,46 @@ class Metric:
         return abs(mean - printed) <= max(share * abs(printed), units)
 
 
-def _fid(result: Result, display: Display, view: View) -> float | None:
-    return result.seen(view.extractor, "fid").get(view.sampler)
+def _of_images(
+    name: str,
+    label: str,
+    of: Callable[[Any, Any], float] = lambda found, _: found,
+    *,
+    decimals: int | None = 3,
+    lower_is_better: bool = False,
+) -> Metric:
+    """A metric of samples, as an extractor has it.
+
+    Args:
+        name: what records call it.
+        label: what tables call it.
+        of: the number in what is recorded of a sampler, given the same of real images.
+        decimals: see :class:`Metric`.
+        lower_is_better: likewise.
+    """
+
+    def value(result: Result, _: Display, view: View) -> float | None:
+        found = result.seen(view.extractor, name)
+        return of(found[view.sampler], found.get(REAL)) if view.sampler in found else None
+
+    def of_real(result: Result, extractor: str) -> list[float]:
+        subsets = result.seen(extractor, "real_images").get(name, [])
+        ideal = result.seen(extractor, name).get(REAL)
+        return [of(found, ideal) for found in subsets]
+
+    return Metric(
+        label,
+        value,
+        lower_is_better=lower_is_better,
+        by_view=True,
+        decimals=decimals,
+        of_real=of_real,
+    )
 
 
-def _side(side: str) -> Callable[[Result, Display, View], float | None]:
-    def value(result: Result, display: Display, view: View) -> float | None:
-        found = result.seen(view.extractor, "neighbours").get(view.sampler)
-        return None if found is None else found[side]
-
-    return value
-
-
-def _distance_from_real(result: Result, display: Display, view: View) -> float | None:
+def _distance_from_real(found: Mapping[str, float], ideal: Mapping[str, float]) -> float:
     """How far both sides' shares are from those of real training images, on average."""
-    neighbours = result.seen(view.extractor, "neighbours")
-    if view.sampler not in neighbours:
-        return None
-    ours, ideal = neighbours[view.sampler], neighbours[REAL]
-    return (abs(ours["real"] - ideal["real"]) + abs(ours["samples"] - ideal["samples"])) / 2
+    return sum(abs(found[side] - ideal[side]) for side in ("real", "samples")) / 2
 
 
 def _rank_at(threshold: float) -> Metric:
@@ -155,7 +179,10 @@ METRICS = {
         ),
         whole=True,
     ),
-    "fid": Metric("FID", _fid, lower_is_better=True, by_view=True, logarithmic=True),
+    "fid": replace(_of_images("fid", "FID", decimals=None, lower_is_better=True), logarithmic=True),
+    "kid": _of_images("kid", "KID", decimals=None, lower_is_better=True),
+    "coverage": _of_images("coverage", "Coverage"),
+    "copied": _of_images("copied", "Copies"),
     "test_mse": Metric(
         "Test MSE",
         lambda result, *_: result.metrics["test_mse"],
@@ -163,17 +190,15 @@ METRICS = {
         logarithmic=True,
         decimals=5,
     ),
-    "distance_from_real": Metric(
-        "Told from real",
-        _distance_from_real,
-        lower_is_better=True,
-        by_view=True,
-        decimals=3,
+    "distance_from_real": replace(
+        _of_images("neighbours", "Told from real", _distance_from_real, lower_is_better=True),
         short="distance",
     ),
-    "real_called_real": Metric("Real called real", _side("real"), by_view=True, decimals=3),
-    "samples_called_samples": Metric(
-        "Samples called samples", _side("samples"), by_view=True, decimals=3
+    "real_called_real": _of_images(
+        "neighbours", "Real called real", lambda found, _: found["real"]
+    ),
+    "samples_called_samples": _of_images(
+        "neighbours", "Samples called samples", lambda found, _: found["samples"]
     ),
     **{reading.metric: _read_at(*reading) for reading in READINGS},
 }

@@ -76,6 +76,8 @@ def rows(content: TableResults, data: pd.DataFrame) -> list[Row]:
         for extractor, sampler in views:
             view = View(extractor, sampler)
             part = _line(content, of_metric, view)
+            if sampler == REAL and part["mean"].isna().all():
+                continue
             best = _best(content, name, view, line)
             form = _form(part, metric)
             numbers = part.to_dict("records")
@@ -197,8 +199,9 @@ def _measured(number: Mapping[Hashable, Any], form: _Form) -> str:
     mean, low, high = (number[name] for name in ("mean", "low", "high"))
     if math.isnan(mean):
         return MISSING
-    # Real images are the same for every seed.
-    if math.isnan(low) or number["sampler"] == REAL:
+    if not math.isnan(number["deviation"]):
+        return f"{form(mean)} \N{PLUS-MINUS SIGN} {form(number['deviation'])}"
+    if math.isnan(low):
         return form(mean)
     if number["logarithmic"]:
         return f"{form(mean)} [{form(low)}, {form(high)}]"

@@ -19,6 +19,10 @@ METRICS = {
     "spectrum_sampled": 2,
     "fid": 2,
     "neighbours": 2,
+    "kid": 2,
+    "coverage": 2,
+    "copied": 2,
+    "real_images": 2,
     "log_likelihood": 2,
 }
 # Version of the metrics that a record names none of.

@@ -13,7 +13,7 @@ from bench.experiments.spec import MeasurementSpec, TrainingSpec
 from bench.store.identity import METRICS, measurement_id, run_id
 
 # Metrics that are another number through each extractor, and those that only some methods have.
-BY_EXTRACTOR = {"fid", "neighbours"}
+BY_EXTRACTOR = {"fid", "neighbours", "kid", "coverage", "copied", "real_images"}
 OF_SOME_METHODS = {"spectrum_sampled"}
 
 

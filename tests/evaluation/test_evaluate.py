@@ -67,7 +67,7 @@ def test_methods_with_a_prior_are_sampled_from_it(
 ) -> None:
     model = initial_model(tiny(name)).eval()
     metrics = measured(model, tiny(name), data, extractor=PIXELS, cache=tmp_path).metrics
-    for kind in ("fid", "neighbours", "log_likelihood"):
+    for kind in ("fid", "neighbours", "log_likelihood", "kid", "coverage", "copied"):
         assert ("prior" in metrics[kind]) == has_prior
     # A VAE's codes are means, or are drawn: both spectra are kept.
     assert ("spectrum_sampled" in metrics) == (name == "vae")

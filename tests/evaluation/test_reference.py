@@ -9,6 +9,8 @@ import torch
 
 from bench.data.images import LoadedData, Split
 from bench.evaluation.extractor import Extractor
+from bench.evaluation.kernel_distance import kernel_distance, self_similarity
+from bench.evaluation.neighbours import coverage, nearest_ratio, radii
 from bench.evaluation.reference import load_reference
 from tests.support.measuring import PIXELS, pytorch_fid
 from tests.support.tiny import TINY_MEASUREMENT
@@ -19,10 +21,39 @@ def test_real_images_are_training_images_spread_over_the_split(
 ) -> None:
     """Their distance is pytorch-fid's for as many training images as samples."""
     data = LoadedData(sample.train, sample.test.spread(32), "")
-    found = load_reference("mnist-sample", data, TINY_MEASUREMENT, PIXELS, tmp_path)
+    found = load_reference(
+        "mnist-sample", data, TINY_MEASUREMENT, PIXELS, tmp_path, train_images=64
+    )
     chosen = sample.train.images[np.linspace(0, 1023, 40).astype(int)]
     expected = pytorch_fid(chosen / 255, data.test.images / 255)
     assert found.real_fid == pytest.approx(expected, rel=1e-4)
+
+
+def test_real_images_are_compared_in_disjoint_subsets_of_those_that_are_trained_on(
+    tmp_path: Path, sample: LoadedData
+) -> None:
+    """Eighty of the training images are two subsets of forty, as many as samples."""
+    data = LoadedData(sample.train, sample.test.spread(32), "")
+    found = load_reference(
+        "mnist-sample", data, TINY_MEASUREMENT, PIXELS, tmp_path, train_images=80
+    )
+    trained = sample.train.images[np.linspace(0, 1023, 80).astype(int)] / 255
+    order = torch.randperm(80, generator=torch.Generator().manual_seed(0))
+    subsets = [trained[chosen] for chosen in order.split(40)]
+    expected = [pytorch_fid(subset, data.test.images / 255) for subset in subsets]
+    assert found.real_images["fid"] == pytest.approx(expected, rel=1e-4)
+    assert {len(values) for values in found.real_images.values()} == {2}
+    ours, real = (PIXELS.features([each]) for each in (subsets[0], data.test.images / 255))
+    assert found.real_images["coverage"][0] == coverage(real, radii(real), ours)
+    expected_kid = kernel_distance(ours, real, self_similarity(real))
+    assert found.real_images["kid"][0] == pytest.approx(expected_kid, abs=1e-6)
+
+
+def test_one_test_image_in_a_hundred_counts_as_a_copy(tmp_path: Path, sample: LoadedData) -> None:
+    spec = replace(TINY_MEASUREMENT, test_images=512)
+    found = load_reference("mnist-sample", sample, spec, PIXELS, tmp_path, train_images=1_024)
+    ratios = nearest_ratio(found.features, found.training)
+    assert (ratios < found.least_ratio).sum() == 5
 
 
 def test_references_belong_to_their_data_and_are_computed_again_if_damaged(
@@ -33,7 +64,9 @@ def test_references_belong_to_their_data_and_are_computed_again_if_damaged(
     both = [LoadedData(sample.train, each, "") for each in (test, inverted)]
 
     def load(data: LoadedData) -> torch.Tensor:
-        return load_reference("own", data, TINY_MEASUREMENT, PIXELS, tmp_path).features
+        return load_reference(
+            "own", data, TINY_MEASUREMENT, PIXELS, tmp_path, train_images=64
+        ).features
 
     first, other = map(load, both)
     assert not torch.equal(first, other)
@@ -56,6 +89,6 @@ def test_an_edited_extractor_of_the_same_weights_has_a_reference_of_its_own(
     sizes = []
     for declared in (first, edited):
         extractor = Extractor.load(declared, torch.device("cpu"))
-        found = load_reference("own", data, TINY_MEASUREMENT, extractor, tmp_path)
+        found = load_reference("own", data, TINY_MEASUREMENT, extractor, tmp_path, train_images=64)
         sizes.append(found.features.shape[1])
     assert sizes == [16, 4]

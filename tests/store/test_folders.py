@@ -215,18 +215,19 @@ def test_a_metric_that_comes_later_leaves_measurements_valid(
 ) -> None:
     """It is measured where the weights are at hand; one whose code changes no longer counts."""
     write(store, RESULT)
-    monkeypatch.setitem(identity.METRICS, "kid", 3)
+    monkeypatch.setitem(identity.METRICS, "sharpness", 3)
     folder = store.read_folder(RUN_ID)
     assert folder.measured == RESULT.measurements
-    assert folder.measured[0].lacks == ["kid"]
-    assert [p.state for p in _plan(store, _job())] == [State.DONE]
+    assert folder.measured[0].lacks == ["sharpness"]
+    for insist in (False, True):
+        assert [p.state for p in _plan(store, _job(), insist=insist)] == [State.DONE]
     write_bytes(store.weights(RUN_ID), b"")
     assert [p.state for p in _plan(store, _job())] == [State.TRAINED]
-    assert identity.other_versions() == {"kid": 3}
+    assert identity.other_versions() == {"sharpness": 3}
     later = replace(
         RESULT.measurements[0],
-        metrics=RESULT.measurements[0].metrics | {"kid": 0.1},
-        versions={"kid": 3},
+        metrics=RESULT.measurements[0].metrics | {"sharpness": 0.1},
+        versions={"sharpness": 3},
     )
     store.write_measured(later)
     assert [p.state for p in _plan(store, _job())] == [State.DONE]

@@ -30,7 +30,10 @@ def measured(
 ) -> Evaluation:
     """An evaluation whose metrics include those that need the extractor."""
     found = evaluate(model, training, TINY_MEASUREMENT, data)
-    reference = load_reference(training.dataset, data, TINY_MEASUREMENT, extractor, cache)
+    count = min(training.train_images, len(data.train.images))
+    reference = load_reference(
+        training.dataset, data, TINY_MEASUREMENT, extractor, cache, train_images=count
+    )
     compared = compare_decoded(model, found.codes, reference, extractor)
     return replace(found, metrics=found.metrics | compared)
 

@@ -1,7 +1,8 @@
-"""The two-sample test on inputs whose right answer is known."""
+"""What nearest neighbours tell, on inputs whose right answer is known."""
 
 from __future__ import annotations
 
+import prdc
 import pytest
 import torch
 from sklearn.neighbors import NearestNeighbors
@@ -11,7 +12,12 @@ from bench.data import dataset
 from bench.data.images import LoadedData, to_float
 from bench.evaluation.extractor import Extractor, three_channels
 from bench.evaluation.extractors import declared_extractor
-from bench.evaluation.two_sample import nearest_neighbours
+from bench.evaluation.neighbours import (
+    coverage,
+    nearest_neighbours,
+    nearest_ratio,
+    radii,
+)
 
 CPU = torch.device("cpu")
 
@@ -93,3 +99,37 @@ def test_a_class_that_is_missing_shows_on_the_side_of_the_real_images() -> None:
     # A tenth of them is certain; of the rest there are fewer than of samples.
     assert found["real"] - ideal["real"] > 0.025
     assert found["samples"] - ideal["samples"] > 0.01
+
+
+def test_coverage_is_prdcs() -> None:
+    generator = torch.Generator().manual_seed(0)
+    real = torch.randn(1_300, 6, generator=generator)
+    samples = 0.8 * torch.randn(900, 6, generator=generator) + 0.5
+    expected = prdc.compute_prdc(real.numpy(), samples.numpy(), nearest_k=5)["coverage"]
+    assert coverage(real, radii(real), samples) == pytest.approx(expected)
+    assert 0.2 < expected < 0.8
+
+
+def test_coverage_of_fewer_images_than_neighbours() -> None:
+    real = torch.tensor([[0.0], [1.0], [3.0]])
+    # Their farthest neighbours are 3, 2 and 3 away.
+    assert radii(real).tolist() == [9.0, 4.0, 9.0]
+    assert coverage(real, radii(real), torch.tensor([[-2.0]])) == pytest.approx(1 / 3)
+
+
+def test_the_ratio_of_distances_is_scikit_learns() -> None:
+    generator = torch.Generator().manual_seed(0)
+    training = torch.randn(700, 6, generator=generator)
+    images = torch.randn(1_200, 6, generator=generator)
+    distances, _ = NearestNeighbors(n_neighbors=2).fit(training.numpy()).kneighbors(images.numpy())
+    expected = torch.from_numpy(distances[:, 0] / distances[:, 1])
+    torch.testing.assert_close(
+        nearest_ratio(images, training), expected.double(), atol=1e-6, rtol=0
+    )
+
+
+def test_the_ratio_is_zero_of_copies_and_one_where_two_are_as_near() -> None:
+    # Far from the origin, where products of features lose the digits of a small distance.
+    training = 1_000 + torch.tensor([[0.0], [4.0], [4.0], [9.0]])
+    images = 1_000 + torch.tensor([[0.0], [4.0], [2.0], [8.0]])
+    assert nearest_ratio(images, training).tolist() == pytest.approx([0, 1, 1, 0.25])
