@@ -228,14 +228,14 @@ def _add_modes(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--gc",
         action="store_true",
-        help="remove checkpoints of runs that have ended and temporary files that were left "
-        "behind, and list the weights that are kept",
+        help="remove checkpoints of runs that failed and temporary files that were left behind, "
+        "and list the weights that are kept",
     )
     group.add_argument(
         "--weights-of",
         metavar="PATTERN",
-        help="with --gc: remove the weights of runs whose folders match, too; what is measured of "
-        "them stays",
+        help="with --gc: remove the weights and checkpoints of runs whose folders match, too; what "
+        "is measured of them stays",
     )
 
 

@@ -108,9 +108,11 @@ def _planned(
     if measurements_of(folder, job.measurements[0]) and not (unseen and insist):
         return PlannedRun(job, State.DONE, unmeasured=unseen)
     steps = store.steps_done(job.run_id) if folder.has_checkpoint else 0
+    if not steps and (shorter := store.shorter(job.run_id, job.training)):
+        steps = store.steps_done(shorter.run_id)
     return PlannedRun(
         job,
-        State.STARTED if folder.has_checkpoint else State.TO_TRAIN,
+        State.STARTED if steps or folder.has_checkpoint else State.TO_TRAIN,
         LACKS_WEIGHTS if folder.trained is not None else "",
         steps_done=steps,
         training_seconds=estimate.training(job.training, steps),

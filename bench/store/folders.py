@@ -8,7 +8,7 @@ runs/<name>-<hash>/  spec.json         what is trained, for whoever looks into t
                      measured-<hash>.json  what was measured of these weights, once for each way
                      measured-<hash>.npz   images that were decoded on that occasion
                      failure.json      instead, why it failed
-                     checkpoint.pt     while training is unfinished
+                     checkpoint.pt     what training goes on from, with more epochs too; likewise
                      tsne-<hash>.npz   once drawn
 runs/.cache/         extractors and reference statistics, shared by runs
 """
@@ -60,7 +60,7 @@ class RunFolder:
         measured: measurements of the weights that the training record names.
         failure: why it failed, where it did.
         has_weights: whether the final weights are at hand.
-        has_checkpoint: whether unfinished training can go on.
+        has_checkpoint: whether training can go on.
         damage: records that cannot be trusted.
         path: where it is; None where there is none.
     """
@@ -149,6 +149,23 @@ class Store:
             path=self.folder(run_id),
         )
 
+    def shorter(self, run_id: str, spec: TrainingSpec) -> RunFolder | None:
+        """The longest trained run that is the beginning of another, and whose checkpoint is kept.
+
+        Args:
+            run_id: identity of the other.
+            spec: the other, of more epochs.
+        """
+        paths = self.root.glob(f"{spec.name}-*/checkpoint.pt")
+        found = {
+            folder.trained.spec.epochs: folder
+            for folder in (self.read_folder(path.parent.name) for path in sorted(paths))
+            if folder.trained
+            and folder.trained.spec.epochs < spec.epochs
+            and folder.trained.with_epochs(spec.epochs) == run_id
+        }
+        return found[max(found)] if found else None
+
     def _read(self, run_id: str, name: str, kind: Any, damage: list[Damage]) -> Any:  # noqa: ANN401
         """A record of that kind; None, with a line on the damage, where it cannot be trusted."""
         path = self.folder(run_id) / name
@@ -200,7 +217,7 @@ class Store:
         return self.cache / "locks" / f"{run_id}.lock"
 
     def checkpoint(self, run_id: str) -> Path:
-        """Where a run's training state is kept while it is unfinished."""
+        """Where the state is kept that a run's training goes on from."""
         return self.folder(run_id) / "checkpoint.pt"
 
     def weights(self, run_id: str) -> Path:

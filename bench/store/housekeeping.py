@@ -63,16 +63,16 @@ def garbage(
     outputs: Mapping[Path, tuple[str, ...]],
     weights_of: str | None = None,
 ) -> Iterator[tuple[Path, str]]:
-    """Files that can go, and why: checkpoints of ended runs, and what dead writers left.
+    """Files that can go, and why: checkpoints of failed runs, and what dead writers left.
 
     Whatever else lies in the folders is not the suite's, and stays: files under other names, in
     folders below, and weights without a record beside them.
 
     Args:
-        runs: the runs; a checkpoint that an unfinished run goes on from stays.
+        runs: the runs; a checkpoint that training can go on from stays.
         store: where they are.
         outputs: folders that outputs are written to, and the endings of what is written there.
-        weights_of: a pattern of runs whose weights are to go too; None for no weights.
+        weights_of: a pattern of runs whose weights and checkpoints are to go too; None for none.
     """
     places = dict.fromkeys((store.cache, *store.cache.glob("images-*")), _CACHE) | dict(outputs)
     for run_id, folder in runs.items():
@@ -81,9 +81,13 @@ def garbage(
             places[store.folder(run_id)] = _RUN
         if not ended or is_locked(store.lock_path(run_id)):
             continue
-        if folder.has_checkpoint:
-            yield store.checkpoint(run_id), f"its run is {ended}"
-        if folder.has_weights and weights_of and fnmatch.fnmatchcase(run_id, weights_of):
+        asked = bool(weights_of) and fnmatch.fnmatchcase(run_id, weights_of or "")
+        if folder.has_checkpoint and (asked or not folder.trained):
+            yield (
+                store.checkpoint(run_id),
+                "asked for by --weights-of" if asked else "its run failed",
+            )
+        if folder.has_weights and asked:
             yield store.weights(run_id), "asked for by --weights-of"
     for place, endings in places.items():
         for path in temporaries(place, endings):
@@ -116,8 +120,7 @@ def collect_garbage(found: Mapping[Path, str], store: Store) -> Iterator[str]:
     checkpoints = len(list(store.root.glob("*/checkpoint.pt")))
     yield (
         f"removed {len(found)} files, {_megabytes(sum(sizes.values()))}; kept {checkpoints} "
-        f"checkpoints of unfinished runs and the weights of {len(weights)} runs (--weights-of "
-        "PATTERN removes them)"
+        f"checkpoints and the weights of {len(weights)} runs (--weights-of PATTERN removes both)"
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +61,10 @@ class TrainingRecord:
         if record.run_id != run_id(spec, data.fingerprint, record.source):
             raise BenchError("the record of another run or protocol")
         return record
+
+    def with_epochs(self, epochs: int) -> str:
+        """The identity that the run would have if it had been trained for so many epochs."""
+        return run_id(replace(self.spec, epochs=epochs), self.data.fingerprint, self.source)
 
 
 @dataclass(frozen=True)

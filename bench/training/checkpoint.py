@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -33,20 +34,31 @@ def resume(
 ) -> RunInTraining:
     """Build a run, and take it to the step of its checkpoint if there is one.
 
-    The steps that are left get this provenance, see :mod:`bench.store.provenance`.
+    Where there is none, it goes on from the end of the same run with fewer epochs. The steps that
+    are left get this provenance, see :mod:`bench.store.provenance`.
     """
     run = RunInTraining(spec, device)
-    state = load_tensors(store.checkpoint(run_id))
-    if state is not None and state.get("run_id") != run_id:
-        set_aside(store.checkpoint(run_id), "the checkpoint of another run")
-    elif state is not None:
+    source = run_id
+    state = _read(source, store)
+    if state is None and (shorter := store.shorter(run_id, spec)):
+        source = shorter.run_id
+        state = _read(source, store)
+    if state is not None:
         run.load_state_dict(state)
     run.start_segment(provenance)
     store.write_spec(run_id, spec)
     # The steps after the checkpoint are trained again, and their lines written again.
-    rows = [row for row in read_history(store.history(run_id)) if row["step"] <= run.step]
+    rows = [row for row in read_history(store.history(source)) if row["step"] <= run.step]
     write_bytes(store.history(run_id), "".join(json.dumps(row) + "\n" for row in rows).encode())
     return run
+
+
+def _read(run_id: str, store: Store) -> dict[str, Any] | None:
+    state = load_tensors(store.checkpoint(run_id))
+    if state is not None and state.get("run_id") != run_id:
+        set_aside(store.checkpoint(run_id), "the checkpoint of another run")
+        return None
+    return state
 
 
 def log(run_id: str, line: HistoryLine, store: Store) -> None:
@@ -60,10 +72,11 @@ def keep(run_id: str, run: RunInTraining, store: Store) -> None:
     save_tensors(store.checkpoint(run_id), {"run_id": run_id, **run.state_dict()})
 
 
-def finish(run_id: str, run: RunInTraining, store: Store, *, spectra_images: int) -> TrainingRecord:
-    """Write a trained run's weights, spectra and record, and remove its checkpoint.
+def finish(run_id: str, run: RunInTraining, store: Store, *, spectra_images: int) -> None:
+    """Write a trained run's weights, spectra and record.
 
-    The spectra are those of the codes of ``spectra_images`` test images.
+    Its last checkpoint stays: from it the same run with more epochs goes on. The spectra are those
+    of the codes of ``spectra_images`` test images.
     """
     spec = run.spec
     # PyTorch then loads them on machines without a GPU, too.
@@ -87,5 +100,3 @@ def finish(run_id: str, run: RunInTraining, store: Store, *, spectra_images: int
         earlier=earlier,
     )
     store.write_trained(record)
-    store.checkpoint(run_id).unlink(missing_ok=True)
-    return record

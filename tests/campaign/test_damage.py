@@ -13,8 +13,6 @@ import pytest
 
 from bench.cli import main
 from bench.store.folders import Store
-from bench.training import checkpoint
-from bench.training.run_in_training import RunInTraining
 from tests.support.processes import last_line_of_failure
 from tests.support.results import results_in
 from tests.support.tiny import TINY_ARGUMENTS
@@ -27,20 +25,9 @@ def _command(runs_dir: Path, *more: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A runs folder with one finished run, and the checkpoint of its last step."""
+    """A runs folder with one finished run."""
     runs_dir = tmp_path_factory.mktemp("finished") / "runs"
-    kept: list[tuple[Path, bytes]] = []
-    keep = checkpoint.keep
-
-    def note(run_id: str, run: RunInTraining, store: Store) -> None:
-        keep(run_id, run, store)
-        kept.append((store.checkpoint(run_id), store.checkpoint(run_id).read_bytes()))
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(checkpoint, "keep", note)
-        assert main(_command(runs_dir)) == 0
-    path, content = kept[-1]
-    path.write_bytes(content)
+    assert main(_command(runs_dir)) == 0
     return runs_dir
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,14 @@ import pytest
 import torch
 
 from bench.data import dataset
+from bench.data.images import LoadedData
+from bench.experiments.spec import TrainingSpec
 from bench.store.folders import Store
 from bench.store.identity import run_id
 from bench.tensors import load_tensors, save_tensors
 from bench.training import checkpoint
-from tests.support.tiny import TINY
+from bench.training.loop import train
+from tests.support.tiny import METHODS, TINY, tiny
 
 CPU = torch.device("cpu")
 SPEC = replace(TINY, epochs=25)
@@ -37,10 +41,11 @@ def test_a_record_names_every_machine_that_a_run_was_trained_on(tmp_path: Path) 
     # All that is left is to write the record down.
     run = checkpoint.resume(RUN_ID, SPEC, store, CPU, {"cpu": "four"})
     run.spectra, run.seconds = [np.ones(SPEC.latent_dim)], 1.0
-    record = checkpoint.finish(RUN_ID, run, store, spectra_images=2)
+    checkpoint.finish(RUN_ID, run, store, spectra_images=2)
+    record = store.read_folder(RUN_ID).trained
+    assert record is not None
     assert record.earlier == [{"cpu": "one", "from_step": 0}, {"cpu": "two", "from_step": 20}]
     assert record.provenance == {"cpu": "three", "from_step": 30, "side_by_side": 1}
-    assert store.read_folder(RUN_ID).trained == record
 
 
 @pytest.mark.parametrize("key", ["sittings", "other"])
@@ -56,3 +61,67 @@ def test_checkpoints_of_earlier_versions_are_read(tmp_path: Path, key: str) -> N
     again = checkpoint.resume(RUN_ID, SPEC, store, CPU, {"cpu": "two"})
     earlier = [{"cpu": "one", "from_step": 0}] if key == "sittings" else []
     assert again.segments == [*earlier, {"cpu": "two", "from_step": 10}]
+
+
+def _trained(spec: TrainingSpec, store: Store, data: LoadedData) -> str:
+    """Train a run as a worker does; return its identity."""
+    name = run_id(spec, dataset(spec.dataset).fingerprint)
+    run = checkpoint.resume(name, spec, store, CPU, {"cpu": "one"})
+    failures = train(
+        [run],
+        data.train.spread(spec.train_images).images,
+        data.test.images[:32],
+        log=lambda _, line: checkpoint.log(name, line, store),
+        checkpoint=lambda run: checkpoint.keep(name, run, store),
+        checkpoint_steps=100,
+    )
+    assert failures == {}
+    checkpoint.finish(name, run, store, spectra_images=32)
+    return name
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_longer_run_goes_on_from_the_end_of_a_shorter_one_bit_for_bit(
+    tmp_path: Path, sample: LoadedData, method: str
+) -> None:
+    spec = tiny(method)
+    assert spec.epochs == 3
+    longer = replace(spec, epochs=5)
+    straight, store = Store(tmp_path / "straight"), Store(tmp_path / "runs")
+    name = _trained(longer, straight, sample)
+    for earlier in (replace(spec, epochs=2), spec):
+        _trained(earlier, store, sample)
+    begun = checkpoint.resume(name, longer, store, CPU, {"cpu": "one"})
+    assert begun.step == spec.steps
+    assert _trained(longer, store, sample) == name
+    expected, found = (each.read_folder(name).trained for each in (straight, store))
+    assert expected is not None
+    assert found is not None
+    assert found.weights_sha256 == expected.weights_sha256
+    np.testing.assert_array_equal(store.spectra(name), straight.spectra(name))
+    steps = [json.loads(row)["step"] for row in store.history(name).read_text().splitlines()]
+    assert steps == sorted(set(steps))
+    assert steps[-1] == longer.steps
+
+
+@pytest.mark.parametrize("change", [{"seed": 1}, {"learning_rate": 2e-4}, {"epochs": 9}])
+def test_a_run_does_not_go_on_from_what_is_not_its_beginning(
+    tmp_path: Path, sample: LoadedData, change: dict[str, Any]
+) -> None:
+    store = Store(tmp_path)
+    _trained(replace(tiny("ae"), **change), store, sample)
+    longer = replace(tiny("ae"), epochs=5)
+    name = run_id(longer, dataset(longer.dataset).fingerprint)
+    assert store.shorter(name, longer) is None
+    assert checkpoint.resume(name, longer, store, CPU, {"cpu": "one"}).step == 0
+
+
+def test_a_run_does_not_go_on_from_one_whose_checkpoint_is_gone(
+    tmp_path: Path, sample: LoadedData
+) -> None:
+    store = Store(tmp_path)
+    shorter = _trained(tiny("ae"), store, sample)
+    store.checkpoint(shorter).unlink()
+    longer = replace(tiny("ae"), epochs=5)
+    name = run_id(longer, dataset(longer.dataset).fingerprint)
+    assert checkpoint.resume(name, longer, store, CPU, {"cpu": "one"}).step == 0
