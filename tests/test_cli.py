@@ -141,7 +141,10 @@ def test_a_table_is_trained_then_collected(
         assert (tmp_path / "tables" / f"table4.{ending}").is_file()
     for folder in runs_dir.glob("mnist*"):
         names = {re.sub(r"-[0-9a-f]{8}", "", path.name) for path in folder.iterdir()}
-        trained = {"spec.json", "history.jsonl", "spectra.npz", "weights.pt", "training.json"}
+        trained = {
+            *("spec.json", "history.jsonl", "spectra.npz", "training.json"),
+            *("weights.pt", "checkpoint.pt"),
+        }
         assert names == trained | {"measured.json", "measured.npz"}
 
     assert main([*command, "--plan"]) == 0

@@ -8,7 +8,7 @@ from bench.experiments.tables import TABLES
 
 # Tables whose figures are named after what varies, and those whose columns are methods.
 _SWEEPS = {"variance": "table3", "depth": "table4", "dimension": "table6"}
-_METHODS = ("mnist-baselines", "shape", "table5")
+_METHODS = ("section3", "mnist-baselines", "shape", "table5")
 
 FIGURES = {
     figure.name: figure

@@ -28,6 +28,8 @@ from bench.experiments.columns import (
 from bench.experiments.spec import READINGS, Cell, ClaimSpec, Place, TableSpec
 
 _MEASURES = ("rank", "fid", "test_mse")
+# What the paper calls variance, as it is read here.
+_SCALE = "Variance (factor on weights)"
 _FID_FIRST = ("fid", "rank", "test_mse")
 _WITH_NEIGHBOURS = (
     *_MEASURES,
@@ -58,7 +60,7 @@ TABLES = {
         TableSpec(
             name="table3",
             title="Effect of varying initial variance of linear layers in IRMAE (l = 8)",
-            axis="Variance",
+            axis=_SCALE,
             cells=VARIANCES,
             metrics=_MEASURES,
             notes=(
@@ -231,7 +233,7 @@ TABLES = {
                     ),
                 ),
             )
-            for number, axis, cells in ((3, "Variance", VARIANCES), (4, "Depth l", DEPTHS))
+            for number, axis, cells in ((3, _SCALE, VARIANCES), (4, "Depth l", DEPTHS))
         ),
         *(
             TableSpec(
@@ -252,7 +254,7 @@ TABLES = {
                 ),
                 published=f"table{number}",
             )
-            for number, axis, cells in ((3, "Variance", VARIANCES), (4, "Depth l", DEPTHS))
+            for number, axis, cells in ((3, _SCALE, VARIANCES), (4, "Depth l", DEPTHS))
         ),
         TableSpec(
             name="shape",

@@ -58,7 +58,7 @@ def write_report(
         version=__version__,
         verdicts=[(content, verdict) for content in contents for verdict in judge(content)],
         tables=[_table(content) for content in contents],
-        figures=[(each, b64encode(each.paths[-1].read_bytes()).decode()) for each in drawn],
+        figures=[(each, b64encode(each.paths[1].read_bytes()).decode()) for each in drawn],
         runs=list(zip(runs, own, strict=True)),
         failed=sum(isinstance(run, FailedRun) for run in runs),
         shared=shared,

@@ -89,8 +89,7 @@ def test_numbers_of_another_scale_have_an_axis_of_their_own() -> None:
 
 
 def test_the_caption_says_what_the_numbers_are() -> None:
-    text = "\n".join(t.get_text() for t in _draw(_content("imagenet", [0])).texts)
-    text = " ".join(text.split())
+    text = str(_draw(_content("imagenet", [0])).get_label())
     for words in (
         "Seeds a point: 1",
         "EfficientNet-Lite0",
@@ -111,12 +110,16 @@ def test_files_are_the_same_twice_and_not_blank(tmp_path: Path) -> None:
     first, second = (write_figure(FIGURE, content, NO_STORE, tmp_path / name) for name in "ab")
     assert first is not None
     assert second is not None
-    assert [path.name for path in first.paths] == ["figure1.pdf", "figure1.png"]
+    assert [path.name for path in first.paths] == ["figure1.pdf", "figure1.png", "figure1.txt"]
     for a, b in zip(first.paths, second.paths, strict=True):
         assert a.read_bytes() == b.read_bytes()
     assert first.paths[0].read_bytes().startswith(b"%PDF")
     with Image.open(first.paths[1]) as image:
         assert len(np.unique(np.asarray(image.convert("RGB")))) > 50
+    title, blank, *notes = first.paths[2].read_text().splitlines()
+    assert (title, blank) == (first.title, "")
+    assert tuple(notes) == first.notes
+    assert title.endswith("Figure 1 of the supplement")
 
 
 def test_methods_are_told_apart_in_grey_too() -> None:
@@ -165,7 +168,7 @@ def test_spectra_are_shares_of_the_largest_with_the_rank_marked(
     legend = irmae.get_legend()
     assert legend is not None
     assert [t.get_text() for t in legend.get_texts()] == ["32", "64", "128", "256", "512"]
-    text = " ".join(" ".join(t.get_text() for t in page.texts).split())
+    text = " ".join(str(page.get_label()).split())
     assert "dash of its own; seeds: 0, 1." in text
     assert "Profile paper" in text
 
@@ -175,7 +178,7 @@ def test_curves_are_the_histories(filled: tuple[TableResults, Store]) -> None:
     irmae, ae = page.axes
     assert len(irmae.get_lines()) == 10
     assert len(ae.get_lines()) == 9
-    text = " ".join(" ".join(t.get_text() for t in page.texts).split())
+    text = " ".join(str(page.get_label()).split())
     assert "Nothing to draw is cached of celeba-ae-d32-s1-" in text
     assert "dash of its own; seeds: 0, 1 (IRMAE (l = 4) 32, IRMAE (l = 4) 64, " in text
     assert "AE 256, AE 512); 0 (AE 32)." in text
@@ -203,7 +206,7 @@ def test_ranks_are_those_of_the_spectra_of_every_epoch(filled: tuple[TableResult
         assert list(line.get_xdata()) == [1, 2, 3, 4, 5, 6]  # type: ignore[arg-type]
         # A thousandth of the largest is not above the threshold.
         assert list(line.get_ydata()) == [1, 2, 3, 3, 3, 3]  # type: ignore[arg-type]
-    text = " ".join(" ".join(t.get_text() for t in page.texts).split())
+    text = " ".join(str(page.get_label()).split())
     assert "above 0.001 of the largest, of the codes of 32 test images" in text
     assert "IRMAE (l = 4) 32: +0.0, IRMAE (l = 4) 64: +0.0." in text
     other = replace(content, display=Display(rank_threshold=1e-2))
@@ -225,7 +228,7 @@ def test_the_figure_of_ranks_says_how_they_moved_and_when_they_were_as_printed(
         ]
         store.write_spectra(each.run_id, np.array(spectra))
     page = run_lines.draw_ranks(FIGURES["ranks-depth"], content, store)
-    text = " ".join(" ".join(t.get_text() for t in page.texts).split())
+    text = " ".join(str(page.get_label()).split())
     assert "last fifth of the epochs, mean over runs; Depth l 2: +15.0, 4: +20.0." in text
     # Of 70, 39 and 8: within 7, 3.9 and 2. At l = 2 the mean is 1 + 1.5 times the epochs before.
     assert "would count as reproduced; Depth l 2: 43 to 50, 4: 19 to 21, 8: 4." in text
@@ -248,7 +251,7 @@ def test_printed_ranks_are_marked_where_they_can_be_compared(tmp_path: Path) -> 
         bands = [patch.get_extents().ymax for patch in axes.patches]
         ends = [number + margin for number, margin in zip(printed, margins, strict=True)]
         assert bands == pytest.approx([axes.transData.transform((0, end))[1] for end in ends])
-        text = " ".join(t.get_text() for t in page.texts)
+        text = str(page.get_label())
         assert ("the ranks that the paper prints" in text) == bool(printed)
         assert ("would count as reproduced" in text) == bool(printed)
 
@@ -275,4 +278,4 @@ def test_every_figure_is_drawn_from_nothing_and_named_after_its_data(
     assert main(command) == 1
     suffix = "-shape-64" if FIGURES[name].table in ("table5", "table6") else ""
     written = sorted(path.name for path in (tmp_path / "figures").iterdir())
-    assert written == [f"{name}{suffix}.pdf", f"{name}{suffix}.png"]
+    assert written == [f"{name}{suffix}.{ending}" for ending in ("pdf", "png", "txt")]

@@ -62,14 +62,16 @@ def test_each_method_has_a_block_of_its_images(
     assert list(shown) == ["AE", "VAE"]
     arrays = store.images(_result(content, 1))
     first = {"reconstructions": arrays["originals"], "samples": arrays["samples"]}.get(kind)
+    if kind == "interpolations":
+        first = np.concatenate([arrays["originals"][:1], arrays[kind][0]])
     first = arrays[kind][0] if first is None else first
     # The second image of the first line, its colours last.
     (image,) = shown["VAE"]
     picture = np.asarray(image.get_array())
     assert np.array_equal(picture[:8, 9:17], first[1].transpose(1, 2, 0))
-    text = " ".join(" ".join(t.get_text() for t in page.texts).split())
-    assert f"No images are cached of {_result(content, 2).run_id}." in text
-    assert "seeds: 0." in text
+    text = " ".join(str(page.get_label()).split())
+    assert "No images are cached of any run of IRMAE (l = 4)." in text
+    assert "(in brackets); AE: seed 0, 0.333 (0.333 of 2); VAE: seed 0, 0.333 (0.333 of 2)." in text
     assert "Profile paper" in text
 
 
@@ -90,6 +92,37 @@ def test_reconstructions_stand_below_their_images(filled: tuple[TableResults, St
     picture = np.asarray(axes.images[0].get_array())
     assert picture.shape == (2 * 9 - 1, 10 * 9 - 1, 3)
     assert np.array_equal(picture[9:17, :8], arrays["reconstructions"][0].transpose(1, 2, 0))
+
+
+def test_interpolations_stand_between_their_images(filled: tuple[TableResults, Store]) -> None:
+    content, store = filled
+    axes = gallery.draw(_figure("interpolations"), content, store).axes[0]
+    arrays = store.images(_result(content, 0))
+    picture = np.asarray(axes.images[0].get_array())
+    assert picture.shape == (4 * 9 - 1, 12 * 9 - 1, 3)
+    second = [arrays["originals"][2], *arrays["interpolations"][1], arrays["originals"][3]]
+    for i, image in enumerate(second):
+        assert np.array_equal(picture[9:17, 9 * i : 9 * i + 8], image.transpose(1, 2, 0))
+
+
+def test_the_run_with_the_median_fid_is_shown_of_those_that_left_images(tmp_path: Path) -> None:
+    content, store = content_of("table4", {"2": [50, 70, 61, 90, 52], "8": [4]}), Store(tmp_path)
+
+    def shown() -> str:
+        return gallery.draw(FIGURES["samples-depth"], content, store).get_label()  # type: ignore[return-value]
+
+    def leave_images(seed: int) -> None:
+        (run,) = [r for r in content.all_results if r.spec.depth == 2 and r.spec.seed == seed]
+        arrays = {name: np.zeros((40, 1, 8, 8), np.uint8) for name in ("originals", "samples")}
+        store.write_arrays(run.run_id, f"measured-{run.measurements[0].identity}.npz", arrays)
+
+    leave_images(3)
+    assert "2: seed 3, 90.0 (61.0 of 5)." in shown()
+    leave_images(4)
+    assert "2: seed 4, 52.0 (61.0 of 5)." in shown()
+    leave_images(2)
+    assert "2: seed 2, 61.0 (61.0 of 5)." in shown()
+    assert "No images are cached of any run of 8." in shown()
 
 
 @pytest.mark.parametrize("channels", [1, 3])

@@ -96,7 +96,7 @@ def test_it_is_marked_in_figures() -> None:
     page = draw(FIGURES["figure1"], made, Store(Path("nowhere")))
     crosses = [line for axes in page.axes for line in axes.lines if line.get_marker() == "x"]
     assert [np.asarray(line.get_xdata()).tolist() for line in crosses] == [[128.0]] * 3
-    assert "Not learned" in " ".join(text.get_text() for text in page.texts)
+    assert "Not learned" in str(page.get_label())
 
 
 def test_the_report_marks_it_and_lists_what_no_table_shows(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from matplotlib.collections import PathCollection
+from sklearn.neighbors import KNeighborsClassifier
 
 from bench.experiments.figures import FIGURES
 from bench.experiments.tables import TABLES
@@ -53,12 +54,23 @@ def test_each_method_has_a_panel_with_its_numbers(filled: tuple[TableResults, St
     for axes in page.axes[:2]:
         clouds = [c for c in axes.collections if isinstance(c, PathCollection)]
         assert [len(cloud.get_offsets()) for cloud in clouds] == [COUNT, COUNT]  # type: ignore[arg-type]
-        assert axes.get_xlabel() == (
-            "inception: real called real 60% (50%)\ninception: samples called samples 60% (50%)"
-        )
-    text = " ".join(" ".join(t.get_text() for t in page.texts).split())
+        *numbers, plane = axes.get_xlabel().splitlines()
+        assert numbers == [
+            "inception: real called real 60% (50%)",
+            "inception: samples called samples 60% (50%)",
+        ]
+        points = np.concatenate([np.asarray(cloud.get_offsets()) for cloud in clouds])
+        kinds = KNeighborsClassifier(n_neighbors=11).fit(points, np.arange(2 * COUNT) < COUNT)
+        # Each point is the nearest to itself.
+        own = [
+            (shares[int(i < COUNT)] * 11 - 1) / 10
+            for i, shares in enumerate(kinds.predict_proba(points))
+        ]
+        assert plane == f"in the plane: own kind {np.mean(own):.0%}"
+    text = " ".join(str(page.get_label()).split())
     for words in (
-        "60 test images (blue), 60 samples (orange) a panel; seeds: 0.",
+        "60 test images (blue), 60 samples (orange) a panel.",
+        "(in brackets); AE: seed 0, 0.333 (0.333 of 1); VAE: seed 0, 0.333 (0.333 of 1).",
         "perplexity 30",
         "Sampler gmm10",
         "Not drawn: mnist-irmae-d128-l8-s0-4abd952c (no images are cached).",
@@ -88,7 +100,7 @@ def test_images_that_are_all_alike_are_not_embedded(filled: tuple[TableResults, 
     store.write_arrays(first.run_id, _images_of(first), {"originals": black, "samples": black})
     page = tsne.draw(FIGURE, content, store)
     assert not page.axes[0].collections
-    text = " ".join(" ".join(t.get_text() for t in page.texts).split())
+    text = " ".join(str(page.get_label()).split())
     assert f"Not drawn: {first.run_id} (all of its images are alike)" in text
 
 

@@ -7,24 +7,29 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench.evaluation.protocol import WALK_DEVIATIONS
-from bench.experiments.spec import Cell, FigureSpec
+from bench.experiments.spec import FigureSpec
 from bench.report.figures.style import RESOLUTION, caption
+from bench.report.figures.typical import typical_note, typical_runs
 from bench.report.frame import TableResults
-from bench.report.notes import before_columns, headline_note, run_notes, seeds_text, title_of
+from bench.report.notes import before_columns, headline_note, run_notes, title_of
 from bench.store.folders import Store
+from bench.store.records import Result
 
 _COLUMNS = 10
 # Rows of samples in a block.
 _ROWS = 4
 # Blocks beside each other, and pixels of the file across each.
-_BLOCKS, _WIDTH = 2, 660
+_BLOCKS, _WIDTH = 2, 800
 # Inches: between blocks, above a block for its name, above all of them for the title.
 _GAP, _NAME, _TITLE = 0.1, 0.22, 0.3
 
 _WHAT = {
     "samples": "The first samples drawn, none chosen.",
     "reconstructions": "Above, test images; below, their reconstructions.",
-    "interpolations": "A line a pair of test images, whose reconstructions are at its ends.",
+    "interpolations": (
+        "A line a pair of test images, at its ends; between them their reconstructions, and images "
+        "decoded between the two codes."
+    ),
     "walks": (
         "A line a direction, by falling variance of the test codes: from "
         f"{WALK_DEVIATIONS:g} standard deviations on one side of the mean code to as many on the "
@@ -34,26 +39,28 @@ _WHAT = {
 
 
 def draw(figure: FigureSpec, content: TableResults, store: Store) -> Figure:
-    """A block of images for each cell, of its lowest seed."""
-    blocks, left_out, seeds = {}, [], dict[Cell, list[int]]()
+    """A block of images for each cell, of a typical run."""
+
+    def images_of(result: Result) -> np.ndarray | None:
+        return _lines(figure.kind, store.images(result, "originals", figure.kind))
+
+    shown = typical_runs(content, lambda result: images_of(result) is not None)
     axis = before_columns(content.table, ": ")
-    for cell in content.table.cells:
-        for result in content.results.get(cell, ())[:1]:
-            images = _lines(figure.kind, store.images(result, "originals", figure.kind))
-            if images is None:
-                left_out.append(result.run_id)
-            else:
-                blocks[axis + cell.name] = images
-                seeds[cell] = [result.spec.seed]
+    blocks = {
+        axis + cell.name: images
+        for cell, result in shown.items()
+        if result and (images := images_of(result)) is not None
+    }
+    left_out = [cell.name for cell, result in shown.items() if result is None]
     page = _page(blocks)
     page.suptitle(title_of(figure.title, figure.name, content), fontsize=10)
     notes = [
         _WHAT[figure.kind],
         *([headline_note(content)] if figure.kind == "samples" else []),
-        f"One run a column; seeds: {seeds_text(content.table, seeds)}.",
+        typical_note(content, shown),
     ]
     if left_out:
-        notes.append(f"No images are cached of {', '.join(left_out)}.")
+        notes.append(f"No images are cached of any run of {', '.join(left_out)}.")
     caption(page, notes + run_notes(content))
     return page
 
@@ -66,6 +73,9 @@ def _lines(kind: str, arrays: dict[str, np.ndarray]) -> np.ndarray | None:
     if kind == "reconstructions":
         shown = min(_COLUMNS, len(images))
         return np.stack([arrays["originals"][:shown], images[:shown]])
+    if kind == "interpolations":
+        ends = arrays["originals"][: 2 * len(images)].reshape(-1, 2, *images.shape[2:])
+        return np.concatenate([ends[:, :1], images, ends[:, 1:]], axis=1)
     if kind == "samples":
         rows = min(_ROWS, len(images) // _COLUMNS)
         return images[: rows * _COLUMNS].reshape(rows, _COLUMNS, *images.shape[1:])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,7 +15,6 @@ ORANGE, _SKY, _GREEN, BLUE, _RED, _PINK = (
     *("#E69F00", "#56B4E9", "#009E73", "#0072B2", "#D55E00", "#CC79A7"),
 )
 
-_NOTE_WIDTH = 112
 # Pixels an inch, in PNG files and in images within PDFs.
 RESOLUTION = 200
 
@@ -60,9 +58,8 @@ _STYLES = {
 
 
 def caption(page: Figure, notes: Sequence[str]) -> None:
-    """Write below a figure what must be said of it."""
-    text = "\n".join(textwrap.fill(note, _NOTE_WIDTH) for note in notes)
-    page.text(0.0, -0.03, text, fontsize=6, va="top", transform=page.transFigure)
+    """Give a figure the text that is written beside it; as its label, it is not drawn."""
+    page.set_label("\n".join(notes))
 
 
 def plain_numbers(axis: Axis) -> None:

@@ -9,70 +9,77 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from sklearn.neighbors import NearestNeighbors
 
 from bench.errors import BenchError
-from bench.experiments.spec import HEADLINE_SAMPLER, Cell, FigureSpec
+from bench.experiments.spec import HEADLINE_SAMPLER, FigureSpec
 from bench.report.figures.style import BLUE, ORANGE, caption
+from bench.report.figures.typical import typical_note, typical_runs
 from bench.report.frame import TableResults
 from bench.report.metrics import REAL
-from bench.report.notes import fid_notes, headline_note, run_notes, seeds_text, title_of
+from bench.report.notes import fid_notes, headline_note, run_notes, title_of
 from bench.store.folders import Store
 from bench.store.records import Result
 
 _PERPLEXITY = 30.0
 _SEED = 0
+_NEIGHBOURS = 10
 # Raised when anything changes what is cached.
 _VERSION = 2
 
 
 def draw(figure: FigureSpec, content: TableResults, store: Store) -> Figure:
-    """A panel for each cell: test images in blue, sampled ones in orange, of its lowest seed."""
+    """A panel for each cell: test images in blue, sampled ones in orange, of a typical run."""
     cells = content.table.cells
     page = Figure(figsize=(3.2 * len(cells), 3.8))
     panels = page.subplots(1, len(cells), squeeze=False)[0]
-    count, left_out, seeds = 0, [], dict[Cell, list[int]]()
+    count, left_out = 0, []
+    shown = typical_runs(content, lambda result: _is_drawable(result, store))
     for axes, cell in zip(panels, cells, strict=True):
         axes.set(title=cell.label, xticks=[], yticks=[])
         axes.grid(visible=False)
-        for result in content.results.get(cell, ())[:1]:
-            axes.set_xlabel(_numbers(result, content.extractors), fontsize=6.5)
-            plane = _embedding(result, store)
-            if isinstance(plane, str):
-                left_out.append(f"{result.run_id} ({plane})")
-                continue
+        if cell not in shown:
+            continue
+        result = shown[cell] or content.results[cell][0]
+        lines = _numbers(result, content.extractors)
+        plane = _embedding(result, store)
+        if isinstance(plane, str):
+            left_out.append(f"{result.run_id} ({plane})")
+        else:
             _scatter(axes, plane)
             count = len(plane) // 2
-            seeds[cell] = [result.spec.seed]
+            lines.append(f"in the plane: own kind {_own_kind(plane):.0%}")
+        axes.set_xlabel("\n".join(lines), fontsize=6.5)
     # One legend serves all panels; it is taken from one that is not empty.
     handles = max(
         (axes.get_legend_handles_labels() for axes in panels), key=lambda pair: len(pair[0])
     )
     if handles[0]:
         page.legend(
-            *handles, loc="lower center", ncols=2, bbox_to_anchor=(0.5, -0.05), markerscale=3
+            *handles, loc="upper center", ncols=2, bbox_to_anchor=(0.5, -0.02), markerscale=3
         )
     page.suptitle(title_of(figure.title, figure.name, content), fontsize=10)
     notes = [
-        (
-            f"{count} test images (blue), {count} samples (orange) a panel; seeds: "
-            f"{seeds_text(content.table, seeds)}."
-        ),
+        (f"{count} test images (blue), {count} samples (orange) a panel."),
+        typical_note(content, shown),
         headline_note(content),
         f"t-SNE of pixels (scikit-learn: perplexity {_PERPLEXITY:g}, PCA start, seed {_SEED}).",
         (
             "Below each panel: the share of all real test images, and of as many samples, whose "
             "nearest other image in an extractor's features is of their own kind; in brackets, of "
-            "real training images in place of samples, which is what a perfect sampler reaches."
+            "real training images in place of samples, which is what a perfect sampler reaches. In "
+            f"the plane: among the {_NEIGHBOURS} nearest points of each point, the share of its "
+            "own kind; 50% where nothing tells the two apart. Samples that an extractor tells from "
+            "test images can lie among them to the eye, since the plane is of pixels."
         ),
     ]
     if left_out:
         notes.append(f"Not drawn: {', '.join(left_out)}.")
-    # Below the legend.
-    caption(page, ["", "", *notes, *fid_notes(content), *run_notes(content)])
+    caption(page, [*notes, *fid_notes(content), *run_notes(content)])
     return page
 
 
-def _numbers(result: Result, extractors: Sequence[str]) -> str:
+def _numbers(result: Result, extractors: Sequence[str]) -> list[str]:
     """What nearest neighbours tell of the samples that are drawn, and of real images."""
     lines = []
     for extractor in extractors:
@@ -83,7 +90,16 @@ def _numbers(result: Result, extractors: Sequence[str]) -> str:
             f"{extractor}: {text} {seen[HEADLINE_SAMPLER][side]:.0%} ({seen[REAL][side]:.0%})"
             for side, text in (("real", "real called real"), ("samples", "samples called samples"))
         ]
-    return "\n".join(lines)
+    return lines
+
+
+def _own_kind(plane: np.ndarray) -> float:
+    """Mean share, among the nearest points of each point, of those of its own kind."""
+    count = len(plane) // 2
+    nearest = min(_NEIGHBOURS, len(plane) - 1)
+    near = NearestNeighbors(n_neighbors=nearest).fit(plane).kneighbors(return_distance=False)
+    kinds = np.arange(len(plane)) < count
+    return float((kinds[near] == kinds[:, None]).mean())
 
 
 def _scatter(axes: Axes, plane: np.ndarray) -> None:
@@ -93,6 +109,19 @@ def _scatter(axes: Axes, plane: np.ndarray) -> None:
     axes.scatter(*plane[n:].T, color=ORANGE, marker="^", label="samples", **look)  # type: ignore[arg-type]
 
 
+def _names(result: Result) -> list[str]:
+    return [f"tsne-{record.identity}.npz" for record in result.measurements]
+
+
+def _cached(result: Result, store: Store) -> dict[str, np.ndarray]:
+    found = (store.read_arrays(result.run_id, name) for name in _names(result))
+    return next((arrays for arrays in found if arrays), {})
+
+
+def _is_drawable(result: Result, store: Store) -> bool:
+    return "plane" in _cached(result, store) or bool(store.images(result, "samples"))
+
+
 def _embedding(result: Result, store: Store) -> np.ndarray | str:
     """Test images and samples in the plane (2 n, 2), computed once and kept with the run.
 
@@ -100,9 +129,8 @@ def _embedding(result: Result, store: Store) -> np.ndarray | str:
     where there is neither.
     """
     images = list(store.images(result, "originals", "samples").values())
-    names = [f"tsne-{record.identity}.npz" for record in result.measurements]
-    found = (store.read_arrays(result.run_id, name) for name in names)
-    cached = next((arrays for arrays in found if arrays), {})
+    cached = _cached(result, store)
+    names = _names(result)
     if len(images) < 2:
         return cached.get("plane", "no images are cached")
     count = min(map(len, images))

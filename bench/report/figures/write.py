@@ -1,4 +1,4 @@
-"""Figures of cached runs, as PDF and PNG."""
+"""Figures of cached runs, as PDF and PNG, with their captions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import matplotlib as mpl
 
 from bench.experiments.spec import FigureSpec
-from bench.files import write_bytes
+from bench.files import write_bytes, write_text
 from bench.report.figures.kinds import drawing
 from bench.report.figures.style import RC, RESOLUTION
 from bench.report.frame import TableResults
@@ -28,19 +28,19 @@ class Drawn:
 
     Attributes:
         title: its heading.
-        text: all that is written below it.
-        paths: its files, ``.pdf`` and ``.png``.
+        notes: its caption, a sentence or more in each.
+        paths: its files, ``.pdf``, ``.png`` and the caption's ``.txt``.
     """
 
     title: str
-    text: str
-    paths: tuple[Path, ...]
+    notes: tuple[str, ...]
+    paths: tuple[Path, Path, Path]
 
 
 def write_figure(
     figure: FigureSpec, content: TableResults, store: Store, folder: Path, *, optional: bool = False
 ) -> Drawn | None:
-    """Draw a figure and write it as ``.pdf`` and ``.png``.
+    """Draw a figure and write it as ``.pdf`` and ``.png``, and its caption as ``.txt``.
 
     Args:
         figure: its declaration.
@@ -52,7 +52,8 @@ def write_figure(
     Returns:
         The figure; None where it is optional and blank.
     """
-    paths = []
+    title = title_of(figure.title, figure.name, content)
+    pdf, png, text = (folder / f"{figure.name}{e}" for e in (".pdf", ".png", ".txt"))
     with mpl.rc_context():
         # Whatever the user's own matplotlibrc says: equal runs are equal figures.
         mpl.rcdefaults()
@@ -63,13 +64,16 @@ def write_figure(
         # Once for both files, where "tight" lays out the figure anew for each.
         drawn.draw_without_rendering()
         box = drawn.get_tightbbox().padded(_MARGIN)
-        for ending, metadata in _METADATA.items():
+        for path in (pdf, png):
             buffer = io.BytesIO()
             drawn.savefig(
-                buffer, format=ending[1:], dpi=RESOLUTION, bbox_inches=box, metadata=metadata
+                buffer,
+                format=path.suffix[1:],
+                dpi=RESOLUTION,
+                bbox_inches=box,
+                metadata=_METADATA[path.suffix],
             )
-            paths.append(folder / f"{figure.name}{ending}")
-            write_bytes(paths[-1], buffer.getvalue())
-    below = [text.get_text() for text in drawn.texts if text.get_text() != drawn.get_suptitle()]
-    words = " ".join(" ".join(below).split())
-    return Drawn(title_of(figure.title, figure.name, content), words, tuple(paths))
+            write_bytes(path, buffer.getvalue())
+    notes = tuple(str(drawn.get_label()).splitlines())
+    write_text(text, "\n".join([title, "", *notes, ""]))
+    return Drawn(title, notes, (pdf, png, text))
