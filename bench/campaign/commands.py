@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from math import isnan
 
 from bench.campaign.choose import Chosen, choose, find_again, requested_jobs
-from bench.campaign.plan import PlannedRun, State, plan_runs
+from bench.campaign.plan import PlannedRun, State, first_looks, plan_runs
 from bench.campaign.render import render
 from bench.campaign.request import Request
 from bench.campaign.runs import every_result, jobs_of, result_of, seeds_shown
@@ -69,7 +69,7 @@ def _run(request: Request, runs: Runs, store: Store, device: str) -> int:
     plan = plan_runs(jobs, runs, store, device, insist=insist)
     lines = [*absent, *_of_lost_weights(plan)]
     if request.mode == "plan":
-        _show_plan(request, chosen, plan, device, lines)
+        _show_plan(request, chosen, plan, device, lines, runs=runs)
         return 0
     for line in lines:
         say(line)
@@ -230,6 +230,8 @@ def _show_plan(
     plan: Sequence[PlannedRun],
     device: str,
     lines: Sequence[str],
+    *,
+    runs: Runs,
 ) -> None:
     left = [p for p in plan if p.state not in (State.DONE, State.FAILED)]
     for line in (f"{_profiles(chosen)} on {device}", *lines):
@@ -237,6 +239,8 @@ def _show_plan(
     width = max(len(p.run_id) for p in plan)
     for p in plan:
         show(f"  {p.run_id:{width}}  {_state(p):31}  {_rest(p)}".rstrip())
+    for through, images, seconds in first_looks(left, runs, Store(request.worker.runs_dir), device):
+        show(f"  once, before: {images:,} real images of {through}  {_duration(seconds)}")
     jobs = _workers(request, device, len(left))
     counts = [f"{sum(p.state is state for p in plan)} {state}" for state in State]
     training, measuring = (

@@ -120,6 +120,29 @@ def _planned(
     )
 
 
+def first_looks(
+    plan: Iterable[PlannedRun], runs: Mapping[str, RunFolder], store: Store, device: str
+) -> list[tuple[str, int, float]]:
+    """What extractors have to see of real images once, before any run is measured.
+
+    Returns:
+        Data set and extractor in words, the number of images, and an estimate in seconds, which is
+        NaN where no finished run tells.
+    """
+    estimate = _Estimate(runs.values(), device)
+    found = {}
+    for planned in plan:
+        run = planned.job.training
+        for spec in planned.job.measurements:
+            through = f"{run.dataset} through {spec.features}"
+            name = f"reference-{run.dataset}-{spec.features}-*.pt"
+            if planned.state in (State.DONE, State.FAILED) or any(store.cache.glob(name)):
+                continue
+            count = run.train_images + spec.test_images + min(spec.fid_samples, run.train_images)
+            found[through] = (through, count, estimate.looking(run.dataset, spec.features, count))
+    return list(found.values())
+
+
 def groups(jobs: Sequence[Job], device: str, together: int = 1) -> list[list[Job]]:
     """Runs that are trained together, the longest first.
 
@@ -156,6 +179,7 @@ class _Estimate:
         self._kind = device.partition(":")[0]
         self._rates: dict[tuple[str, float, str], list[float]] = {}
         self._measuring: dict[tuple[str, MeasurementSpec], list[float]] = {}
+        self._looking: dict[tuple[str, str], list[float]] = {}
         for folder in folders:
             if folder.trained is None:
                 continue
@@ -167,6 +191,11 @@ class _Estimate:
                 if self._like(record.provenance):
                     seconds = self._measuring.setdefault((network, record.spec), [])
                     seconds.append(record.timing["seconds"])
+                    # All of its FIDs are of samples but those of real and reconstructed images.
+                    samplers = len(record.metrics["fid"]) - 2
+                    images = record.spec.test_images + samplers * record.spec.fid_samples
+                    rates = self._looking.setdefault((network, record.spec.features), [])
+                    rates.append(images / record.timing["seconds"])
 
     def _like(self, provenance: Mapping[str, object]) -> bool:
         return (provenance["device"] == "cpu") == (self._kind == "cpu")
@@ -176,6 +205,11 @@ class _Estimate:
         network = dataset(spec.dataset).network
         rates = self._rates.get((network, spec.width, spec.precision), [nan])
         return (spec.steps - steps_done) * spec.batch_size / (sum(rates) / len(rates))
+
+    def looking(self, name: str, features: str, count: int) -> float:
+        """Seconds in which an extractor sees images of a data set; NaN where no run tells."""
+        rates = self._looking.get((dataset(name).network, features), [nan])
+        return count * len(rates) / sum(rates)
 
     def measuring(self, job: Job, specs: Sequence[MeasurementSpec]) -> float:
         """Seconds of measuring through each extractor; NaN where no finished run tells."""

@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+import math
 from dataclasses import replace
+from pathlib import Path
 
 from bench.campaign.job import Job
-from bench.campaign.plan import groups
+from bench.campaign.plan import PlannedRun, first_looks, groups, plan_runs
 from bench.experiments.spec import TrainingSpec
+from bench.files import write_bytes
+from bench.store.folders import Store
+from tests.support.results import result, write
 from tests.support.tiny import TINY, TINY_MEASUREMENT
 
 SHORT = replace(TINY, epochs=1)
@@ -36,3 +41,23 @@ def test_groups_are_of_runs_that_share_shapes_and_data() -> None:
     narrow = replace(faces, width=1 / 32)
     assert [len(group) for group in groups(_jobs([faces] * 2), "cuda")] == [1, 1]
     assert [len(group) for group in groups(_jobs([narrow] * 2), "cuda")] == [2]
+
+
+def test_a_plan_counts_the_real_images_that_extractors_see_once(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    (job,) = _jobs([replace(SHORT, seed=1)])
+
+    def looks() -> list[tuple[str, int, float]]:
+        runs = store.read()
+        plan: list[PlannedRun] = plan_runs([job], runs, store, "cpu")
+        return first_looks(plan, runs, store, "cpu")
+
+    # 64 training images, 32 test images, and 40 real ones in place of samples.
+    ((through, count, seconds),) = looks()
+    assert (through, count) == ("mnist-sample through classifier", 136)
+    assert math.isnan(seconds)
+    # A finished run had 32 reconstructions and 40 samples of three samplers seen in half a second.
+    write(store, result(SHORT))
+    assert looks() == [(through, count, 136 / 152 * 0.5)]
+    write_bytes(store.cache / "reference-mnist-sample-classifier-00.pt", b"")
+    assert looks() == []
