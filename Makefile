@@ -16,7 +16,7 @@ TABLES := --table all --table 3-variance --table 3-ranks --table 4-ranks --table
 	--table shape
 
 .DEFAULT_GOAL := help
-.PHONY: help install table3 table4 table5 table6 figure1 tables collect reproduce docs report smoke benchmarks gpu-acceptance test test-slow test-gpu check format clean
+.PHONY: help install table3 table4 table5 table6 figure1 tables collect reproduce docs report smoke benchmarks gpu-acceptance test coverage test-slow test-gpu check format clean
 
 help: ## list these targets
 	@grep -hE '^[a-z0-9 -]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 34
@@ -58,6 +58,9 @@ gpu-acceptance: $(VENV)/installed-dev ## whether a GPU does what a CPU does, and
 
 test: $(VENV)/installed-dev ## the tests (minutes; no GPU and no network needed)
 	$(BIN)/python -m pytest $(ARGS)
+
+coverage: $(VENV)/installed-dev ## the tests, and which lines of bench/ they run
+	$(BIN)/python -m pytest --cov=bench --cov-report=term:skip-covered $(ARGS)
 
 test-slow: $(VENV)/installed-dev ## the tests that take longer, or need the network
 	$(BIN)/python -m pytest -m "slow or network" $(ARGS)

@@ -53,7 +53,7 @@ def _tidy(request: Request, runs: Runs, store: Store) -> int:
     if request.mode == "status":
         lines = status_lines(runs, store)
     else:
-        written = (".csv", ".md", ".pdf", ".png", ".tex", ".txt")
+        written = (".csv", ".md", ".pdf", ".png", ".tex")
         outputs = dict.fromkeys((request.tables_dir, request.figures_dir), written)
         lines = collect_garbage(dict(garbage(runs, store, outputs, request.weights_of)), store)
     for line in lines:

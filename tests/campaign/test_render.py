@@ -1,0 +1,99 @@
+"""What a command shows of finished runs, and says of those that are not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bench.cli import main
+from bench.experiments.profiles import PROFILES
+from bench.experiments.spec import MeasurementSpec, TrainingSpec
+from bench.experiments.tables import TABLES
+from bench.files import write_bytes
+from bench.store.folders import Store
+from bench.store.records import FailedRun
+from tests.support.results import result, write
+
+
+def _spec(column: str, seed: int = 0) -> tuple[TrainingSpec, MeasurementSpec]:
+    (cell,) = [cell for cell in TABLES["table4"].cells if cell.label == column]
+    training, measurement = PROFILES["paper"].apply(cell.training)
+    return replace(training, seed=seed), replace(measurement, features="classifier")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    """Of Table 4, l = 2 with two seeds, l = 4 with one; the others have none."""
+    store = Store(tmp_path / "runs")
+    write(store, *(result(*_spec(*place)) for place in (("2", 0), ("2", 1), ("4", 0))))
+    return store
+
+
+@pytest.fixture
+def collect(store: Store, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str]]:
+    def run(*arguments: str) -> tuple[int, str]:
+        parent = store.root.parent
+        folders = [a for n in ("runs", "tables", "figures") for a in (f"--{n}-dir", parent / n)]
+        status = main(["--collect", "--profile", "paper", *arguments, *map(str, folders)])
+        return status, capsys.readouterr().out
+
+    return run
+
+
+def test_a_column_without_a_run_makes_a_table_incomplete(
+    collect: Callable[..., tuple[int, str]],
+) -> None:
+    status, text = collect("--table", "4")
+    assert status == 1
+    assert [line for line in text.splitlines() if line.startswith("- --")] == [
+        "- -- Depth l 8: mnist-irmae-d128-l8-s0 not run",
+        "- -- Depth l 12: mnist-irmae-d128-l12-s0 not run",
+    ]
+
+
+def test_seeds_that_were_asked_for_are_missed_in_every_column(
+    collect: Callable[..., tuple[int, str]],
+) -> None:
+    _, text = collect("--table", "4", "--seeds", "2")
+    assert "- -- Depth l 4: mnist-irmae-d128-l4-s1 not run" in text
+    assert "Depth l 2:" not in text
+
+
+def test_why_a_run_is_not_shown(store: Store, collect: Callable[..., tuple[int, str]]) -> None:
+    eight, twelve = (result(*_spec(column)) for column in ("8", "12"))
+    store.write_trained(eight.trained)
+    store.write_failure(FailedRun(twelve.run_id, twelve.spec, "loss became nan", ""))
+    status, text = collect("--table", "4")
+    assert status == 1
+    assert "l8-s0 trained, but not measured, and its weights are not here" in text
+    assert "l12-s0 failed (loss became nan)" in text
+    write_bytes(store.weights(eight.run_id), b"")
+    write_bytes(store.checkpoint(twelve.run_id), b"")
+    (store.folder(twelve.run_id) / "failure.json").unlink()
+    _, text = collect("--table", "4")
+    assert "l8-s0 trained, but not measured" in text
+    assert "weights are not here" not in text
+    assert "l12-s0 not trained to its end" in text
+
+
+def test_a_whole_table_is_written_with_status_0(
+    store: Store, collect: Callable[..., tuple[int, str]]
+) -> None:
+    write(store, *(result(*_spec(column)) for column in ("8", "12")))
+    status, text = collect("--table", "4", "--claims")
+    assert status == 0
+    tables = store.root.parent / "tables"
+    assert sorted(path.name for path in tables.iterdir()) == [
+        f"table4.{ending}" for ending in ("csv", "md", "tex")
+    ]
+    assert (tables / "table4.md").read_text() in text
+    assert "The latent rank falls with depth" in text.split((tables / "table4.md").read_text())[1]
+
+
+def test_only_what_was_asked_for_is_missed(collect: Callable[..., tuple[int, str]]) -> None:
+    status, text = collect("--table", "4", "--only", "*-l2-*", "--only", "*-l4-*")
+    assert status == 0
+    assert "not run" not in text
