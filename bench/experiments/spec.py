@@ -41,7 +41,7 @@ class TrainingSpec:
         dataset: name in :data:`bench.data.DATASETS`.
         method: name of a method, see :mod:`bench.models.methods`.
         latent_dim: size of the code z, at least 1.
-        depth: number l of bias-free linear layers between encoder and decoder; 0 but for IRMAE.
+        depth: number l of bias-free linear layers between encoder and decoder; 0 for most methods.
         init_scale: factor on the default initial *weights* (standard deviation) of those layers;
             the paper's "variance 2x" read as in docs/decisions.md.
         parameters: what the method's own loss takes, such as the VAE's ``("beta", 0.1)``; sorted.

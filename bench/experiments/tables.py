@@ -22,6 +22,7 @@ from bench.experiments.columns import (
     VAE,
     VARIANCES,
     baselines,
+    frontier,
     originals,
     sweep,
 )
@@ -303,6 +304,19 @@ TABLES = {
             axis="Method",
             cells=(*AE_AND_VAE, *baselines(MNIST_AE), Cell(IRMAE_8, MNIST_IRMAE)),
             metrics=_WITH_NEIGHBOURS,
+        ),
+        TableSpec(
+            name="frontier",
+            title="How far methods reduce the rank, and at what cost",
+            axis="Setting",
+            cells=tuple(frontier()),
+            metrics=(*_MEASURES, "effective_rank"),
+            notes=(
+                (
+                    "Each row has a method and the setting that decides how far it reduces the "
+                    "rank, with its values in the columns' order."
+                ),
+            ),
         ),
     )
 }

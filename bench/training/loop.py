@@ -102,7 +102,7 @@ def train(
                 if run.step < due or run in failures:
                     continue
                 try:
-                    _report(run, test_images, log, checkpoint, checkpoint_steps)
+                    _report(run, (images, test_images), log, checkpoint, checkpoint_steps)
                 except (BenchError, OSError):
                     raise
                 except (Exception, SystemExit) as error:  # noqa: BLE001 - the other runs go on
@@ -165,18 +165,22 @@ def _advance(
 
 def _report(
     run: RunInTraining,
-    test_images: torch.Tensor,
+    images: tuple[torch.Tensor, torch.Tensor],
     log: Callable[[RunInTraining, HistoryLine], None],
     checkpoint: Callable[[RunInTraining], None],
     checkpoint_steps: int,
 ) -> None:
-    """Take what is due: a line of history, the spectrum, a checkpoint."""
+    """Take what is due: a line of history, the spectrum, a checkpoint.
+
+    The images are those that are trained on, and those of the spectrum.
+    """
     step, spec = run.step, run.spec
     at_end = step == spec.steps
     if step % LOG_STEPS == 0 or at_end:
         loss, epoch = run.mean_loss(), step / spec.steps_per_epoch
         log(run, HistoryLine(step, round(epoch, 4), loss, round(run.seconds, 3)))
     if step % spec.steps_per_epoch == 0:
-        run.record_spectrum(test_images)
+        training, test = images
+        run.record_spectrum(test, training)
     if step % checkpoint_steps == 0 or at_end:
         checkpoint(run)

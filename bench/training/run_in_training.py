@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from bench.data import dataset
 from bench.data.images import to_float
@@ -58,6 +59,10 @@ def to_device(
     return images.to(device, memory_format=torch.channels_last)
 
 
+def _adam(parameters: Iterable[nn.Parameter], spec: TrainingSpec) -> torch.optim.Optimizer:
+    return torch.optim.Adam(parameters, lr=spec.learning_rate, fused=True)
+
+
 def initial_model(spec: TrainingSpec) -> Autoencoder:
     """The run's model on the CPU, with its initial weights."""
     chosen = method(spec.method)
@@ -76,7 +81,7 @@ def initial_model(spec: TrainingSpec) -> Autoencoder:
         # Preparation may draw numbers, as a spectral norm's power iteration does.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive_seed("prepare", spec.seed))
-            chosen.prepare(model)
+            chosen.prepare(model, spec)
     return model
 
 
@@ -102,9 +107,7 @@ class RunInTraining:
         self.device = device
         self.method = method(spec.method)
         self.model = initial_model(spec).to(device)
-        self.optimizer = torch.optim.Adam(
-            self.model.parameters(), lr=spec.learning_rate, fused=True
-        )
+        self.optimizer = (self.method.optimizer or _adam)(self.model.parameters(), spec)
         self.step = 0
         self.seconds = 0.0
         self.noise = torch.Generator(device)
@@ -194,23 +197,24 @@ class RunInTraining:
         self.step += 1
         self._unread += 1
 
-    def record_spectrum(self, images: torch.Tensor) -> None:
+    def record_spectrum(self, images: torch.Tensor, training: torch.Tensor) -> None:
         """Add the spectrum of the codes of test images to :attr:`spectra`.
 
-        Weights, noise and running statistics stay as they are.
+        What the method fits to the training images is fitted before; weights, noise and running
+        statistics stay as they are.
 
         Args:
             images: uint8 (n, channels, size, size), n at least 2.
+            training: likewise, the training images.
 
         Raises:
             NonFiniteLossError: a code is infinite or not a number.
         """
         self.model.eval()
         with torch.no_grad(), arithmetic("fp32", self.device):
-            codes = [
-                self.model.codes(to_float(part.to(self.device))).float().cpu().numpy()
-                for part in images.split(_BATCH)
-            ]
+            if self.method.fit is not None:
+                self.method.fit(self.model, lambda: self._batches(training), self.spec)
+            codes = [self.model.codes(b).float().cpu().numpy() for b in self._batches(images)]
         self.model.train()
         joined = np.concatenate(codes)
         if not np.isfinite(joined).all():
@@ -219,6 +223,9 @@ class RunInTraining:
                 "a smaller learning_rate may help"
             )
         self.spectra.append(spectrum(joined))
+
+    def _batches(self, images: torch.Tensor) -> Iterator[torch.Tensor]:
+        return (to_float(part.to(self.device)) for part in images.split(_BATCH))
 
     def mean_loss(self) -> float:
         """Read the mean loss of the steps since it was last read.

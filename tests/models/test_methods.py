@@ -16,7 +16,7 @@ from bench.models.methods.wae_mmd import mmd
 from bench.models.networks import Autoencoder, build
 from bench.training.run_in_training import RunInTraining
 from tests.support.diary import train_all, weights
-from tests.support.tiny import METHODS, PARAMETERS, TINY, tiny
+from tests.support.tiny import METHODS, PARAMETERS, TINY, UNSAFE, tiny
 
 IMAGES = torch.rand(6, 1, 32, 32, generator=torch.Generator().manual_seed(0))
 
@@ -36,12 +36,16 @@ def test_methods_are_filed_under_their_names_and_cite_a_source(name: str) -> Non
     assert any(character.isdigit() for character in method(name).citation)
 
 
+@pytest.mark.parametrize("name", METHODS)
+def test_only_methods_that_decompose_matrices_are_not_graph_safe(name: str) -> None:
+    assert method(name).graph_safe == (name not in UNSAFE)
+
+
 @pytest.mark.parametrize("name", PARAMETERS)
 def test_a_missing_parameter_is_named(name: str) -> None:
     spec = replace(tiny(name), parameters=())
-    model = build("mnist", latent_dim=8, doubled=method(name).doubled, output=method(name).output)
     with pytest.raises(UsageError, match=f"{name} needs the parameter"):
-        method(name).loss(model, IMAGES, torch.Generator(), spec)
+        RunInTraining(spec, torch.device("cpu")).advance(torch.zeros(64, 1, 32, 32).byte())
 
 
 def _kernel(a: torch.Tensor, b: torch.Tensor) -> float:

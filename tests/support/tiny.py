@@ -32,12 +32,21 @@ PARAMETERS = {
     "rae-l2": (("beta", 1e-4), ("decay", 1e-7)),
     "rae-gp": (("beta", 1e-4), ("gradient", 1e-7)),
     "rae-sn": (("beta", 2.4e-3),),
+    "irmae-wd": (("weight_decay", 1.0),),
+    "lorae": (("nuclear", 1e-3),),
+    "least-volume": (("volume", 1e-2),),
+    "rrae": (("directions", 3.0),),
+    "nested-dropout": (("probability", 0.1),),
 }
-METHODS = ("ae", "irmae", *PARAMETERS)
+DEPTHS = {"irmae": 2, "irmae-wd": 2, "lorae": 1}
+METHODS = ("ae", "irmae", "pca", *PARAMETERS)
+# Whose steps a CUDA graph cannot hold, since they decompose matrices.
+UNSAFE = ("lorae", "rrae")
+GRAPH_SAFE = tuple(name for name in METHODS if name not in UNSAFE)
 
 
 def tiny(method: str, **change: object) -> TrainingSpec:
     """The tiny run by another method."""
-    depth = 2 if method == "irmae" else 0
+    depth = DEPTHS.get(method, 0)
     spec = replace(TINY, method=method, depth=depth, parameters=PARAMETERS.get(method, ()))
     return replace(spec, **change)  # type: ignore[arg-type]

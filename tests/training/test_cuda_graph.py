@@ -16,11 +16,11 @@ from bench.training.cuda_graph import GraphedRuns
 from bench.training.run_in_training import NonFiniteLossError, RunInTraining
 from tests.support.diary import Diary, train_all, weights
 from tests.support.fake_gpu import graph_patches
-from tests.support.tiny import METHODS, TINY, tiny
+from tests.support.tiny import GRAPH_SAFE, TINY, tiny
 
 CPU = torch.device("cpu")
 DEPTHS = [replace(TINY, depth=2, init_scale=4.0), replace(TINY, depth=4), replace(TINY, seed=1)]
-OTHERS = [tiny(method) for method in METHODS if method != "irmae"]
+OTHERS = [tiny(method) for method in GRAPH_SAFE if method != "irmae"]
 WIDE = replace(TINY, latent_dim=16)
 GROUPS = {
     "depths": DEPTHS,

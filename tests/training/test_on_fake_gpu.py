@@ -14,7 +14,7 @@ from bench.training.cuda_graph import GraphedRuns
 from bench.training.run_in_training import RunInTraining, to_device
 from tests.support.diary import Diary, train_all
 from tests.support.fake_gpu import AVAILABLE, GPU, fake_gpu
-from tests.support.tiny import METHODS, tiny
+from tests.support.tiny import GRAPH_SAFE, METHODS, tiny
 
 pytestmark = pytest.mark.skipif(
     not AVAILABLE, reason="fake CUDA tensors need a CUDA build of PyTorch"
@@ -26,7 +26,7 @@ def _images() -> torch.Tensor:
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
-@pytest.mark.parametrize("methods", [*((method,) for method in METHODS), METHODS])
+@pytest.mark.parametrize("methods", [*((method,) for method in METHODS), GRAPH_SAFE])
 def test_runs_train_side_by_side_and_after_a_stop(methods: Sequence[str], precision: str) -> None:
     specs = [tiny(method, precision=precision, epochs=2) for method in methods]
     diary = Diary()

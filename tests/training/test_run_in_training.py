@@ -37,7 +37,7 @@ def test_taking_spectra_changes_no_weight(
     spec = tiny("rae-sn")
     with_spectra, without = RunInTraining(spec, CPU), RunInTraining(spec, CPU)
     train_all(sample.train.images, with_spectra)
-    monkeypatch.setattr(RunInTraining, "record_spectrum", lambda self, images: None)
+    monkeypatch.setattr(RunInTraining, "record_spectrum", lambda self, images, training: None)
     train_all(sample.train.images, without)
     assert torch.equal(weights(with_spectra), weights(without))
 

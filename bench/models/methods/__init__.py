@@ -19,6 +19,12 @@ _MODULES = {
     "rae-l2": "rae_l2",
     "rae-gp": "rae_gp",
     "rae-sn": "rae_sn",
+    "irmae-wd": "irmae_wd",
+    "lorae": "lorae",
+    "least-volume": "least_volume",
+    "rrae": "rrae",
+    "nested-dropout": "nested_dropout",
+    "pca": "pca",
 }
 REGISTERED_METHODS: dict[str, Method] = {}
 

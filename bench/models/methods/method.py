@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,12 +11,16 @@ from bench.experiments.spec import TrainingSpec
 # Runs are planned without importing PyTorch.
 if TYPE_CHECKING:
     import torch
+    from torch import nn
 
     from bench.models.networks import Autoencoder
 
 # Takes the model, float images (n, channels, size, size) in [0, 1], a generator for noise and the
 # spec; returns a scalar.
 Loss = Callable[["Autoencoder", "torch.Tensor", "torch.Generator", TrainingSpec], "torch.Tensor"]
+
+MakeOptimizer = Callable[[Iterable["nn.Parameter"], TrainingSpec], "torch.optim.Optimizer"]
+Fit = Callable[["Autoencoder", Callable[[], Iterator["torch.Tensor"]], TrainingSpec], None]
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,12 @@ class Method:
         output: last activation of the decoder, ``tanh`` or ``sigmoid``.
         doubled: whether the encoder returns a mean and a log-variance.
         prepare: changes a new model in place, before its optimiser is made.
+        optimizer: makes it, of the model's parameters; None for Adam at the spec's learning rate.
+            On a GPU it must be one that takes ``capturable`` where the method is ``graph_safe``.
+        fit: sets buffers of the model from float images of the training set, which it may go
+            through in batches more than once, without gradients. It is called after every epoch,
+            before the spectrum of the test codes is taken, and so before anything is measured.
+            Training must not depend on it.
         has_prior: whether the loss pulls codes towards N(0, I), which can then be sampled.
         graph_safe: whether a step may be captured in a CUDA graph and replayed. The loss must then
             launch the same operations at every step: it decides nothing by numbers (no
@@ -42,7 +52,9 @@ class Method:
     loss: Loss
     output: str = "tanh"
     doubled: bool = False
-    prepare: Callable[[Autoencoder], None] | None = None
+    prepare: Callable[[Autoencoder, TrainingSpec], None] | None = None
+    optimizer: MakeOptimizer | None = None
+    fit: Fit | None = None
     has_prior: bool = False
     graph_safe: bool = False
     source: str = ""

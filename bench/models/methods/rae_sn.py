@@ -5,12 +5,13 @@ from __future__ import annotations
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
+from bench.experiments.spec import TrainingSpec
 from bench.models.methods import rae
 from bench.models.methods.method import Method
 from bench.models.networks import Autoencoder
 
 
-def normalise(model: Autoencoder) -> None:
+def normalise(model: Autoencoder, spec: TrainingSpec) -> None:
     """Divide every kernel of encoder and decoder by its largest singular value while it trains.
 
     A kernel is flattened to a matrix (outputs, everything else); a transposed convolution's to

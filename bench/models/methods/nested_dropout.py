@@ -1,0 +1,40 @@
+"""Nested dropout (Rippel, Gelbart and Adams, ICML 2014): codes cut off at a random dimension.
+
+Read: the abstract; no code of the authors' was found. The paper also freezes dimensions that have
+converged, one after another ("unit sweeping"), which is left out here.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch.nn import functional as F
+
+from bench.experiments.spec import TrainingSpec
+from bench.models.methods.method import Method
+from bench.models.networks import Autoencoder
+
+
+def cut_off(codes: torch.Tensor, probability: float, noise: torch.Generator) -> torch.Tensor:
+    """Codes (n, latent_dim), each with its dimensions from a random one on set to zero.
+
+    The number of dimensions that are kept is at least 1 and geometric: b + 1 with the probability
+    p (1 - p)^b.
+    """
+    uniform = torch.rand(len(codes), 1, generator=noise, device=codes.device)
+    # Of a uniform number, the logarithm has an exponential distribution; in whole steps, it is
+    # geometric. The largest number below 1 keeps it finite.
+    steps = torch.log1p(-uniform.clamp(max=1 - 2**-24)) / torch.log1p(torch.tensor(-probability))
+    return codes * (torch.arange(codes.shape[1], device=codes.device) <= steps.floor())
+
+
+def error_behind_the_cut(
+    model: Autoencoder, images: torch.Tensor, noise: torch.Generator, spec: TrainingSpec
+) -> torch.Tensor:
+    """Mean squared error of reconstructions from codes that are cut off."""
+    codes = cut_off(model.codes(images), spec.parameter("probability"), noise)
+    return F.mse_loss(model.decoder(codes), images)
+
+
+METHOD = Method(
+    "nested-dropout", "Rippel, Gelbart and Adams, ICML 2014", error_behind_the_cut, graph_safe=True
+)
