@@ -39,6 +39,7 @@ report: $(VENV)/installed ## report.html from cached runs: claims, tables, figur
 	$(BIN)/python run_all.py --report $(ARGS)
 
 reproduce: $(VENV)/installed ## the documents' tables at the paper's settings, 3 seeds: days, see docs/reproduction.md
+	$(BIN)/python run_all.py --plan --profile paper --seeds 3 $(TABLES) $(ARGS)
 	$(BIN)/python run_all.py --profile paper --seeds 3 $(TABLES) --figure all $(ARGS) || $(INCOMPLETE)
 	$(MAKE) docs
 

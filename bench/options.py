@@ -31,7 +31,7 @@ def parser() -> argparse.ArgumentParser:
         "Autoencoder: train what is missing, then write each table with the paper's numbers "
         "beside the measured ones.",
         epilog="Exit status: 0 every requested cell is filled; 1 some are missing or failed, or "
-        "something else went wrong; 2 bad usage; 130 interrupted.",
+        "something else went wrong; 2 bad usage; 3 --stop-after ended it; 130 interrupted.",
         allow_abbrev=False,
         add_help=False,
     )
@@ -194,6 +194,13 @@ def _add_places(group: argparse._ArgumentGroup) -> None:
         type=_positive,
         metavar="N",
         help="worker processes (default: a core each, or 1 on a GPU)",
+    )
+    group.add_argument(
+        "--stop-after",
+        type=_positive,
+        metavar="MINUTES",
+        help="end with status 3 at the first checkpoint after so many minutes, for queues that end "
+        "jobs; the same command goes on",
     )
     group.add_argument(
         "--scheduler",

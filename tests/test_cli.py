@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bench.campaign import worker
+from bench.campaign.job import WorkerSettings
 from bench.cli import main
 from bench.data import dataset
 from bench.data import download as downloading
@@ -26,6 +27,7 @@ from bench.experiments.tables import TABLES
 from bench.store import identity
 from bench.store.folders import Store
 from bench.store.records import FailedRun
+from bench.training import checkpoint
 from tests.support.corner import CORNER
 from tests.support.results import result, results_in, write
 from tests.support.tiny import TINY_ARGUMENTS
@@ -507,3 +509,34 @@ def test_in_a_thread_and_without_a_trace_in_the_process(tmp_path: Path) -> None:
         assert pool.submit(main, command).result() == 0
     assert main(command) == 0
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_command_that_has_no_time_left_goes_on_with_the_next_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It ends at the first checkpoint, with status 3, and begins no other run."""
+    monkeypatch.setattr(checkpoint, "CHECKPOINT_STEPS", {"cpu": 100})
+    command = ["--table", "4", *TINY_ARGUMENTS, "--set", "epochs=60", "--jobs", "1"]
+    command += ["--only", "*-l2-*", "--only", "*-l4-*"]
+
+    def run(folder: str, *more: str) -> int:
+        folders = [f"--{name}-dir={tmp_path / folder / name}" for name in ("runs", "tables")]
+        return main([*command, *folders, *more])
+
+    assert run("straight") == 0
+    store = Store(tmp_path / "stopped" / "runs")
+    with monkeypatch.context() as patch:
+        patch.setattr(WorkerSettings, "is_over", lambda _: any(store.root.glob("*/checkpoint.pt")))
+        assert run("stopped", "--stop-after", "60") == 3
+    assert "the same command goes on" in capsys.readouterr().err
+    (stopped,) = [each for each in store.read().values() if each.has_checkpoint]
+    assert store.steps_done(stopped.run_id) == 100
+    assert stopped.trained is None
+    assert len(list(store.root.glob("*/checkpoint.pt"))) == 1
+    assert run("stopped", "--stop-after", "60") == 0
+    straight = Store(tmp_path / "straight" / "runs").read()
+    for run_id, folder in store.read().items():
+        expected = straight[run_id].trained
+        assert folder.trained is not None
+        assert expected is not None
+        assert folder.trained.weights_sha256 == expected.weights_sha256

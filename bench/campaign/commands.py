@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from math import isnan
+from math import inf, isnan
 
 from bench.campaign.choose import Chosen, choose, find_again, requested_jobs
 from bench.campaign.plan import PlannedRun, State, first_looks, plan_runs
@@ -80,9 +81,13 @@ def _run(request: Request, runs: Runs, store: Store, device: str) -> int:
     missing = [p for p in plan if p.state not in (State.DONE, State.FAILED)]
     if missing:
         say(f"{_profiles(chosen)} on {device}")
-        _execute(request, missing, store, device=device)
+        whole = _execute(request, missing, store, device=device)
         # Other processes may have ended runs meanwhile.
         runs = store.read()
+        if not whole:
+            say("stopped by --stop-after; the same command goes on from the checkpoints")
+            render(request, chosen, runs, store)
+            return 3
     else:
         say(_of_cached(request, chosen, runs))
     return render(request, chosen, runs, store)
@@ -197,7 +202,8 @@ def _forget(plan: Sequence[PlannedRun], request: Request, store: Store) -> None:
                 store.forgive(planned.run_id)
 
 
-def _execute(request: Request, missing: Sequence[PlannedRun], store: Store, *, device: str) -> None:
+def _execute(request: Request, missing: Sequence[PlannedRun], store: Store, *, device: str) -> bool:
+    """Run what is missing; tell whether all of it has come to its end."""
     # A request that finds everything cached answers without joblib and tqdm.
     from bench.campaign.backends import loky
     from bench.campaign.cluster import cluster
@@ -211,6 +217,7 @@ def _execute(request: Request, missing: Sequence[PlannedRun], store: Store, *, d
         # What cores the machines of a cluster have is not known here.
         threads=1 if request.scheduler else max(1, core_count() // jobs),
         located=tuple(map(dataset, sorted({p.job.training.dataset for p in missing}))),
+        stop_at=time.time() + 60 * request.stop_after if request.stop_after else inf,
     )
     with contextlib.ExitStack() as stack:
         if request.scheduler:
@@ -221,7 +228,7 @@ def _execute(request: Request, missing: Sequence[PlannedRun], store: Store, *, d
         seconds = sum(p.seconds for p in missing) / together
         say(f"{len(missing)} runs, {together} at a time: {_duration(seconds)}")
         bar = stack.enter_context(ProgressBar(missing, store, request.display))
-        run(missing, backend, bar)
+        return run(missing, backend, bar)
 
 
 def _show_plan(

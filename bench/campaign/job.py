@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 
 from bench.data import Dataset
@@ -36,6 +38,8 @@ class WorkerSettings:
         device: ``cpu``, ``cuda`` or ``cuda:N``; ``auto`` until it is chosen.
         threads: CPU threads of one worker.
         fid_weights: Inception's weights file, where one was given.
+        stop_at: no run is begun after this time, and training ends at its next checkpoint: seconds
+            since 1970.
         wait: wait for a run that another process is training, instead of passing it over.
         plugin: code of the user's own, which a worker loads too.
         located: data sets that were found on this machine, which a worker registers too.
@@ -46,6 +50,11 @@ class WorkerSettings:
     device: str = "auto"
     threads: int = 1
     fid_weights: Path | None = None
+    stop_at: float = inf
     wait: bool = False
     plugin: tuple[str, ...] = ()
     located: tuple[Dataset, ...] = ()
+
+    def is_over(self) -> bool:
+        """Whether it is time to stop."""
+        return time.time() > self.stop_at

@@ -37,6 +37,7 @@ class Request:
     worker: WorkerSettings = field(default_factory=WorkerSettings)
     display: Display = field(default_factory=Display)
     jobs: int | None = None
+    stop_after: int | None = None
     scheduler: str | None = None
     tables_dir: Path = Path("tables")
     figures_dir: Path = Path("figures")

@@ -19,7 +19,7 @@ from bench.store.folders import RunFolder
 ATTEMPTS = 3
 
 
-def run(plan: Sequence[PlannedRun], backend: Backend, progress: ProgressBar) -> None:
+def run(plan: Sequence[PlannedRun], backend: Backend, progress: ProgressBar) -> bool:
     """Execute every run of a plan; what comes of it is in the store.
 
     Args:
@@ -27,13 +27,16 @@ def run(plan: Sequence[PlannedRun], backend: Backend, progress: ProgressBar) -> 
         backend: where they are executed.
         progress: told of preparations and of each finished run.
 
+    Returns:
+        Whether every run has come to its end; there may have been no time.
+
     Raises:
         BenchError: something that concerns every run is wrong, or workers keep being killed.
         KeyboardInterrupt: workers have been stopped; their checkpoints stay.
     """
     left = {planned.run_id: planned.job for planned in plan}
     killed = 0
-    while left:
+    while left and not backend.settings.is_over():
         try:
             for folder in _run_all(left, backend, progress):
                 progress.finished(folder)
@@ -47,6 +50,7 @@ def run(plan: Sequence[PlannedRun], backend: Backend, progress: ProgressBar) -> 
             progress.line(f"a worker was killed; going on with the {len(left)} runs that are left")
         finally:
             backend.stop()
+    return not left
 
 
 def _run_all(left: dict[str, Job], backend: Backend, progress: ProgressBar) -> Iterator[RunFolder]:
@@ -62,6 +66,8 @@ def _run_all(left: dict[str, Job], backend: Backend, progress: ProgressBar) -> I
         for message in backend.results(_prepare, [need], backend.settings):
             progress.line(message)
     for wait in (False, True):
+        if backend.settings.is_over():
+            return
         if wait and left:
             progress.line(f"waiting for {len(left)} runs that another process is training")
         turn = replace(backend.settings, wait=wait)

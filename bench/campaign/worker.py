@@ -76,7 +76,7 @@ def execute(group: Sequence[Job], settings: WorkerSettings) -> list[RunFolder]:
 
     Returns:
         The folders of the runs that have come to their end: all but those that another process is
-        working on.
+        working on, and those that it was time to stop before.
 
     Raises:
         BenchError: something that concerns every run: data, weights, device, a full disk.
@@ -103,17 +103,24 @@ class _Group:
         self._device = _device(settings)
 
     def run(self) -> list[RunFolder]:
-        """Bring every run to its end."""
+        """Bring every run to its end, unless it is time to stop."""
+        if self._settings.is_over():
+            return []
         left = [job for job in self._jobs if self._is_left(job)]
         # Measurements read the kept weights, also of a run that was trained just now, so that their
         # numbers do not depend on when they are made.
         failed = self._train([job for job in left if not self._has_weights(job)])
-        for job in left:
-            if job.run_id not in failed and (failure := self._measure(job)):
-                failed[job.run_id] = failure
-        folders = (self._store.read_folder(job.run_id) for job in self._jobs)
-        # A failure for want of memory is not stored.
-        return [replace(f, failure=failed.get(f.run_id, f.failure)) for f in folders]
+        ended = []
+        for job in self._jobs:
+            if job in left and job.run_id not in failed:
+                if self._settings.is_over():
+                    continue
+                if failure := self._measure(job):
+                    failed[job.run_id] = failure
+            folder = self._store.read_folder(job.run_id)
+            # A failure for want of memory is not stored.
+            ended.append(replace(folder, failure=failed.get(job.run_id, folder.failure)))
+        return ended
 
     def _is_left(self, job: Job) -> bool:
         """Whether a run has anything to do; sets aside what of it cannot be trusted."""
@@ -155,6 +162,7 @@ class _Group:
             log=lambda run, line: checkpoint.log(run_ids[run], line, store),
             checkpoint=lambda run: checkpoint.keep(run_ids[run], run, store),
             checkpoint_steps=checkpoint.CHECKPOINT_STEPS[self._device.type],
+            is_over=self._settings.is_over,
         )
         for run, run_id in run_ids.items():
             if run in failures:
@@ -162,7 +170,7 @@ class _Group:
                 if isinstance(failures[run], ArithmeticError):
                     # Going on from it would lead to the same loss.
                     store.checkpoint(run_id).unlink(missing_ok=True)
-            else:
+            elif run.step == run.spec.steps:
                 checkpoint.finish(run_id, run, store, spectra_images=len(test))
         return failed
 

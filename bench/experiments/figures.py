@@ -25,6 +25,12 @@ FIGURES = {
             table="section3",
             kind="tsne",
         ),
+        FigureSpec(
+            name="frontier",
+            title="What methods pay for a low rank",
+            table="frontier",
+            kind="frontier",
+        ),
         *(
             FigureSpec(f"{kind}-{axis}", title, table, kind)
             for kind, title in (

@@ -284,8 +284,8 @@ class FigureSpec:
         table: the table whose runs it draws.
         kind: how: ``sweep`` (a metric over the table's columns), ``spectra`` (singular values of
             the codes' covariance), ``curves`` (loss over epochs), ``ranks`` (rank over epochs),
-            ``tsne`` (sampled among test images), or images of each column: ``samples``,
-            ``reconstructions``, ``interpolations`` or ``walks``.
+            ``tsne`` (sampled among test images), ``frontier`` (FID and error over rank), or images
+            of each column: ``samples``, ``reconstructions``, ``interpolations`` or ``walks``.
         metric: what a sweep is of.
     """
 

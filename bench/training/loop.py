@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -44,6 +44,7 @@ def train(
     log: Callable[[RunInTraining, HistoryLine], None],
     checkpoint: Callable[[RunInTraining], None],
     checkpoint_steps: int,
+    is_over: Callable[[], bool] = lambda: False,
 ) -> dict[RunInTraining, BaseException]:
     """Train a group of runs to the end of their specs: side by side on a GPU, else in turns.
 
@@ -60,9 +61,11 @@ def train(
         log: called with each line of a run's history, every :data:`LOG_STEPS` steps and at the end.
         checkpoint: called when a run's state is worth keeping, and at its end.
         checkpoint_steps: steps from one checkpoint to the next, a multiple of :data:`LOG_STEPS`.
+        is_over: whether it is time to stop, asked when checkpoints were kept.
 
     Returns:
-        The runs that failed, each with what was raised. All other runs are done.
+        The runs that failed, each with what was raised. All other runs are done, unless it was
+        time to stop.
 
     Raises:
         UsageError: the group mixes precisions, or the device lacks its precision.
@@ -80,7 +83,8 @@ def train(
         clock = stack.enter_context(Stopwatch().running())
         for precision in precisions:
             stack.enter_context(arithmetic(precision, group[0].device))
-        while active := [r for r in group if r not in failures and r.step < r.spec.steps]:
+        over = False
+        while not over and (active := _unfinished(group, failures)):
             members = _furthest_behind(active, images)[:most]
             due = _next_line(members[0])
             start = clock.seconds()
@@ -108,10 +112,17 @@ def train(
                 except (Exception, SystemExit) as error:  # noqa: BLE001 - the other runs go on
                     raise_unless_of_run(error, f"training {run.spec.name}")
                     failures[run] = error
+            over = members[0].step % checkpoint_steps == 0 and is_over()
     return failures
 
 
 _Graphs = dict[tuple[RunInTraining, ...], GraphedRuns]
+
+
+def _unfinished(
+    group: Sequence[RunInTraining], failures: Collection[RunInTraining]
+) -> list[RunInTraining]:
+    return [run for run in group if run not in failures and run.step < run.spec.steps]
 
 
 def _furthest_behind(

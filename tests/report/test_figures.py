@@ -17,13 +17,13 @@ from bench.cli import main
 from bench.experiments.figures import FIGURES
 from bench.models import methods
 from bench.report.display import Display
+from bench.report.figures import frontier, sweep
 from bench.report.figures import lines as run_lines
-from bench.report.figures import sweep
 from bench.report.figures.style import style
 from bench.report.figures.write import write_figure
 from bench.report.frame import TableResults
 from bench.store.folders import Store
-from tests.support.results import cells_of, result
+from tests.support.results import cells_of, everywhere, result
 from tests.support.results import content as content_of
 
 FIGURE = FIGURES["figure1"]
@@ -279,3 +279,21 @@ def test_every_figure_is_drawn_from_nothing_and_named_after_its_data(
     suffix = "-shape-64" if FIGURES[name].table in ("table5", "table6") else ""
     written = sorted(path.name for path in (tmp_path / "figures").iterdir())
     assert written == [f"{name}{suffix}.{ending}" for ending in ("pdf", "png", "txt")]
+
+
+def test_the_frontier_has_a_line_for_each_method_and_a_point_for_each_setting() -> None:
+    values = {name: [40.0 - i, 42.0 - i] for i, name in enumerate(everywhere("frontier", []))}
+    made = content_of("frontier", values, features="imagenet")
+    page = frontier.draw(FIGURES["frontier"], made, NO_STORE)
+    assert [axes.get_ylabel() for axes in page.axes] == ["FID (gmm10, imagenet)", "Test MSE"]
+    for axes in page.axes:
+        labels = axes.get_legend_handles_labels()[1]
+        assert labels == list(dict.fromkeys(cell.row for cell in made.table.cells))
+        lines = [line for line in axes.get_lines() if len(np.atleast_1d(line.get_xdata())) == 4]
+        # Ranks are the values' whole parts; FIDs and errors are the values.
+        assert np.asarray(lines[0].get_xdata()).tolist() == [41, 40, 39, 38]
+        first = [math.sqrt((40 - i) * (42 - i)) for i in range(4)]
+        assert np.asarray(lines[0].get_ydata()).tolist() == pytest.approx(first)
+    (legend,) = page.legends
+    assert legend.get_texts()[2].get_text() == "LoRAE (nuclear 1e-05, 0.0001, 0.001, 0.01)"
+    assert "mean over 2 seeds" in str(page.get_label())

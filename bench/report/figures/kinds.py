@@ -24,6 +24,7 @@ _OWN = {
     "curves": ("lines", "draw_curves"),
     "ranks": ("lines", "draw_ranks"),
     "tsne": ("tsne", "draw"),
+    "frontier": ("frontier", "draw"),
     **dict.fromkeys(("samples", "reconstructions", "interpolations", "walks"), ("gallery", "draw")),
 }
 REGISTERED_KINDS: dict[str, Draw] = {}

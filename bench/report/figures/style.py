@@ -11,8 +11,8 @@ from matplotlib.ticker import LogFormatter
 
 # Okabe and Ito's palette, which the colour-blind tell apart; in grey its colours differ in
 # lightness, and markers and lines differ too.
-ORANGE, _SKY, _GREEN, BLUE, _RED, _PINK = (
-    *("#E69F00", "#56B4E9", "#009E73", "#0072B2", "#D55E00", "#CC79A7"),
+ORANGE, _SKY, _GREEN, BLUE, _RED, _PINK, _YELLOW = (
+    *("#E69F00", "#56B4E9", "#009E73", "#0072B2", "#D55E00", "#CC79A7", "#B8A600"),
 )
 
 # Pixels an inch, in PNG files and in images within PDFs.
@@ -54,6 +54,12 @@ _STYLES = {
     "rae-l2": Style(_PINK, "<", "-."),
     "rae-gp": Style(_PINK, ">", ":"),
     "rae-sn": Style(_SKY, "P"),
+    "irmae-wd": Style(_SKY, "o", "--"),
+    "lorae": Style(_GREEN, "D", "--"),
+    "least-volume": Style(_RED, "^", "-."),
+    "rrae": Style(_PINK, "s", "--"),
+    "nested-dropout": Style(_YELLOW, "v", "--"),
+    "pca": Style("#777777", "X", ":"),
 }
 
 

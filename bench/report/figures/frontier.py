@@ -1,0 +1,89 @@
+"""What methods pay for a low rank: FID and test error against the rank, a line a method."""
+
+from __future__ import annotations
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import ScalarFormatter
+
+from bench.experiments.spec import HEADLINE_SAMPLER, FigureSpec
+from bench.report.figures.style import caption, style
+from bench.report.frame import TableResults, frame
+from bench.report.metrics import METRICS, View
+from bench.report.notes import fid_notes, headline_note, run_notes, title_of
+from bench.store.folders import Store
+
+
+def draw(figure: FigureSpec, content: TableResults, store: Store) -> Figure:
+    """A panel for the FID by each extractor and one for the test error.
+
+    In each, a line for every row of the table, through its columns: means over seeds, with their
+    95 % intervals.
+    """
+    data = frame(content)
+    panels = [("fid", View(name, HEADLINE_SAMPLER)) for name in content.extractors]
+    panels.append(("test_mse", View()))
+    page = Figure(figsize=(4.4 * len(panels), 4.2))
+    ranks = _of(data, "rank", View())
+    axes_of = page.subplots(1, len(panels), squeeze=False)[0]
+    for axes, (metric, view) in zip(axes_of, panels, strict=True):
+        _panel(axes, content, ranks, _of(data, metric, view))
+        # A code may have collapsed to 0, and ranks of 4 and of 70 are to be read alike.
+        axes.set_xscale("symlog", base=2, linthresh=1)
+        axes.xaxis.set_major_formatter(ScalarFormatter())
+        axes.set_yscale("log")
+        axes.set_xlabel("latent rank")
+        shown = f" ({view.sampler}, {view.extractor})" if view.extractor else ""
+        axes.set_ylabel(f"{METRICS[metric].label}{shown}")
+    handles, labels = axes_of[-1].get_legend_handles_labels()
+    if handles:
+        page.legend(
+            handles, labels, loc="upper center", ncols=2, bbox_to_anchor=(0.5, 0), fontsize=7
+        )
+    page.suptitle(title_of(figure.title, figure.name, content), fontsize=10)
+    page.tight_layout()
+    seeds = data[data.metric == "rank"].n
+    counts = f"{seeds.min()} to {seeds.max()}" if seeds.min() < seeds.max() else f"{seeds.max()}"
+    caption(
+        page,
+        [
+            (
+                "A point a setting, a line a method, in the order of the legend's values; mean "
+                f"over {counts} seeds, with 95 % intervals (Student t) where there are two or more."
+            ),
+            *([headline_note(content)] if content.extractors else []),
+            *fid_notes(content),
+            *run_notes(content),
+        ],
+    )
+    return page
+
+
+def _of(data: pd.DataFrame, metric: str, view: View) -> pd.DataFrame:
+    of_metric = data[(data.metric == metric) & (data.extractor == view.extractor)]
+    return of_metric[of_metric.sampler == view.sampler].set_index(["row", "column"])
+
+
+def _panel(axes: Axes, content: TableResults, across: pd.DataFrame, up: pd.DataFrame) -> None:
+    for row in dict.fromkeys(cell.row for cell in content.table.cells):
+        cells = [cell for cell in content.table.cells if cell.row == row]
+        places = [(cell.row, cell.label) for cell in cells]
+        x, y = across.reindex(places), up.reindex(places)
+        drawn = x["mean"].notna() & y["mean"].notna().to_numpy()
+        x, y = x[drawn], y[drawn.to_numpy()]
+        if x.empty:
+            continue
+        look = style(cells[0].training.method)
+        axes.errorbar(
+            x["mean"],
+            y["mean"],
+            xerr=[x["mean"] - x.low, x.high - x["mean"]],
+            yerr=[y["mean"] - y.low, y.high - y["mean"]],
+            color=look.color,
+            marker=look.marker,
+            linestyle=look.line,
+            linewidth=1.2,
+            elinewidth=0.6,
+            label=row,
+        )
