@@ -29,6 +29,8 @@ EXTRA = [
     "section3",
     "mnist-baselines",
     "shape",
+    "5-samples",
+    "6-samples",
 ]
 
 

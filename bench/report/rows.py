@@ -181,12 +181,12 @@ def _form(part: pd.DataFrame, metric: Metric) -> _Form:
 
 
 def significant(value: float) -> str:
-    """A number rounded to three digits that count: ``0.224``, ``7.70``, ``37800``."""
+    """A number rounded to three digits that count, five decimals at most: ``0.224``, ``37800``."""
     if value == 0 or not math.isfinite(value):
         return f"{value:.0f}"
     rounded = f"{value:.2e}"
     power = int(rounded.partition("e")[2])
-    return f"{float(rounded):.{max(0, 2 - power)}f}"
+    return f"{float(rounded):.{min(5, max(0, 2 - power))}f}"
 
 
 def _as_printed(values: pd.Series) -> list[str]:
@@ -200,7 +200,8 @@ def _measured(number: Mapping[Hashable, Any], form: _Form) -> str:
     if math.isnan(mean):
         return MISSING
     if not math.isnan(number["deviation"]):
-        return f"{form(mean)} \N{PLUS-MINUS SIGN} {form(number['deviation'])}"
+        decimals = len(form(mean).partition(".")[2])
+        return f"{form(mean)} \N{PLUS-MINUS SIGN} {number['deviation']:.{decimals}f}"
     if math.isnan(low):
         return form(mean)
     if number["logarithmic"]:

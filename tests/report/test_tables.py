@@ -6,6 +6,7 @@ import json
 import math
 import re
 import shutil
+import statistics
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -339,3 +340,23 @@ def test_golden_numbers_by_hand() -> None:
     assert float(row["mean"]) == sum(ranks) / 2
     half_width = stats.t.ppf(0.975, 1) * abs(ranks[0] - ranks[1]) / 2
     assert float(row["high"]) == pytest.approx(float(row["mean"]) + half_width)
+
+
+def test_real_images_are_shown_by_mean_and_deviation_over_their_sets() -> None:
+    """The same for every column with runs, whichever run has them."""
+    made = content_of("table4", {"2": [70], "4": [39]})
+    spread = {"fid": [6.0, 7.5], "kid": [-0.00003, 0.00005], "coverage": [0.96, 0.98]}
+    first = made.all_results[0]
+    record = first.measurements[0]
+    changed = replace(record, metrics=record.metrics | {"real_images": spread})
+    cell = made.table.cells[0]
+    results = {**made.results, cell: [replace(first, measurements=(changed,))]}
+    made = replace(made, results=results)
+    data = frame(made)
+    real = data[(data.metric == "fid") & (data["sampler"] == "real")]
+    assert real["mean"].tolist()[:2] == [6.75, 6.75]
+    assert real.deviation.tolist()[:2] == pytest.approx([statistics.stdev([6, 7.5])] * 2)
+    assert real["mean"].isna().tolist() == [False, False, True, True]
+    (printed,) = [row for row in rows(made, data) if row.kind == "real images"]
+    assert [cell.text for cell in printed.cells] == ["6.75 ± 1.06", "6.75 ± 1.06", "--", "--"]
+    assert any("over 2 disjoint sets" in note.text for note in notes(made, data))
