@@ -175,7 +175,7 @@ def _when_reproduced(
         near = [i for i, mean in enumerate(means, 1) if metric.reproduces(mean, rank_)]
         found.append(f"{cell.name}: {_ranges(near) or 'none'}")
     return (
-        "Epochs after which the mean over runs would count as reproduced; "
+        "Epochs after which the mean over runs would count as reproduced, whatever its interval; "
         f"{content.table.axis} {', '.join(found)}."
     )
 
