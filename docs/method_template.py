@@ -49,7 +49,7 @@ def denoising_error(
 # Further fields, all optional:
 #   output="sigmoid"    last activation of the decoder; "tanh" where it is not given
 #   doubled=True        the encoder returns a mean and a log-variance, as a VAE's does
-#   prepare=function    changes a new model in place, given the spec, before it is trained
+#   adapt=function      changes a new model in place, given the spec, before it is trained
 #   optimizer=function  makes the optimiser, of the parameters and the spec; else it is Adam
 #   fit=function        sets buffers of the model from the training images, given the model, a
 #                       function that goes through them in batches, and the spec; called after

@@ -63,7 +63,7 @@ def _run_all(left: dict[str, Job], backend: Backend, progress: ProgressBar) -> I
             "seconds, or minutes through a large network"
         )
         # One by one: each takes all cores.
-        for message in backend.results(_prepare, [need], backend.settings):
+        for message in backend.results(_fetch, [need], backend.settings):
             progress.line(message)
     for wait in (False, True):
         if backend.settings.is_over():
@@ -86,12 +86,12 @@ def _register(settings: WorkerSettings) -> None:
 
 
 # These import PyTorch in the worker, which needs it, and not here.
-def _prepare(job: Job, settings: WorkerSettings) -> str:
-    from bench.campaign.worker import prepare
+def _fetch(job: Job, settings: WorkerSettings) -> str:
+    from bench.campaign.worker import fetch
 
     with alone():
         _register(settings)
-        return prepare(job, settings)
+        return fetch(job, settings)
 
 
 def _execute(group: Sequence[Job], settings: WorkerSettings) -> list[RunFolder]:

@@ -44,7 +44,7 @@ _SPECTRUM_SHARE = 5
 _LEAST_IN_SPECTRUM = 1_000
 
 
-def prepare(job: Job, settings: WorkerSettings) -> str:
+def fetch(job: Job, settings: WorkerSettings) -> str:
     """Fetch and verify what a run needs, once, before several workers ask for it.
 
     That is the data, the extractors' weights, and what the extractors see of the real images.

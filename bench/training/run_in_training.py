@@ -77,11 +77,12 @@ def initial_model(spec: TrainingSpec) -> Autoencoder:
         width=spec.width,
         seed=spec.seed,
     )
-    if chosen.prepare is not None:
-        # Preparation may draw numbers, as a spectral norm's power iteration does.
+    if chosen.adapt is not None:
+        # It may draw numbers, as a spectral norm's power iteration does. The seed keeps the name that
+        # earlier runs were made with.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive_seed("prepare", spec.seed))
-            chosen.prepare(model, spec)
+            chosen.adapt(model, spec)
     return model
 
 

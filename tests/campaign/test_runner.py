@@ -42,8 +42,8 @@ class Pool:
         self, task: Task, items: Iterable[Any], settings: WorkerSettings
     ) -> Iterator[str | list[RunFolder]]:
         for item in items:
-            if task is runner._prepare:
-                yield "prepared"
+            if task is runner._fetch:
+                yield "fetched"
                 continue
             names = [job.run_id for job in item]
             if names[0] == "run-1" and self.kills:
@@ -74,7 +74,7 @@ def test_every_run_is_ended_once_and_the_workers_are_stopped(tmp_path: Path) -> 
     assert sorted(pool.ended) == ["run-0", "run-1", "run-2"]
     assert pool.stops == 1
     assert said[0].startswith("looking at real images of mnist-sample through classifier, once")
-    assert said[1] == "prepared"
+    assert said[1] == "fetched"
     assert [line[:5] for line in said[2:]] == ["[1/3]", "[2/3]", "[3/3]"]
 
 

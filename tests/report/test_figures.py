@@ -231,7 +231,10 @@ def test_the_figure_of_ranks_says_how_they_moved_and_when_they_were_as_printed(
     text = " ".join(str(page.get_label()).split())
     assert "last fifth of the epochs, mean over runs; Depth l 2: +15.0, 4: +20.0." in text
     # Of 70, 39 and 8: within 7, 3.9 and 2. At l = 2 the mean is 1 + 1.5 times the epochs before.
-    assert "would count as reproduced, whatever its interval; Depth l 2: 43 to 50, 4: 19 to 21, 8: 4." in text
+    assert (
+        "would count as reproduced, whatever its interval; Depth l 2: 43 to 50, 4: 19 to 21, 8: 4."
+        in text
+    )
 
 
 def test_printed_ranks_are_marked_where_they_can_be_compared(tmp_path: Path) -> None:

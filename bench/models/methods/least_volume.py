@@ -97,6 +97,6 @@ METHOD = Method(
     "least-volume",
     "Chen and Fuge, ICLR 2024",
     error_and_volume,
-    prepare=normalise_decoder,
+    adapt=normalise_decoder,
     graph_safe=True,
 )

@@ -33,7 +33,7 @@ class Method:
         loss: what training minimises.
         output: last activation of the decoder, ``tanh`` or ``sigmoid``.
         doubled: whether the encoder returns a mean and a log-variance.
-        prepare: changes a new model in place, before its optimiser is made.
+        adapt: changes a new model in place, before its optimiser is made.
         optimizer: makes it, of the model's parameters; None for Adam at the spec's learning rate.
             On a GPU it must be one that takes ``capturable`` where the method is ``graph_safe``.
         fit: sets buffers of the model from float images of the training set, which it may go
@@ -52,7 +52,7 @@ class Method:
     loss: Loss
     output: str = "tanh"
     doubled: bool = False
-    prepare: Callable[[Autoencoder, TrainingSpec], None] | None = None
+    adapt: Callable[[Autoencoder, TrainingSpec], None] | None = None
     optimizer: MakeOptimizer | None = None
     fit: Fit | None = None
     has_prior: bool = False

@@ -90,7 +90,7 @@ METHOD = Method(
     "pca",
     "Pearson 1901",
     nothing,
-    prepare=replace_networks,
+    adapt=replace_networks,
     fit=fit_directions,
     graph_safe=True,
 )

@@ -25,4 +25,4 @@ def normalise(model: Autoencoder, spec: TrainingSpec) -> None:
                 spectral_norm(layer, dim=0)
 
 
-METHOD = Method("rae-sn", rae.CITATION, rae.penalised_error, prepare=normalise, graph_safe=True)
+METHOD = Method("rae-sn", rae.CITATION, rae.penalised_error, adapt=normalise, graph_safe=True)

@@ -117,6 +117,6 @@ METHOD = Method(
     "rrae",
     "Mounayer et al. 2024",
     truncated_error,
-    prepare=add_projection,
+    adapt=add_projection,
     fit=fit_basis,
 )
