@@ -11,8 +11,8 @@ import torch
 
 from bench.data.images import spread
 
-# This many rows of a matrix of distances are in memory at once.
-_ROWS = 1_000
+# This many rows of a matrix of distances are in memory at once, or fewer where they are long.
+_ROWS, _NUMBERS = 1_000, 2**25
 # Naeem et al. choose five.
 _COVERED_BY = 5
 
@@ -81,9 +81,11 @@ def nearest_ratio(images: torch.Tensor, training: torch.Tensor) -> torch.Tensor:
         images: features (n, d).
         training: features (m, d) of training images, m at least 2.
     """
-    ratios = []
-    for part, rows in zip(_squares(images, training), images.split(_ROWS), strict=True):
+    ratios: list[torch.Tensor] = []
+    for part in _squares(images, training):
         nearest = part.topk(2, dim=1, largest=False).indices
+        start = sum(map(len, ratios))
+        rows = images[start : start + len(part)]
         # The differences themselves: products lose what a copy's distance differs from zero by.
         two = (training[nearest].double() - rows[:, None].double()).norm(dim=2).sort(dim=1).values
         # Two that are equally near, copies of each other too, single out neither.
@@ -98,8 +100,9 @@ def _squares(rows: torch.Tensor, others: torch.Tensor | None = None) -> Iterator
     offset = points.double().mean(dim=0)
     points = points.double() - offset
     norms = points.square().sum(dim=1)
-    for start in range(0, len(rows), _ROWS):
-        part = rows[start : start + _ROWS].double() - offset
+    count = max(1, min(_ROWS, _NUMBERS // len(points)))
+    for start in range(0, len(rows), count):
+        part = rows[start : start + count].double() - offset
         squares = part.square().sum(dim=1)[:, None] + norms[None] - 2 * part @ points.T
         if others is None:
             squares[torch.arange(len(part)), torch.arange(start, start + len(part))] = torch.inf
