@@ -78,7 +78,7 @@ def initial_model(spec: TrainingSpec) -> Autoencoder:
         seed=spec.seed,
     )
     if chosen.adapt is not None:
-        # It may draw numbers, as a spectral norm's power iteration does. The seed keeps the name that
+        # It may draw numbers, as a spectral norm's power iteration does. The seed has the name that
         # earlier runs were made with.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive_seed("prepare", spec.seed))
