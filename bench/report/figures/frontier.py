@@ -28,7 +28,9 @@ def draw(figure: FigureSpec, content: TableResults, store: Store) -> Figure:
     ranks = _of(data, "rank", View())
     axes_of = page.subplots(1, len(panels), squeeze=False)[0]
     for axes, (metric, view) in zip(axes_of, panels, strict=True):
-        _panel(axes, content, ranks, _of(data, metric, view))
+        # One method alone is held against nothing.
+        if ranks["mean"].notna().groupby("row").any().sum() > 1:
+            _panel(axes, content, ranks, _of(data, metric, view))
         # A code may have collapsed to 0, and ranks of 4 and of 70 are to be read alike.
         axes.set_xscale("symlog", base=2, linthresh=1)
         axes.xaxis.set_major_formatter(ScalarFormatter())
