@@ -30,24 +30,8 @@ from tests.support.tiny import TINY_ARGUMENTS
 DOCS = Path(__file__).parent.parent.parent / "docs"
 METHOD = (DOCS / "method_template.py").read_text()
 EXTRACTOR = (DOCS / "extractor_template.py").read_text()
-DATASET, ROW = re.findall(r"```python\n(.*?)```", (DOCS / "extending.md").read_text(), re.DOTALL)
-STRIPES = """
-import torch
-
-from bench.data.images import LoadedData, Split
-
-
-def load(dataset, data_dir):
-    def split(count, seed):
-        generator = torch.Generator().manual_seed(seed)
-        labels = torch.randint(0, 2, (count, 1), generator=generator)
-        ramp = torch.arange(32) // 4 % 2 * 255
-        image = ramp.expand(count, 1, 32, 32)
-        turned = torch.where(labels[:, :, None, None] == 1, image, image.mT)
-        return Split(turned.to(torch.uint8), labels)
-
-    return LoadedData(split(128, 0), split(64, 1), "generated")
-"""
+GUIDE = (DOCS / "extending.md").read_text()
+DATASET, STRIPES, ROW = re.findall(r"```python\n(.*?)```", GUIDE, re.DOTALL)
 COLUMN = """
 from dataclasses import replace
 from bench.experiments.columns import MNIST_AE
