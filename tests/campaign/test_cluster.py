@@ -201,6 +201,7 @@ def _last_line_of_a_deadly_run(tmp_path: Path, runs_dir: Path, cluster: Cluster)
     )
 
 
+@pytest.mark.slow
 def test_a_run_that_kills_its_workers_is_one_line(tmp_path: Path, runs_dir: Path) -> None:
     once = Cluster(tmp_path, DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES="0")
     try:
@@ -210,6 +211,7 @@ def test_a_run_that_kills_its_workers_is_one_line(tmp_path: Path, runs_dir: Path
     assert "a run took several workers of the cluster with it" in line
 
 
+@pytest.mark.slow
 def test_a_cluster_that_stays_without_workers_is_one_line(
     tmp_path: Path, runs_dir: Path, cluster: Cluster
 ) -> None:

@@ -198,7 +198,12 @@ def test_a_killed_worker_is_replaced(runs_dir: Path) -> None:
 
 @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="needs Linux's /proc")
 @pytest.mark.parametrize(
-    ("number", "step"), [(signal.SIGKILL, 1), (signal.SIGTERM, 1), (signal.SIGKILL, 0)]
+    ("number", "step"),
+    [
+        (signal.SIGKILL, 1),
+        pytest.param(signal.SIGTERM, 1, marks=pytest.mark.slow),
+        pytest.param(signal.SIGKILL, 0, marks=pytest.mark.slow),
+    ],
 )
 def test_workers_do_not_outlive_their_runner(
     runs_dir: Path, number: signal.Signals, step: int
