@@ -79,6 +79,7 @@ def _run(request: Request, runs: Runs, store: Store, device: str) -> int:
         runs = store.read()
         plan = plan_runs(jobs, runs, store, device, insist=insist)
     missing = [p for p in plan if p.state not in (State.DONE, State.FAILED)]
+    whole = True
     if missing:
         say(f"{_profiles(chosen)} on {device}")
         whole = _execute(request, missing, store, device=device)
@@ -86,11 +87,10 @@ def _run(request: Request, runs: Runs, store: Store, device: str) -> int:
         runs = store.read()
         if not whole:
             say("stopped by --stop-after; the same command goes on from the checkpoints")
-            render(request, chosen, runs, store)
-            return 3
     else:
         say(_of_cached(request, chosen, runs))
-    return render(request, chosen, runs, store)
+    status = render(request, chosen, runs, store)
+    return status if whole else 3
 
 
 def _profiles(chosen: Sequence[Chosen]) -> str:

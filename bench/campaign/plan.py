@@ -10,6 +10,7 @@ from math import nan
 from bench.campaign.job import Job
 from bench.campaign.runs import failure_of, measurements_of, missing_of, unseen_by
 from bench.data import dataset
+from bench.evaluation.protocol import reference_name
 from bench.experiments.spec import MeasurementSpec, TrainingSpec
 from bench.store.folders import RunFolder, Store
 
@@ -121,9 +122,9 @@ def _planned(
 
 
 def first_looks(
-    plan: Iterable[PlannedRun], runs: Mapping[str, RunFolder], store: Store, device: str
+    left: Iterable[PlannedRun], runs: Mapping[str, RunFolder], store: Store, device: str
 ) -> list[tuple[str, int, float]]:
-    """What extractors have to see of real images once, before any run is measured.
+    """What extractors have to see of real images once, before any run that is left is measured.
 
     Returns:
         Data set and extractor in words, the number of images, and an estimate in seconds, which is
@@ -131,12 +132,11 @@ def first_looks(
     """
     estimate = _Estimate(runs.values(), device)
     found = {}
-    for planned in plan:
+    for planned in left:
         run = planned.job.training
         for spec in planned.job.measurements:
             through = f"{run.dataset} through {spec.features}"
-            name = f"reference-{run.dataset}-{spec.features}-*.pt"
-            if planned.state in (State.DONE, State.FAILED) or any(store.cache.glob(name)):
+            if any(store.cache.glob(reference_name(run.dataset, spec.features, "*"))):
                 continue
             count = run.train_images + spec.test_images + min(spec.fid_samples, run.train_images)
             found[through] = (through, count, estimate.looking(run.dataset, spec.features, count))

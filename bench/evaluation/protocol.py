@@ -1,4 +1,4 @@
-"""Numbers of the measuring protocol on which measurements, tables and figures must agree."""
+"""Numbers and names on which measurements, plans, tables and figures must agree."""
 
 from __future__ import annotations
 
@@ -17,3 +17,8 @@ def components(sampler: str, codes: int) -> int:
 
 # Walks go this many standard deviations to either side of the mean code.
 WALK_DEVIATIONS = 3.0
+
+
+def reference_name(dataset: str, extractor: str, checksums: str) -> str:
+    """Cached file of what an extractor has seen of real images; with "*", a pattern of any."""
+    return f"reference-{dataset}-{extractor}-{checksums}.pt"

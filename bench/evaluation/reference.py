@@ -13,6 +13,7 @@ from bench.evaluation.extractor import Extractor
 from bench.evaluation.frechet import Gaussian, fit, frechet_distance
 from bench.evaluation.kernel_distance import kernel_distance, self_similarity
 from bench.evaluation.neighbours import coverage, nearest_neighbours, nearest_ratio, radii
+from bench.evaluation.protocol import reference_name
 from bench.experiments.spec import MeasurementSpec
 from bench.files import lock
 from bench.models.precision import arithmetic
@@ -82,7 +83,7 @@ def load_reference(
     declared = extractor.declared
     parts = (declared.identity, test.checksum, real.checksum, training.checksum)
     checksums = "-".join(part[:16] for part in parts)
-    path = cache / f"reference-{name}-{declared.name}-{checksums}.pt"
+    path = cache / reference_name(name, declared.name, checksums)
     with lock(path.with_suffix(".lock")):
         saved = load_tensors(path)
         if saved is None:

@@ -81,7 +81,7 @@ def garbage(
             places[store.folder(run_id)] = _RUN
         if not ended or is_locked(store.lock_path(run_id)):
             continue
-        asked = bool(weights_of) and fnmatch.fnmatchcase(run_id, weights_of or "")
+        asked = weights_of is not None and fnmatch.fnmatchcase(run_id, weights_of)
         if folder.has_checkpoint and (asked or not folder.trained):
             yield (
                 store.checkpoint(run_id),

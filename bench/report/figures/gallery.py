@@ -13,7 +13,6 @@ from bench.report.figures.typical import typical_note, typical_runs
 from bench.report.frame import TableResults
 from bench.report.notes import before_columns, headline_note, run_notes, title_of
 from bench.store.folders import Store
-from bench.store.records import Result
 
 _COLUMNS = 10
 # Rows of samples in a block.
@@ -40,16 +39,16 @@ _WHAT = {
 
 def draw(figure: FigureSpec, content: TableResults, store: Store) -> Figure:
     """A block of images for each cell, of a typical run."""
-
-    def images_of(result: Result) -> np.ndarray | None:
-        return _lines(figure.kind, store.images(result, "originals", figure.kind))
-
-    shown = typical_runs(content, lambda result: images_of(result) is not None)
+    kept = {
+        result.run_id: _lines(figure.kind, store.images(result, "originals", figure.kind))
+        for result in content.all_results
+    }
+    shown = typical_runs(content, lambda result: kept[result.run_id] is not None)
     axis = before_columns(content.table, ": ")
     blocks = {
         axis + cell.name: images
         for cell, result in shown.items()
-        if result and (images := images_of(result)) is not None
+        if result and (images := kept[result.run_id]) is not None
     }
     left_out = [cell.name for cell, result in shown.items() if result is None]
     page = _page(blocks)
