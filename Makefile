@@ -3,6 +3,8 @@ TORCH ?= torch==2.14.1 torchvision==0.29.1
 PYTHON ?= python3
 # Further options for run_all.py, e.g. make table4 ARGS="--data-dir ~/mnist --seeds 3".
 ARGS ?=
+# Side by side in tests, each with up to 2 GB.
+PROCESSES ?= 2
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -58,10 +60,10 @@ gpu-acceptance: $(VENV)/installed-dev ## whether a GPU does what a CPU does, and
 	$(BIN)/python -m benchmarks.acceptance $(ARGS)
 
 test: $(VENV)/installed-dev ## the tests (minutes; no GPU and no network needed)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n $(PROCESSES) $(ARGS)
 
 coverage: $(VENV)/installed-dev ## the tests, and which lines of bench/ they run
-	$(BIN)/python -m pytest --cov=bench --cov-report=term:skip-covered $(ARGS)
+	$(BIN)/python -m pytest -n $(PROCESSES) --cov=bench --cov-report=term:skip-covered $(ARGS)
 
 test-slow: $(VENV)/installed-dev ## the tests that take longer, or need the network
 	$(BIN)/python -m pytest -m "slow or network" $(ARGS)

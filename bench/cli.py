@@ -68,9 +68,9 @@ def _request(arguments: argparse.Namespace) -> Request:
     general = general_extractor(arguments.fid_weights)
     if arguments.fid_weights:
         inception_weights.verify(arguments.fid_weights)
-    asked = arguments.features or (["auto"] if arguments.fid_weights else [])
+    asked = arguments.extractors or (["auto"] if arguments.fid_weights else [])
     named = (general if name == "auto" else name for name in asked)
-    arguments.features = tuple(dict.fromkeys(named))
+    arguments.extractors = tuple(dict.fromkeys(named))
     chosen = {
         "tables": tables,
         "figures": figures,
@@ -99,9 +99,9 @@ def _mode(arguments: argparse.Namespace) -> str:
         raise UsageError("--name goes with --dataset idx:FOLDER or images:FOLDER")
     if arguments.weights_of is not None and mode != "gc":
         raise UsageError("--weights-of goes with --gc")
-    asked = set(arguments.features or ("auto",))
+    asked = set(arguments.extractors or ("auto",))
     if arguments.fid_weights and not asked & {"auto", "inception"}:
-        raise UsageError("--fid-weights goes with --features inception or auto")
+        raise UsageError("--fid-weights goes with --extractor inception or auto")
     if mode in ("status", "gc", "verify", "export"):
         for option in ("table", "figure", "claims", "report", "only", "seeds", "set", "dataset"):
             # Own data of a run that is repeated have to be named.

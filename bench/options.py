@@ -143,8 +143,9 @@ def _add_readings(group: argparse._ArgumentGroup) -> None:
         "(default: %(const)s); alone, of everything that is there",
     )
     group.add_argument(
-        "--features",
+        "--extractor",
         action="append",
+        dest="extractors",
         default=[],
         metavar="NAME",
         help="network that images are looked at through for FIDs, repeatable: inception; imagenet "

@@ -178,7 +178,7 @@ def checks(arguments: argparse.Namespace, folder: Path) -> Iterator[Line]:
         "the whole way of a user on a GPU: training, measuring and the table",
         lambda: command(
             *("run_all.py", "--table", "4", "--profile", arguments.profile),
-            *("--set", "epochs=2", "--device", str(device), "--features", "classifier"),
+            *("--set", "epochs=2", "--device", str(device), "--extractor", "classifier"),
             *("--data-dir", str(arguments.data_dir), *folders),
         ),
     )

@@ -1,6 +1,6 @@
 """An extractor of your own: copy this file, change the two marked places, and name it.
 
-    python run_all.py --table 4 --plugin my_extractor.py --features resnet18 --features classifier
+    python run_all.py --table 4 --plugin my_extractor.py --extractor resnet18 --extractor classifier
 
 Nothing in the package needs to change. Tables, figures and verdicts get a block of the numbers that
 are seen through it. Runs whose weights are at hand are measured, not trained again.
@@ -51,7 +51,7 @@ def load(device: torch.device) -> Network:
     return features
 
 
-# 2. Its name for --features and in tables, what it is, its number of features, its checksum.
+# 2. Its name for --extractor and in tables, what it is, its number of features, its checksum.
 register_extractor(
     DeclaredExtractor(
         name="resnet18",

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import settings
 
 from bench.data import DATASETS, dataset
@@ -11,9 +13,24 @@ from bench.data.images import LoadedData
 from bench.evaluation.extractors import REGISTERED_EXTRACTORS
 from tests.support.corner import CORNER
 
+# Images and networks are so small that threads cost more than they give, also in commands that
+# tests start. Test processes that run side by side (pytest -n) have a core each: threads that
+# outnumber the cores spin.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+worker = os.environ.get("PYTEST_XDIST_WORKER")
+if worker and hasattr(os, "sched_setaffinity"):
+    cores = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {cores[int(worker.removeprefix("gw")) % len(cores)]})
+
 # The same examples every time, however slow the machine.
 settings.register_profile("suite", deadline=None, derandomize=True)
 settings.load_profile("suite")
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    """A command that ran in this process may have asked for more."""
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(autouse=True)
@@ -29,7 +46,7 @@ def registry() -> Iterator[None]:
 def corner(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Options that have images looked at by an extractor that takes no time."""
     monkeypatch.setitem(REGISTERED_EXTRACTORS, "corner", CORNER)
-    return ["--features", "corner"]
+    return ["--extractor", "corner"]
 
 
 @pytest.fixture(scope="session")

@@ -237,7 +237,7 @@ def test_numbers_that_are_none_are_refused_in_words(
         (["--set", "train_images=100000"], "train_images=100,000, but mnist has 60,000"),
         (["--set", "test_images=20000"], "test_images=20,000, but mnist has 10,000"),
         (["--fid-weights", "missing.pth"], "--fid-weights missing.pth: no such file"),
-        (["--features", "inception", "--fid-weights", "missing.pth"], "no such file"),
+        (["--extractor", "inception", "--fid-weights", "missing.pth"], "no such file"),
         (["--device", "cuda:99"], "PyTorch finds"),
     ],
 )

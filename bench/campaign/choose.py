@@ -133,7 +133,7 @@ def _is_there(job: Job, request: Request, runs: Runs) -> bool:
     """Whether a run is measured: by the extractors that were asked for by name, or by any."""
     folder = runs[job.run_id]
     result = result_of(job, folder)
-    return result is not None and not (request.display.features and unseen_by(job, folder))
+    return result is not None and not (request.display.extractors and unseen_by(job, folder))
 
 
 def seeds_of(request: Request, runs: Runs) -> range:
@@ -227,7 +227,7 @@ class _Resolver:
         measurement = replace(measurement, **own)
         _require_images(training, measurement, used)
         extractors = _extractors(self._request, profile, used)
-        specs = tuple(replace(measurement, features=name) for name in extractors)
+        specs = tuple(replace(measurement, extractor=name) for name in extractors)
         return replace(cell, training=training, measurements=specs)
 
 
@@ -248,8 +248,8 @@ def _extractors(request: Request, profile: Profile, data: Dataset) -> list[str]:
     A classifier that is not shipped for the data is left out; something is left in any case.
     """
     general = general_extractor(request.worker.fid_weights)
-    asked = request.display.features or [
-        name for name in profile.features if name != "classifier" or has_classifier(data)
+    asked = request.display.extractors or [
+        name for name in profile.extractors if name != "classifier" or has_classifier(data)
     ]
     names = [general if name == "auto" else name for name in asked or ["auto"]]
     for name in names:

@@ -66,7 +66,7 @@ def _run(request: Request, runs: Runs, store: Store, device: str) -> int:
     """Plan, run what is missing unless the plan is all that was asked for, and render."""
     chosen, absent = choose(request, runs, store.cache, device)
     jobs = requested_jobs(request, chosen)
-    insist = bool(request.display.features)
+    insist = bool(request.display.extractors)
     plan = plan_runs(jobs, runs, store, device, insist=insist)
     lines = [*absent, *_of_lost_weights(plan)]
     if request.mode == "plan":
@@ -171,7 +171,7 @@ def _of_lost_weights(plan: Sequence[PlannedRun]) -> Iterator[str]:
         names = ", ".join(dict.fromkeys(name for p in unseen for name in p.unmeasured))
         yield (
             f"{len(unseen)} finished runs are not measured by {names}, since their weights are not "
-            f"here; --features {names.split(', ')[0]} trains them again"
+            f"here; --extractor {names.split(', ')[0]} trains them again"
         )
 
 

@@ -135,11 +135,11 @@ def first_looks(
     for planned in left:
         run = planned.job.training
         for spec in planned.job.measurements:
-            through = f"{run.dataset} through {spec.features}"
-            if any(store.cache.glob(reference_name(run.dataset, spec.features, "*"))):
+            through = f"{run.dataset} through {spec.extractor}"
+            if any(store.cache.glob(reference_name(run.dataset, spec.extractor, "*"))):
                 continue
             count = run.train_images + spec.test_images + min(spec.fid_samples, run.train_images)
-            found[through] = (through, count, estimate.looking(run.dataset, spec.features, count))
+            found[through] = (through, count, estimate.looking(run.dataset, spec.extractor, count))
     return list(found.values())
 
 
@@ -194,7 +194,7 @@ class _Estimate:
                     # All of its FIDs are of samples but those of real and reconstructed images.
                     samplers = len(record.metrics["fid"]) - 2
                     images = record.spec.test_images + samplers * record.spec.fid_samples
-                    rates = self._looking.setdefault((network, record.spec.features), [])
+                    rates = self._looking.setdefault((network, record.spec.extractor), [])
                     rates.append(images / record.timing["seconds"])
 
     def _like(self, provenance: Mapping[str, object]) -> bool:
@@ -206,9 +206,9 @@ class _Estimate:
         rates = self._rates.get((network, spec.width, spec.precision), [nan])
         return (spec.steps - steps_done) * spec.batch_size / (sum(rates) / len(rates))
 
-    def looking(self, name: str, features: str, count: int) -> float:
+    def looking(self, name: str, extractor: str, count: int) -> float:
         """Seconds in which an extractor sees images of a data set; NaN where no run tells."""
-        rates = self._looking.get((dataset(name).network, features), [nan])
+        rates = self._looking.get((dataset(name).network, extractor), [nan])
         return count * len(rates) / sum(rates)
 
     def measuring(self, job: Job, specs: Sequence[MeasurementSpec]) -> float:

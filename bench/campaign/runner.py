@@ -57,7 +57,7 @@ def _run_all(left: dict[str, Job], backend: Backend, progress: ProgressBar) -> I
     """Execute what is left, taking out what has ended."""
     needs = {(job.training.dataset, job.measurements): job for job in left.values()}
     for need in needs.values():
-        extractors = ", ".join(spec.features for spec in need.measurements)
+        extractors = ", ".join(spec.extractor for spec in need.measurements)
         progress.line(
             f"looking at real images of {need.training.dataset} through {extractors}, once: takes "
             "seconds, or minutes through a large network"

@@ -58,10 +58,10 @@ def measurements_of(folder: RunFolder, size: MeasurementSpec) -> tuple[Measureme
         return ()
     data = folder.trained.data
     found = {
-        record.spec.features: record
+        record.spec.extractor: record
         for record in sorted(folder.measured, key=lambda record: record.timing["finished"])
-        if replace(record.spec, features=size.features) == size
-        and record.extractor["checksum"] == expected_identity(record.spec.features, data)
+        if replace(record.spec, extractor=size.extractor) == size
+        and record.extractor["checksum"] == expected_identity(record.spec.extractor, data)
     }
     return tuple(found[name] for name in sorted(found, key=in_order))
 
@@ -76,8 +76,8 @@ def missing_of(job: Job, folder: RunFolder) -> tuple[MeasurementSpec, ...]:
 
 def unseen_by(job: Job, folder: RunFolder) -> tuple[str, ...]:
     """The extractors of a job that have measured nothing of its run."""
-    seen = {record.spec.features for record in measurements_of(folder, job.measurements[0])}
-    return tuple(spec.features for spec in job.measurements if spec.features not in seen)
+    seen = {record.spec.extractor for record in measurements_of(folder, job.measurements[0])}
+    return tuple(spec.extractor for spec in job.measurements if spec.extractor not in seen)
 
 
 def failure_of(job: Job, folder: RunFolder) -> FailedRun | None:
@@ -105,4 +105,4 @@ def every_result(runs: Mapping[str, RunFolder]) -> list[Result]:
 def _sizes(folder: RunFolder) -> list[MeasurementSpec]:
     """How much was measured of a run, whichever the extractor, the latest last."""
     ordered = sorted(folder.measured, key=lambda record: record.timing["finished"])
-    return list(dict.fromkeys(replace(record.spec, features="") for record in ordered))
+    return list(dict.fromkeys(replace(record.spec, extractor="") for record in ordered))

@@ -106,7 +106,7 @@ def _compare(
         for name, value in earlier.numbers():
             now = numbers.get(name)
             if now is None or abs(now - value) > tolerance * abs(value):
-                yield f"{name} ({earlier.spec.features}): {value!r} before, {now!r} now"
+                yield f"{name} ({earlier.spec.extractor}): {value!r} before, {now!r} now"
     old_values, new_values = (np.array(r.metrics["spectrum"]) for r in (before, after))
     if np.abs(new_values - old_values).max() > tolerance * old_values.max():
         yield "the spectrum"

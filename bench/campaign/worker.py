@@ -61,7 +61,7 @@ def fetch(job: Job, settings: WorkerSettings) -> str:
     data = _load(name, settings.data_dir)
     extractors = []
     for spec in job.measurements:
-        extractor = _extractor(name, spec.features, settings, _device(settings))
+        extractor = _extractor(name, spec.extractor, settings, _device(settings))
         load_reference(name, data, spec, extractor, cache, train_images=job.training.train_images)
         declared = extractor.declared
         extractors.append(f"{declared.name} (weights {declared.checksum[:8]})")
@@ -188,7 +188,7 @@ class _Group:
             try:
                 evaluation = evaluation or evaluate(model, job.training, spec, data)
                 extractor = _extractor(
-                    job.training.dataset, spec.features, self._settings, self._device
+                    job.training.dataset, spec.extractor, self._settings, self._device
                 )
                 reference = load_reference(
                     job.training.dataset,
@@ -285,18 +285,18 @@ def _memo(fingerprint: str, folder: str, name: str, data_dir: Path) -> LoadedDat
 
 
 def _extractor(
-    name: str, features: str, settings: WorkerSettings, device: torch.device
+    name: str, extractor: str, settings: WorkerSettings, device: torch.device
 ) -> Extractor:
-    declared = declared_extractor(features, dataset(name), settings.fid_weights)
-    return _memo_extractor(declared.identity, features, name, settings.fid_weights, device)
+    declared = declared_extractor(extractor, dataset(name), settings.fid_weights)
+    return _memo_extractor(declared.identity, extractor, name, settings.fid_weights, device)
 
 
 # Weights take a second to read and to check, and runs are measured one after another.
 @functools.lru_cache(maxsize=4)
 def _memo_extractor(
-    identity: str, features: str, name: str, fid_weights: Path | None, device: torch.device
+    identity: str, extractor: str, name: str, fid_weights: Path | None, device: torch.device
 ) -> Extractor:
-    return Extractor.load(declared_extractor(features, dataset(name), fid_weights), device)
+    return Extractor.load(declared_extractor(extractor, dataset(name), fid_weights), device)
 
 
 def _device(settings: WorkerSettings) -> torch.device:

@@ -21,8 +21,8 @@ class Profile:
         train_images: at most this many training images, spread over the split.
         test_images: at most this many test images, likewise.
         fid_samples: images drawn from each sampler.
-        features: ``--features`` where it is not given: ``classifier``, of data that one is shipped
-            for, takes seconds; the others take minutes a run of two CPU cores.
+        extractors: ``--extractor`` where it is not given: ``classifier``, of data that one is
+            shipped for, takes seconds; the others take minutes a run of two CPU cores.
         datasets: data sets that this profile replaces by another.
         stand_ins: the same, where the data cannot be found on this machine.
         networks: settings of the runs whose data are of a network of Table 1, and of how much is
@@ -35,7 +35,7 @@ class Profile:
     train_images: int | None = None
     test_images: int | None = None
     fid_samples: int = 10_000
-    features: tuple[str, ...] = ("classifier", "auto")
+    extractors: tuple[str, ...] = ("classifier", "auto")
     datasets: Mapping[str, str] = field(default_factory=dict)
     stand_ins: Mapping[str, str] = field(default_factory=dict)
     networks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -78,7 +78,7 @@ PROFILES = {
             train_images=8_192,
             test_images=2_500,
             fid_samples=2_500,
-            features=("classifier",),
+            extractors=("classifier",),
             stand_ins={"celeba": "shape-64"},
             # The printed network takes ten seconds a step of one core; 1/32 of its channels learn
             # nothing in so few steps where the latent dimension is 256 or more.
@@ -91,7 +91,7 @@ PROFILES = {
             train_images=1_024,
             test_images=512,
             fid_samples=512,
-            features=("classifier",),
+            extractors=("classifier",),
             datasets={"mnist": "mnist-sample", "celeba": "shape-64"},
             networks={"celeba": {"width": 1 / 64, "test_images": 128, "fid_samples": 128}},
         ),

@@ -23,7 +23,7 @@ _NOT_SETTABLE = {
     "dataset": "use --dataset",
     "method": "it is declared in bench/experiments/tables.py",
     "seed": "use --seeds",
-    "features": "use --features",
+    "extractor": "use --extractor",
     "architecture": "it is declared in bench/experiments/tables.py",
 }
 
@@ -31,6 +31,8 @@ _NOT_SETTABLE = {
 # Marks a field that came later: while it has its default it is neither part of an identity nor
 # asked for in a record, so that what was run before stays what it was.
 ADDED = {"added": True}
+# Names that fields had when the first records were written; identities are still made of them.
+_RENAMED = {"features": "extractor"}
 
 
 @dataclass(frozen=True)
@@ -147,7 +149,7 @@ class MeasurementSpec:
     """Everything that changes what is measured of given weights, and nothing else.
 
     Attributes:
-        features: extractor behind the FID, see :mod:`bench.evaluation.extractors`.
+        extractor: name of the network behind the FID, see :mod:`bench.evaluation.extractors`.
         test_images: images that are measured on, spread over the test split.
         fid_samples: images drawn from each sampler for its FID.
 
@@ -155,7 +157,7 @@ class MeasurementSpec:
         UsageError: a value is out of range.
     """
 
-    features: str = "inception"
+    extractor: str = "inception"
     test_images: int = 10_000
     fid_samples: int = 10_000
 
@@ -166,6 +168,8 @@ class MeasurementSpec:
     @classmethod
     def from_json(cls, values: object) -> MeasurementSpec:
         """Rebuild a spec from its JSON object, refusing unknown, missing or mistyped fields."""
+        if isinstance(values, Mapping):
+            values = {_RENAMED.get(name, name): value for name, value in values.items()}
         return cls(**_checked_fields(cls, values))
 
 
@@ -185,7 +189,12 @@ def identifying(spec: TrainingSpec | MeasurementSpec) -> dict[str, Any]:
     """The fields of a spec that its identity is made of."""
     values = asdict(spec)
     later = {f.name: f.default for f in fields(spec) if "added" in f.metadata}
-    return {name: value for name, value in values.items() if later.get(name, ...) != value}
+    before = {new: old for old, new in _RENAMED.items()}
+    return {
+        before.get(name, name): value
+        for name, value in values.items()
+        if later.get(name, ...) != value
+    }
 
 
 def _checked_fields(
@@ -357,7 +366,7 @@ class TableSpec:
         cells: its places, row by row.
         metrics: names of rows, see :data:`bench.report.metrics.METRICS`.
         notes: footnotes that hold whatever was measured.
-        known: right answers by metric, where the data fixes them.
+        answers: right numbers by metric, where the data fix them.
         published: the table of :mod:`bench.experiments.published` whose numbers stand beside the
             measured ones; empty for none.
         claims: what the paper says of it.
@@ -369,7 +378,7 @@ class TableSpec:
     cells: tuple[Cell, ...]
     metrics: tuple[str, ...]
     notes: tuple[str, ...] = ()
-    known: Mapping[str, float] = field(default_factory=dict)
+    answers: Mapping[str, float] = field(default_factory=dict)
     published: str = ""
     claims: tuple[ClaimSpec, ...] = ()
     symbol: str = ""

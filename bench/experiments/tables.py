@@ -273,7 +273,7 @@ TABLES = {
                     "three colour channels. The supplement prints no number."
                 ),
             ),
-            known={"rank": 7},
+            answers={"rank": 7},
         ),
         TableSpec(
             name="section3",

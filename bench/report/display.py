@@ -21,14 +21,14 @@ class Display:
 
     Attributes:
         samplers: those whose numbers are printed, a row each.
-        features: extractors whose numbers are printed; empty for every one that there are numbers
+        extractors: those whose numbers are printed; empty for every one that there are numbers
             of.
         rank_threshold: a direction of the latent space counts towards the rank if its variance is
             above this share of the largest, in (0, 1).
     """
 
     samplers: Sequence[str] = SAMPLERS
-    features: Sequence[str] = ()
+    extractors: Sequence[str] = ()
     rank_threshold: float = RANK_THRESHOLD
 
     def rank(self, result: Result) -> int:

@@ -47,7 +47,7 @@ class TableResults:
     def extractors(self) -> list[str]:
         """Names of the extractors that the table shows numbers of, in order."""
         present = {name for result in self.all_results for name in result.extractors}
-        shown = self.display.features or present
+        shown = self.display.extractors or present
         return sorted(present & set(shown), key=in_order)
 
     def unlearned(self, cell: Cell) -> list[int]:
@@ -72,7 +72,7 @@ class TableResults:
         }
         asked = (*self.display.samplers, REAL)
         found = [View(e, s) for e in self.extractors for s in asked if View(e, s) in present]
-        return found or [View(self.table.cells[0].measurement.features)]
+        return found or [View(self.table.cells[0].measurement.extractor)]
 
     def of_real(self, metric: str, extractor: str) -> list[float]:
         """A metric of subsets of the training images, which are the same for every run."""
@@ -112,7 +112,7 @@ def frame(content: TableResults) -> pd.DataFrame:
     ]
     numbers = [
         *("mean", "low", "high", "deviation"),
-        *("paper", "known", "difference", "rank_threshold"),
+        *("paper", "answer", "difference", "rank_threshold"),
     ]
     return pd.DataFrame(rows).astype(dict.fromkeys(numbers, float))
 
@@ -136,7 +136,7 @@ def _row(content: TableResults, name: str, view: View, cell: Cell) -> dict[str, 
         mean = Interval(centre, math.nan, math.nan, mean.n)
         spread = statistics.stdev(subsets) if len(subsets) > 1 else math.nan
     published = PUBLISHED.get((table.published, metric.printed_as or name, cell.row, cell.label))
-    reference = published.value if published else table.known.get(name)
+    reference = published.value if published else table.answers.get(name)
     comparable = published is None or (
         (published.extractor or "") == view.extractor
         and table.name.startswith(table.published)
@@ -148,7 +148,7 @@ def _row(content: TableResults, name: str, view: View, cell: Cell) -> dict[str, 
         record.extractor["checksum"]
         for result in content.results.get(cell, ())
         for record in result.measurements
-        if record.spec.features == view.extractor
+        if record.spec.extractor == view.extractor
     }
     return {
         "table": table.name,
@@ -162,7 +162,7 @@ def _row(content: TableResults, name: str, view: View, cell: Cell) -> dict[str, 
         "high": mean.high,
         "deviation": spread,
         "paper": reference if published else None,
-        "known": None if published else reference,
+        "answer": None if published else reference,
         "difference": mean.mean - reference if reference is not None and settled else None,
         "comparable": comparable,
         "seeds": " ".join(map(str, values)),

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 import unicodedata
-
-import pandas as pd
+from collections.abc import Sequence
 
 from bench.report.frame import TableResults
-from bench.report.notes import Note, notes, title
-from bench.report.rows import MISSING, Text, rows
+from bench.report.notes import Note, title
+from bench.report.rows import MISSING, Row, Text
 
 _HEAD = r"""% A document that takes this in with \input needs \usepackage{booktabs,graphicx,xcolor}.
 % It compiles by itself too: LaTeX sets \@nodocument to \relax at \begin{document}.
@@ -66,7 +65,7 @@ def _paragraphs(note: Note) -> list[str]:
     return [escape_latex(note.text) + r"\par", *details]
 
 
-def latex(content: TableResults, data: pd.DataFrame) -> str:
+def latex(content: TableResults, printed: Sequence[Row], said: Sequence[Note]) -> str:
     """The table as a document of its own, or as a float where a document takes it in.
 
     It is labelled after its name, ``tab:table4``.
@@ -77,8 +76,6 @@ def latex(content: TableResults, data: pd.DataFrame) -> str:
         text = escape_latex(cell.text)
         text = rf"\textbf{{{text}}}" if cell.best else text
         return rf"\textcolor{{gray}}{{{text}}}" if cell.grey else text
-
-    printed = rows(content, data)
 
     def block(columns: slice) -> list[str]:
         body = []
@@ -118,7 +115,7 @@ def latex(content: TableResults, data: pd.DataFrame) -> str:
         rf"\label{{tab:{re.sub('[^A-Za-z0-9-]', '-', table.name)}}}",
         *(line for each in blocks for line in (r"\par\medskip", *each)),
         r"\par\smallskip\footnotesize\raggedright",
-        *(line for note in notes(content, data) for line in _paragraphs(note)),
+        *(line for note in said for line in _paragraphs(note)),
         r"\end{minipage}}",
         r"\end{table}",
         r"\irmaeend",

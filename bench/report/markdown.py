@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from math import isnan
 
-import pandas as pd
-
 from bench.report.claims import Verdict
 from bench.report.frame import TableResults
 from bench.report.metrics import METRICS
-from bench.report.notes import Note, notes, title
-from bench.report.rows import MISSING, Text, rows, significant
+from bench.report.notes import Note, title
+from bench.report.rows import MISSING, Row, Text, significant
 
 
-def markdown(content: TableResults, data: pd.DataFrame) -> str:
+def markdown(content: TableResults, printed: Sequence[Row], said: Sequence[Note]) -> str:
     """The table in Markdown, as GitHub renders it."""
     table = content.table
     heading = escape(title(content))
@@ -23,10 +21,7 @@ def markdown(content: TableResults, data: pd.DataFrame) -> str:
         return f"**{cell.text}**" if cell.best else cell.text
 
     header = ["", *map(escape, (table.axis, *table.columns))]
-    body = [
-        [escape(row.label), row.kind, *(show(cell) for cell in row.cells)]
-        for row in rows(content, data)
-    ]
+    body = [[escape(row.label), row.kind, *(show(cell) for cell in row.cells)] for row in printed]
     widths = [max(len(line[i]) for line in [header, *body]) for i in range(len(header))]
 
     def line(texts: Sequence[str]) -> str:
@@ -38,7 +33,7 @@ def markdown(content: TableResults, data: pd.DataFrame) -> str:
 
     rule = [("-" * width) if i < 2 else "-" * (width - 1) + ":" for i, width in enumerate(widths)]
     lines = [f"**{heading}**", "", line(header), line(rule), *map(line, body), ""]
-    return "\n".join([*lines, *_bullets(notes(content, data))]) + "\n"
+    return "\n".join([*lines, *_bullets(said)]) + "\n"
 
 
 def claims_markdown(verdicts: Sequence[Verdict]) -> str:

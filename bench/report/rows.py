@@ -63,7 +63,7 @@ def rows(content: TableResults, data: pd.DataFrame) -> list[Row]:
         of_metric = data[(data.metric == name) & (data.row == line)]
         views = list(dict.fromkeys(zip(of_metric.extractor, of_metric.sampler, strict=True)))
         first = _line(content, of_metric, View(*views[0]))
-        for column, kind in (("paper", "paper"), ("known", "known answer")):
+        for column, kind in (("paper", "paper"), ("answer", "known answer")):
             if first[column].notna().any() and not metric.brief:
                 columns = (_as_printed(first[column]), first[column], first.comparable)
                 cells = [

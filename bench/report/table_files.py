@@ -1,4 +1,4 @@
-"""Write a table in every form."""
+"""A table in every form, and its files."""
 
 from __future__ import annotations
 
@@ -8,20 +8,29 @@ from bench.files import write_text
 from bench.report.frame import TableResults, frame
 from bench.report.latex import latex
 from bench.report.markdown import markdown
+from bench.report.notes import notes
+from bench.report.rows import rows
+
+
+def forms(content: TableResults) -> dict[str, str]:
+    """A table by the endings of its files: ``.tex``, ``.md`` and ``.csv``."""
+    data = frame(content)
+    printed, said = rows(content, data), notes(content, data)
+    return {
+        ".tex": latex(content, printed, said),
+        ".md": markdown(content, printed, said),
+        ".csv": data.to_csv(index=False),
+    }
 
 
 def write_table(content: TableResults, folder: Path) -> tuple[str, list[Path]]:
-    """Write a table as ``.tex``, ``.md`` and ``.csv``.
+    """Write a table in every form.
 
     Returns:
         Its Markdown, and the files.
     """
-    data = frame(content)
-    outputs = {
-        ".tex": latex(content, data),
-        ".md": markdown(content, data),
-        ".csv": data.to_csv(index=False),
-    }
-    for ending, text in outputs.items():
-        write_text(folder / f"{content.table.name}{ending}", text)
-    return outputs[".md"], [folder / f"{content.table.name}{ending}" for ending in outputs]
+    texts = forms(content)
+    paths = [folder / f"{content.table.name}{ending}" for ending in texts]
+    for path, text in zip(paths, texts.values(), strict=True):
+        write_text(path, text)
+    return texts[".md"], paths

@@ -173,7 +173,7 @@ class Result:
     @property
     def extractors(self) -> list[str]:
         """Names of the extractors that it was measured through."""
-        return [record.spec.features for record in self.measurements]
+        return [record.spec.extractor for record in self.measurements]
 
     @property
     def metrics(self) -> dict[str, Any]:
@@ -186,7 +186,7 @@ class Result:
     def seen(self, extractor: str, metric: str) -> dict[str, Any]:
         """A metric as an extractor has it, by what it is of (``real``, a sampler); else empty."""
         for record in self.measurements:
-            if record.spec.features == extractor:
+            if record.spec.extractor == extractor:
                 return record.current.get(metric, {})
         return {}
 

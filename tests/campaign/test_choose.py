@@ -34,7 +34,7 @@ def fill(store: Store) -> Fill:
             if cell.label in columns:
                 spec = replace(cell.training, seed=seed)
                 training, measurement = PROFILES[profile].apply(spec)
-                write(store, result(training, replace(measurement, features="classifier")))
+                write(store, result(training, replace(measurement, extractor="classifier")))
 
     return made
 

@@ -105,24 +105,15 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, ...]:
     return _result(runs_dir)
 
 
-def test_sigkill_at_random_steps_then_resume_gives_the_same_bits(
-    runs_dir: Path, undisturbed: tuple[Any, ...]
-) -> None:
-    choose = random.Random(20201)  # noqa: S311
-    # Before there is a checkpoint, and behind it.
-    for step in (choose.randrange(50, 500), choose.randrange(500, 700)):
-        process = _start(runs_dir)
-        _wait_for(partial(_reached, runs_dir, step), process)
-        process.kill()
-        process.wait()
-        assert not list(runs_dir.glob("*/training.json"))
+def _kill(runs_dir: Path, step: int) -> None:
     process = _start(runs_dir)
-    _, err = _finish(process)
-    assert process.returncode == 0, err
-    assert _result(runs_dir) == undisturbed
+    _wait_for(partial(_reached, runs_dir, step), process)
+    process.kill()
+    process.wait()
+    assert not list(runs_dir.glob("*/training.json"))
 
 
-def test_ctrl_c_ends_with_130_and_resumes(runs_dir: Path, undisturbed: tuple[Any, ...]) -> None:
+def _interrupt(runs_dir: Path) -> None:
     process = _start(runs_dir)
     _wait_for(lambda: any(runs_dir.glob("mnist*/checkpoint.pt")), process)
     os.killpg(process.pid, signal.SIGINT)
@@ -132,9 +123,22 @@ def test_ctrl_c_ends_with_130_and_resumes(runs_dir: Path, undisturbed: tuple[Any
     assert "goes on from the checkpoints" in err
     process = _start(runs_dir, *ARGUMENTS, "--plan")
     assert "1 started" in _finish(process)[0]
+
+
+@pytest.mark.parametrize("interrupt", [_interrupt, pytest.param(_kill, marks=pytest.mark.slow)])
+def test_a_run_that_is_stopped_twice_ends_with_the_same_bits(
+    runs_dir: Path, undisturbed: tuple[Any, ...], interrupt: Callable[..., None]
+) -> None:
+    choose = random.Random(20201)  # noqa: S311
+    # Before there is a checkpoint, and behind it.
+    _kill(runs_dir, choose.randrange(50, 500))
+    if interrupt is _kill:
+        _kill(runs_dir, choose.randrange(500, 700))
+    else:
+        _interrupt(runs_dir)
     process = _start(runs_dir)
-    _finish(process)
-    assert process.returncode == 0
+    _, err = _finish(process)
+    assert process.returncode == 0, err
     assert _result(runs_dir) == undisturbed
 
 

@@ -120,7 +120,7 @@ def test_a_part_of_celeba_takes_its_place_overnight_in_the_same_tables(
     for cell in TABLES["table6"].cells[:1]:
         register_dataset(found, replace=True)
         spec, measurement = PROFILES["overnight"].apply(replace(cell.training, dataset=found.name))
-        write(Store(tmp_path / "runs"), result(spec, replace(measurement, features="imagenet")))
+        write(Store(tmp_path / "runs"), result(spec, replace(measurement, extractor="imagenet")))
     # Finished runs tell of their data where the pictures are not.
     assert main([*command, str(tmp_path), "--collect"]) == 1
     text = (tmp_path / "tables" / "table6.md").read_text()
@@ -138,7 +138,7 @@ def test_what_ran_on_shapes_is_collected_without_naming_them(
     profile = PROFILES["quick"]
     for cell in TABLES["table6"].cells:
         spec, measurement = profile.apply(replace(cell.training, dataset="shape-64"))
-        made = result(spec, replace(measurement, features="imagenet"))
+        made = result(spec, replace(measurement, extractor="imagenet"))
         write(Store(tmp_path / "runs"), made)
     assert main(["--collect", "--table", "6", "--figure", "1", *_folders(tmp_path)]) == 0
     assert "Profile quick" in capsys.readouterr().out
@@ -165,14 +165,14 @@ def test_own_pictures_fill_tables_of_their_own(
         path.parent.mkdir(exist_ok=True)
         Image.fromarray(image).resize((36, 36)).save(path)
     command = ["--table", "4", "--dataset", f"images:{tmp_path / 'cats'}", "--profile", "smoke"]
-    command += [*SMALL, *_folders(tmp_path), "--only", "*-l[24]-*"]
+    command += [*SMALL, *_folders(tmp_path), "--only", "*-l2-*", "--set", "fid_samples=4"]
     assert main(command) == 0
     output = capsys.readouterr().out
     assert "FID extractor: imagenet: EfficientNet-Lite0 of ImageNet" in output
     assert "80/20 by hash" in output
     assert "paper" not in output.split("\n- ")[0]
     assert (tmp_path / "tables" / "table4-cats.tex").is_file()
-    assert main([*command, "--features", "classifier"]) == 2
+    assert main([*command, "--extractor", "classifier"]) == 2
     assert "none is shipped for cats" in capsys.readouterr().err.splitlines()[-1]
 
 

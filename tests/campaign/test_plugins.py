@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -40,6 +41,12 @@ from bench.experiments.spec import Cell
 register_cell("mnist-baselines", Cell("Stripes", replace(MNIST_AE, dataset="stripes")))
 """
 
+FAST = """
+from bench.evaluation.extractors import register_extractor
+from tests.support.corner import CORNER
+register_extractor(CORNER)
+"""
+
 
 @pytest.fixture(autouse=True)
 def plugins() -> Iterator[None]:
@@ -50,26 +57,31 @@ def plugins() -> Iterator[None]:
     sys.path[:] = path
 
 
+# Images that a large network looks at in a moment.
+_FEW = ["--set", "fid_samples=4", "--set", "test_images=4", "--set", "train_images=16"]
+
+
 def _folders(tmp_path: Path, runs_dir: Path) -> list[str]:
     return ["--runs-dir", str(runs_dir), "--tables-dir", str(tmp_path / "tables")]
 
 
-@pytest.mark.parametrize("jobs", ["1", "2"])
-def test_the_guides_method_is_trained_and_tabulated(
-    tmp_path: Path, runs_dir: Path, capsys: pytest.CaptureFixture[str], jobs: str
+def test_the_guides_method_is_trained_on_own_data_by_workers_that_are_told_of_both(
+    tmp_path: Path, runs_dir: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     plugin = tmp_path / "my_method.py"
-    plugin.write_text(METHOD)
+    plugin.write_text(METHOD + FAST)
     command = ["--table", "mnist-baselines", "--plugin", str(plugin), *TINY_ARGUMENTS]
-    command += [*_folders(tmp_path, runs_dir), "--set", "noise=0.3", "--jobs", jobs]
-    # Two runs, so that two jobs are two processes, which must load the plugin too.
-    command += ["--only", "*-*ae-d8-s0", "--set", "epochs=1"]
+    shutil.copytree(dataset("mnist-sample").folder, tmp_path / "kuzushiji")
+    command += [*_folders(tmp_path, runs_dir), "--dataset", f"idx:{tmp_path / 'kuzushiji'}"]
+    # Two runs, so that two jobs are two processes.
+    command += ["--only", "*-ae-d8-s0", "--only", "*-dae-d8-s0", "--jobs", "2"]
+    command += ["--set", "noise=0.3", "--set", "epochs=1", "--extractor", "corner"]
     assert main([*command, "--plan"]) == 0
-    assert "mnist-sample-dae-d8-s0" in capsys.readouterr().out
+    assert "kuzushiji-dae-d8-s0" in capsys.readouterr().out
     assert main(command) == 0
-    table = (tmp_path / "tables" / "mnist-baselines.csv").read_text()
+    table = (tmp_path / "tables" / "mnist-baselines-kuzushiji.csv").read_text()
     assert ",DAE,,1," in table
-    (record,) = runs_dir.glob("mnist-sample-dae-*/training.json")
+    (record,) = runs_dir.glob("kuzushiji-dae-*/training.json")
     assert '"noise"' in record.read_text()
 
 
@@ -93,8 +105,8 @@ def test_the_guides_extractor_has_a_block_of_numbers(
     torch.save(resnet18().state_dict(), tmp_path / "resnet18-f37072fd.pth")
     plugin = tmp_path / "my_extractor.py"
     command = ["--table", "4", *TINY_ARGUMENTS, *_folders(tmp_path, runs_dir), "--jobs", "1"]
-    command += ["--only", "*-l2-*", "--set", "epochs=1", "--plugin", str(plugin)]
-    command += ["--features", "resnet18", "--features", "classifier"]
+    command += ["--only", "*-l2-*", "--set", "epochs=1", "--plugin", str(plugin), *_FEW]
+    command += ["--extractor", "resnet18", "--extractor", "classifier"]
     plugin.write_text(EXTRACTOR)
     assert main(command) == 1
     assert "not torchvision's weights" in capsys.readouterr().err

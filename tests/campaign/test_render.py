@@ -21,7 +21,7 @@ from tests.support.results import result, write
 def _spec(column: str, seed: int = 0) -> tuple[TrainingSpec, MeasurementSpec]:
     (cell,) = [cell for cell in TABLES["table4"].cells if cell.label == column]
     training, measurement = PROFILES["paper"].apply(cell.training)
-    return replace(training, seed=seed), replace(measurement, features="classifier")
+    return replace(training, seed=seed), replace(measurement, extractor="classifier")
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.errors import UsageError
-from bench.experiments.spec import MeasurementSpec, TrainingSpec, parse_overrides
+from bench.experiments.spec import MeasurementSpec, TrainingSpec, identifying, parse_overrides
 from bench.hashing import canonical_json, derive_seed
 from bench.store.identity import measurement_id, run_id
 from tests.support.tiny import TINY, TINY_MEASUREMENT
@@ -34,7 +34,7 @@ CHANGED = {
     "architecture": "rae",
     "width": 0.5,
 }
-MEASURED_OTHERWISE = {"features": "inception", "test_images": 31, "fid_samples": 41}
+MEASURED_OTHERWISE = {"extractor": "inception", "test_images": 31, "fid_samples": 41}
 
 
 def test_identity_is_the_same_in_other_processes_and_hash_seeds() -> None:
@@ -81,6 +81,13 @@ def test_every_field_of_a_measurement_changes_its_identity_and_no_runs() -> None
         )
     }
     assert len(identities) == len(specs) + 3
+
+
+def test_a_field_of_another_name_is_read_and_named_as_before() -> None:
+    values = asdict(TINY_MEASUREMENT)
+    values["features"] = values.pop("extractor")
+    assert MeasurementSpec.from_json(values) == TINY_MEASUREMENT
+    assert identifying(TINY_MEASUREMENT) == values
 
 
 def test_json_round_trip() -> None:

@@ -234,7 +234,7 @@ def test_fids_of_two_extractors_are_not_compared() -> None:
     )
     assert _standings(content)[1:] == ["holds", "holds"]
     last = content.table.cells[-1]
-    others = content_of("table4", {"12": [8, 8, 8]}, features="imagenet")
+    others = content_of("table4", {"12": [8, 8, 8]}, extractor="imagenet")
     results = content.results | {last: others.results[others.table.cells[-1]]}  # type: ignore[operator]
     rank, best, worst = judge(replace(content, results=results))
     assert (best.standing, worst.standing) == ("not run", "not run")

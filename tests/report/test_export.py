@@ -31,7 +31,7 @@ def test_every_number_of_every_record_is_in_the_table(tmp_path: Path) -> None:
         assert rows.value.to_dict() == flat
         for field in ("depth", "seed", "latent_dim", "epochs"):
             assert set(rows[field]) == {trained["spec"][field]}
-        assert set(rows["features"]) == {content["spec"]["features"]}
+        assert set(rows["extractor"]) == {content["extractor"]["name"]}
 
 
 def test_what_cannot_be_exported_is_one_line(

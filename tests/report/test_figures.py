@@ -30,9 +30,9 @@ FIGURE = FIGURES["figure1"]
 NO_STORE = Store(Path("no-such-folder"))
 
 
-def _content(features: str, seeds: Sequence[int]) -> TableResults:
+def _content(extractor: str, seeds: Sequence[int]) -> TableResults:
     """Table 6 with FIDs of 100 + seed for IRMAE's columns, 200 + seed for the AE's."""
-    table = cells_of("table6", features)
+    table = cells_of("table6", extractor)
     results = {
         cell: [
             result(
@@ -286,7 +286,7 @@ def test_every_figure_is_drawn_from_nothing_and_named_after_its_data(
 
 def test_the_frontier_has_a_line_for_each_method_and_a_point_for_each_setting() -> None:
     values = {name: [40.0 - i, 42.0 - i] for i, name in enumerate(everywhere("frontier", []))}
-    made = content_of("frontier", values, features="imagenet")
+    made = content_of("frontier", values, extractor="imagenet")
     page = frontier.draw(FIGURES["frontier"], made, NO_STORE)
     assert [axes.get_ylabel() for axes in page.axes] == ["FID (gmm10, imagenet)", "Test MSE"]
     for axes in page.axes:
@@ -298,7 +298,7 @@ def test_the_frontier_has_a_line_for_each_method_and_a_point_for_each_setting() 
         first = [math.sqrt((40 - i) * (42 - i)) for i in range(4)]
         assert np.asarray(lines[0].get_ydata()).tolist() == pytest.approx(first)
     alone = {name: fids for name, fids in values.items() if name.startswith("IRMAE (")}
-    made = content_of("frontier", alone, features="imagenet")
+    made = content_of("frontier", alone, extractor="imagenet")
     assert not any(
         axes.has_data() for axes in frontier.draw(FIGURES["frontier"], made, NO_STORE).axes
     )

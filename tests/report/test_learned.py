@@ -92,7 +92,7 @@ def test_it_is_marked_in_every_form_of_a_table_and_is_not_bold(tmp_path: Path) -
 
 def test_it_is_marked_in_figures() -> None:
     values = {name: [float(10 + place)] for place, name in enumerate(everywhere("table6", []))}
-    made = _without(content("table6", values, features="imagenet"), 2, {0})
+    made = _without(content("table6", values, extractor="imagenet"), 2, {0})
     page = draw(FIGURES["figure1"], made, Store(Path("nowhere")))
     crosses = [line for axes in page.axes for line in axes.lines if line.get_marker() == "x"]
     assert [np.asarray(line.get_xdata()).tolist() for line in crosses] == [[128.0]] * 3

@@ -18,11 +18,10 @@ from scipy import stats
 from bench.cli import main
 from bench.experiments.spec import TableSpec
 from bench.report.frame import TableResults, frame
-from bench.report.latex import escape_latex, latex
-from bench.report.markdown import markdown
+from bench.report.latex import escape_latex
 from bench.report.notes import notes
 from bench.report.rows import rows
-from bench.report.table_files import write_table
+from bench.report.table_files import forms, write_table
 from tests.support.results import content as content_of
 from tests.support.results import everywhere
 
@@ -73,15 +72,15 @@ def test_ranks_are_reproduced_as_a_whole_in_the_mean_or_not() -> None:
 
 def test_fids_of_another_extractor_are_never_set_against_the_papers() -> None:
     content = content_of(
-        "table4", {"2": [70], "4": [40], "8": [8], "12": [4]}, features="classifier"
+        "table4", {"2": [70], "4": [40], "8": [8], "12": [4]}, extractor="classifier"
     )
     data = frame(content)
     fids = data[data.metric == "fid"]
     assert not fids.comparable.any()
     assert fids.difference.isna().all()
     assert data[data.metric == "rank"].difference.notna().all()
-    assert r"\textcolor{gray}{44.0}" in latex(content, data)
-    assert "paper, not comparable" in markdown(content, data)
+    assert r"\textcolor{gray}{44.0}" in forms(content)[".tex"]
+    assert "paper, not comparable" in forms(content)[".md"]
     assert any(
         "classifier: the classifier of mnist that the suite ships (128 features, weights bc9b84f1)"
         in note.text
@@ -117,12 +116,12 @@ def test_each_extractor_has_a_block_of_rows_of_its_own_numbers() -> None:
     assert "weights 57934424), of fewer seeds than the ranks (12 1 of 2)" in said
     assert "FIDs through another network than Inception are on another scale" in said
     # Asked for by name, one is shown alone.
-    alone = replace(content, display=replace(content.display, features=("imagenet",)))
+    alone = replace(content, display=replace(content.display, extractors=("imagenet",)))
     assert set(frame(alone).extractor) == {"", "imagenet"}
 
 
 def test_columns_without_a_printed_number_do_not_make_the_others_comparable() -> None:
-    content = content_of("table5", everywhere("table5", [50.0]), features="imagenet")
+    content = content_of("table5", everywhere("table5", [50.0]), extractor="imagenet")
     (row,) = [r for r in rows(content, frame(content)) if r.metric == "FID"]
     assert row.kind == "paper, not comparable"
 
@@ -143,7 +142,7 @@ def test_the_paper_is_grey_beside_others_than_inception_alone() -> None:
 
 def _bold(content: TableResults, label: str) -> list[bool]:
     """Which columns of a row are in bold."""
-    lines = markdown(content, frame(content)).splitlines()
+    lines = forms(content)[".md"].splitlines()
     row = next(line for line in lines if re.match(rf"\| {label} ", line))
     return ["**" in cell for cell in row.split("|")[3:-1]]
 
@@ -183,18 +182,18 @@ def test_fids_have_intervals_that_stay_above_zero() -> None:
     row = _cells(content)["fid", "2"]
     assert 0 < row["low"] < row["mean"] < row["high"]
     assert row["mean"] == pytest.approx((70 * 7 * 700) ** (1 / 3))
-    text = markdown(content, frame(content))
+    text = forms(content)[".md"]
     assert re.search(r"FID \(inception\) +\| gmm10 +\| +70\.0 \[0\.230, 213\d\d\] \|", text)
     assert "the geometric mean, its interval in brackets" in text
 
 
 def test_differences_are_printed_in_the_papers_setting_alone() -> None:
     content = content_of("table4", {"2": [70], "4": [40], "8": [8], "12": [4]})
-    assert "difference" in markdown(content, frame(content))
+    assert "difference" in forms(content)[".md"]
     for profile in ("quick", "paper, epochs=30"):
         other = replace(content, profile=profile)
         assert frame(other).difference.isna().all()
-        assert "difference" not in markdown(other, frame(other))
+        assert "difference" not in forms(other)[".md"]
     # The paper's own numbers of others, in another setting, are no reference either.
     table5 = content_of("table5", everywhere("table5", [50.0]))
     differences = _cells(table5)
@@ -208,8 +207,8 @@ def test_every_number_is_labelled() -> None:
         {"2": [70, 71], "4": [40], "8": [8], "12": [4]},
         missing=["Depth l 4: seed 1 failed"],
     )
-    data = frame(content)
-    for text in (markdown(content, data), latex(content, data).replace("\\", "")):
+    printed = forms(content)
+    for text in (printed[".md"], printed[".tex"].replace("\\", "")):
         for words in (
             "Student t",
             "0.001 of the largest",
@@ -222,7 +221,7 @@ def test_every_number_is_labelled() -> None:
             "shuffled",
         ):
             assert words in text
-    assert re.search(r"Seeds +\| n +\| +2 \| +1 \| +1 \| +1 \|\n", markdown(content, data))
+    assert re.search(r"Seeds +\| n +\| +2 \| +1 \| +1 \| +1 \|\n", printed[".md"])
 
 
 def test_csv_has_full_precision(tmp_path: Path) -> None:
@@ -235,21 +234,21 @@ def test_csv_has_full_precision(tmp_path: Path) -> None:
 
 def test_known_answers_stand_where_nothing_is_published() -> None:
     content = content_of("shape", {"AE": [20], "VAE": [9], "IRMAE (l = 4)": [7]})
-    text = markdown(content, frame(content))
+    text = forms(content)[".md"]
     assert "known answer" in text
     assert "paper" not in text.split("\n- ")[0]
 
 
 def test_numbers_of_rows_agree_between_formats() -> None:
     content = content_of("table4", {"2": [70, 71], "4": [40, 44], "8": [8, 9]})
-    data = frame(content)
-    body = latex(content, data).split(r"\midrule")[1].split(r"\bottomrule")[0]
+    printed = forms(content)
+    body = printed[".tex"].split(r"\midrule")[1].split(r"\bottomrule")[0]
     tex = [
         [cell.strip() for cell in line.split("&")[2:]]
         for line in body.replace(r"\addlinespace", "").replace(r"\\", "").splitlines()
         if "&" in line
     ]
-    rows = [line.split("|")[3:-1] for line in markdown(content, data).splitlines() if "|" in line]
+    rows = [line.split("|")[3:-1] for line in printed[".md"].splitlines() if "|" in line]
     marks = str.maketrans({"\N{PLUS-MINUS SIGN}": r"$\pm$", "\N{MINUS SIGN}": "$-$"})
     plain = [
         [cell.strip().translate(marks).replace("--", "-{}-") for cell in row] for row in rows[2:]
@@ -261,7 +260,7 @@ def test_numbers_of_rows_agree_between_formats() -> None:
 def test_a_row_that_is_empty_in_every_block_of_columns_stays() -> None:
     for values, blocks in (({}, 2), ({"AE": [9]}, 1)):
         content = content_of("mnist-baselines", values)
-        text = latex(content, frame(content))
+        text = forms(content)[".tex"]
         assert text.count("Latent rank & measured") == blocks
 
 

@@ -196,7 +196,7 @@ def test_a_measurement_by_other_weights_of_the_extractor_does_not_count(store: S
 def test_a_run_is_measured_through_every_extractor_that_is_asked_for(store: Store) -> None:
     """Where its weights are gone, what others have seen will do, unless one insists."""
     write(store, RESULT)
-    both = tuple(replace(TINY_MEASUREMENT, features=name) for name in ("classifier", "imagenet"))
+    both = tuple(replace(TINY_MEASUREMENT, extractor=name) for name in ("classifier", "imagenet"))
     job = replace(_job(), measurements=both)
     (planned,) = _plan(store, job)
     assert (planned.state, planned.unmeasured) == (State.DONE, ("imagenet",))

@@ -55,7 +55,7 @@ def result(
     measured = tuple(
         MeasurementRecord(
             run_id=name,
-            spec=replace(measurement, features=features),
+            spec=replace(measurement, extractor=extractor),
             weights_sha256="11",
             metrics={
                 "train_mse": test_mse,
@@ -80,15 +80,15 @@ def result(
                 "log_likelihood": {name: {"train": 2.0, "held_out": 1.5} for name in FITTED},
             },
             extractor={
-                "name": features,
+                "name": extractor,
                 "dimensions": 128,
-                "checksum": expected_identity(features, data) or "00",
+                "checksum": expected_identity(extractor, data) or "00",
             },
             timing={"seconds": 0.5, "finished": 2},
             provenance=provenance,
             protocol=identity.MEASURING_PROTOCOL,
         )
-        for features in extractors or [measurement.features]
+        for extractor in extractors or [measurement.extractor]
     )
     return Result(trained, measured)
 
@@ -106,12 +106,12 @@ def results_in(runs_dir: Path) -> list[Result]:
     return every_result(Store(runs_dir).read())
 
 
-def cells_of(table: str, features: str = "inception") -> TableSpec:
+def cells_of(table: str, extractor: str = "inception") -> TableSpec:
     """A declared table at the paper's size, measured through an extractor."""
 
     def sized(cell: Cell) -> Cell:
         training, measurement = PROFILES["paper"].apply(cell.training)
-        measurements = (replace(measurement, features=features),)
+        measurements = (replace(measurement, extractor=extractor),)
         return replace(cell, training=training, measurements=measurements)
 
     return TABLES[table].with_cells(sized)
@@ -126,7 +126,7 @@ def content(
     table: str,
     values: Mapping[str, Sequence[float]],
     *,
-    features: str = "inception",
+    extractor: str = "inception",
     extractors: Sequence[str] = (),
     **change: object,
 ) -> TableResults:
@@ -135,7 +135,7 @@ def content(
     A value is a run's FID, test error and distance from real images; its rank is the value's whole
     part.
     """
-    declared = cells_of(table, features)
+    declared = cells_of(table, extractor)
     assert values.keys() <= {cell.name for cell in declared.cells}
     results: dict[Cell, list[Result]] = {
         cell: [

@@ -16,7 +16,7 @@ TINY = TrainingSpec(
     train_images=64,
     width=0.25,
 )
-TINY_MEASUREMENT = MeasurementSpec(features="classifier", test_images=32, fid_samples=40)
+TINY_MEASUREMENT = MeasurementSpec(extractor="classifier", test_images=32, fid_samples=40)
 # The same by the command line.
 TINY_ARGUMENTS = [
     *("--profile", "smoke", "--device", "cpu", "--set", "latent_dim=8", "--set", "batch_size=16"),

@@ -141,7 +141,7 @@ def companies(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return counts
 
 
-@pytest.mark.parametrize("step", [0, 1, 2, 3, 4, 7])
+@pytest.mark.parametrize("step", [0, 3, 4])
 def test_runs_that_find_no_memory_side_by_side_are_halved(
     sample: LoadedData,
     graphs: list[ReplayedGraph],
@@ -149,7 +149,7 @@ def test_runs_that_find_no_memory_side_by_side_are_halved(
     monkeypatch: pytest.MonkeyPatch,
     step: int,
 ) -> None:
-    """In eager steps (3 and 7 are of incomplete batches) and in the one that is captured (4).
+    """In eager steps (3 is of incomplete batches) and in the one that is captured (4).
 
     No step of any run is done twice or left out.
     """

@@ -40,7 +40,7 @@ class DeclaredExtractor:
     """An extractor as it is declared, before its network is loaded.
 
     Attributes:
-        name: its name for ``--features``, and in records and tables.
+        name: its name for ``--extractor``, and in records and tables.
         description: what it is, for notes below tables.
         dimensions: number of features.
         checksum: SHA-256 of its weights, in hex; numbers of other weights are never mixed in.
@@ -87,7 +87,7 @@ def declared_extractor(
     if name == "classifier":
         if not has_classifier(data):
             raise UsageError(
-                f"--features classifier: none is shipped for {data.name}; use --features imagenet"
+                f"--extractor classifier: none is shipped for {data.name}; use --extractor imagenet"
             )
         source = data.part_of or data.name
         checksum = _CLASSIFIERS[source]
@@ -125,7 +125,7 @@ def in_order(name: str) -> tuple[int, str]:
 
 
 def register_extractor(new: DeclaredExtractor) -> None:
-    """Add an extractor, so that ``--features`` can name it.
+    """Add an extractor, so that ``--extractor`` can name it.
 
     Raises:
         UsageError: another extractor has that name.

@@ -13,6 +13,7 @@ from bench.data.shapes import generate
 from bench.errors import BenchError
 from bench.evaluation.extractor import Extractor
 from bench.evaluation.extractors import declared_extractor
+from bench.evaluation.extractors import train_classifier as training
 from bench.evaluation.extractors.classifier import Classifier, load
 from bench.evaluation.extractors.train_classifier import described, train_classifier
 
@@ -38,8 +39,11 @@ def test_another_file_in_the_place_of_a_classifier_is_refused() -> None:
         load("mnist", "0" * 64, CPU)
 
 
-def test_training_a_classifier_learns_every_label(sample: LoadedData) -> None:
-    model = train_classifier(sample.train, dataset("mnist-sample"), steps=300)
+def test_training_a_classifier_learns_every_label(
+    sample: LoadedData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "_THREADS", 1)
+    model = train_classifier(sample.train, dataset("mnist-sample"), steps=150)
     images = sample.test.images.float().expand(-1, 3, -1, -1) / 255
     # 1,024 digits suffice for far better than chance; the whole of MNIST does better still.
     assert model.accuracy(images, sample.test.labels) > 0.85

@@ -75,8 +75,8 @@ def test_distances_grow_with_what_is_done_to_images(sample: LoadedData) -> None:
     extractor = Extractor.load(SPEC, CPU)
     generator = torch.Generator().manual_seed(0)
     order = torch.randperm(1_024, generator=generator)
-    images = sample.train.images[order[:240]].float() / 255
-    real, other = images[:120], images[120:]
+    images = sample.train.images[order[:160]].float() / 255
+    real, other = images[:80], images[80:]
     noise = 0.1 * torch.randn(other.shape, generator=generator)
     sets = [real, other, F.avg_pool2d(other, 3, stride=1, padding=1), other + noise]
     gaussians = [fit(extractor.features([each])) for each in sets]

@@ -40,7 +40,7 @@ def test_a_classifier_is_only_that_of_its_data() -> None:
     assert digits.checksum != declared_extractor("classifier", dataset("shape")).checksum
     own = replace(dataset("mnist"), own=True)
     for data in (dataset("shape-64"), own):
-        with pytest.raises(UsageError, match=r"none is shipped for .*; use --features imagenet"):
+        with pytest.raises(UsageError, match=r"none is shipped for .*; use --extractor imagenet"):
             declared_extractor("classifier", data)
         assert expected_identity("classifier", data) is None
 
