@@ -54,7 +54,7 @@ smoke: $(VENV)/installed ## whole tables, a figure and a report of embedded digi
 		--runs-dir .smoke/runs --tables-dir .smoke/tables --figures-dir .smoke/figures $(ARGS)
 
 benchmarks: $(VENV)/installed ## speed as ratios against baselines in the same run: an hour of a quiet machine
-	for name in startup scaling evaluation training preparation faults; do $(BIN)/python -m benchmarks.$$name || exit 1; done
+	for name in startup scaling evaluation training methods preparation faults; do $(BIN)/python -m benchmarks.$$name || exit 1; done
 
 gpu-acceptance: $(VENV)/installed-dev ## whether a GPU does what a CPU does, and how fast
 	$(BIN)/python -m benchmarks.acceptance $(ARGS)

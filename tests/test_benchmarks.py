@@ -21,6 +21,7 @@ SMALL = {
     "scaling": [],
     "evaluation": ["--samples", "1000"],
     "training": ["--steps", "4"],
+    "methods": ["--steps", "1"],
     "preparation": ["--pictures", "300"],
 }
 

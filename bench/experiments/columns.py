@@ -73,54 +73,6 @@ def originals() -> list[Cell]:
     ]
 
 
-# Methods that reduce the rank, each with the setting that decides how far, and four values of it
-# from much rank to little.
-RANK_METHODS: dict[str, tuple[TrainingSpec, str, tuple[float, ...]]] = {
-    "IRMAE": (MNIST_IRMAE, "depth", (2, 4, 8, 12)),
-    "IRMAE-WD": (
-        replace(MNIST_IRMAE, method="irmae-wd", depth=4, parameters=(("weight_decay", 0.0),)),
-        "weight_decay",
-        (0.3, 1.0, 3.0, 10.0),
-    ),
-    "LoRAE": (
-        replace(MNIST_IRMAE, method="lorae", depth=1, parameters=(("nuclear", 0.0),)),
-        "nuclear",
-        (1e-5, 1e-4, 1e-3, 1e-2),
-    ),
-    "Least Volume": (
-        replace(MNIST_AE, method="least-volume", parameters=(("volume", 0.0),)),
-        "volume",
-        (1e-4, 1e-3, 1e-2, 1e-1),
-    ),
-    "RRAE": (
-        replace(MNIST_AE, method="rrae", parameters=(("directions", 1.0),)),
-        "directions",
-        (32, 16, 8, 4),
-    ),
-    "Nested dropout": (
-        replace(MNIST_AE, method="nested-dropout", parameters=(("probability", 0.0),)),
-        "probability",
-        (0.02, 0.05, 0.1, 0.2),
-    ),
-    "AE": (MNIST_AE, "latent_dim", (32, 16, 8, 4)),
-    # In closed form: one epoch is as good as any.
-    "PCA": (replace(MNIST_AE, method="pca", epochs=1), "latent_dim", (32, 16, 8, 4)),
-}
-
-
-def frontier() -> list[Cell]:
-    """A row for each method that reduces the rank, its four settings as columns."""
-    return [
-        Cell(f"{i}", settings.with_settings({name: value}), _row(label, name, values))
-        for label, (settings, name, values) in RANK_METHODS.items()
-        for i, value in enumerate(values, 1)
-    ]
-
-
-def _row(label: str, name: str, values: tuple[float, ...]) -> str:
-    return f"{label} ({name} {', '.join(f'{value:g}' for value in values)})"
-
-
 DIMENSIONS = ("32", "64", "128", "256", "512")
 IRMAE_4 = "IRMAE (l = 4)"
 IRMAE_8 = "IRMAE (l = 8)"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 from bench.errors import UsageError, unknown
 
@@ -31,8 +31,8 @@ _NOT_SETTABLE = {
 # Marks a field that came later: while it has its default it is neither part of an identity nor
 # asked for in a record, so that what was run before stays what it was.
 ADDED = {"added": True}
-# Names that fields had when the first records were written; identities are still made of them.
-_RENAMED = {"features": "extractor"}
+# Of fields that had another name when the first identities were made; these still are of it.
+_FIRST_NAMES = {"extractor": "features"}
 
 
 @dataclass(frozen=True)
@@ -169,7 +169,8 @@ class MeasurementSpec:
     def from_json(cls, values: object) -> MeasurementSpec:
         """Rebuild a spec from its JSON object, refusing unknown, missing or mistyped fields."""
         if isinstance(values, Mapping):
-            values = {_RENAMED.get(name, name): value for name, value in values.items()}
+            now = {first: name for name, first in _FIRST_NAMES.items()}
+            values = {now.get(name, name): value for name, value in values.items()}
         return cls(**_checked_fields(cls, values))
 
 
@@ -187,12 +188,10 @@ def _at_least(spec: object, smallest: Mapping[str, int]) -> None:
 
 def identifying(spec: TrainingSpec | MeasurementSpec) -> dict[str, Any]:
     """The fields of a spec that its identity is made of."""
-    values = asdict(spec)
     later = {f.name: f.default for f in fields(spec) if "added" in f.metadata}
-    before = {new: old for old, new in _RENAMED.items()}
     return {
-        before.get(name, name): value
-        for name, value in values.items()
+        _FIRST_NAMES.get(name, name): value
+        for name, value in asdict(spec).items()
         if later.get(name, ...) != value
     }
 
@@ -304,29 +303,6 @@ class FigureSpec:
     kind: str
     metric: str = "fid"
 
-
-class Reading(NamedTuple):
-    """One way to read a rank from a run's spectra: after an epoch, above a threshold.
-
-    The threshold is a share of the largest singular value; None is the tolerance that NumPy's
-    ``matrix_rank`` has for float64.
-    """
-
-    epoch: int
-    threshold: float | None
-
-    @property
-    def metric(self) -> str:
-        """Name of the metric that reads so."""
-        above = "nonzero" if self.threshold is None else f"{self.threshold:.0e}"
-        return f"rank_{self.epoch}_{above}"
-
-
-READINGS = tuple(
-    Reading(epoch, threshold)
-    for epoch in (30, 40, 50)
-    for threshold in (1e-2, 1e-3, 1e-4, 1e-5, None)
-)
 
 # Where a cell stands in its table: labels of its row (empty where there is one) and column.
 Place = tuple[str, str]

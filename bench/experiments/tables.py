@@ -22,11 +22,12 @@ from bench.experiments.columns import (
     VAE,
     VARIANCES,
     baselines,
-    frontier,
     originals,
     sweep,
 )
-from bench.experiments.spec import READINGS, Cell, ClaimSpec, Place, TableSpec
+from bench.experiments.rank_methods import RANK_TABLES
+from bench.experiments.readings import READINGS
+from bench.experiments.spec import Cell, ClaimSpec, Place, TableSpec
 
 _MEASURES = ("rank", "fid", "test_mse")
 # What the paper calls variance, as it is read here.
@@ -305,19 +306,7 @@ TABLES = {
             cells=(*AE_AND_VAE, *baselines(MNIST_AE), Cell(IRMAE_8, MNIST_IRMAE)),
             metrics=_WITH_NEIGHBOURS,
         ),
-        TableSpec(
-            name="frontier",
-            title="How far methods reduce the rank, and at what cost",
-            axis="Setting",
-            cells=tuple(frontier()),
-            metrics=(*_MEASURES, "effective_rank"),
-            notes=(
-                (
-                    "Each row has a method and the setting that decides how far it reduces the "
-                    "rank, with its values in the columns' order."
-                ),
-            ),
-        ),
+        *RANK_TABLES,
     )
 }
 

@@ -38,7 +38,7 @@ def markdown(content: TableResults, printed: Sequence[Row], said: Sequence[Note]
 
 def claims_markdown(verdicts: Sequence[Verdict]) -> str:
     """What became of the paper's claims, as a list."""
-    heading = "Claims of the paper, judged by differences between means over seeds"
+    heading = "Claims, judged by differences between means over seeds"
     said = [
         Note(
             f"Claim: {v.claim.statement} ({v.claim.source}, {v.data}, profile {v.profile}): "

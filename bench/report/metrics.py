@@ -10,7 +10,7 @@ import numpy as np
 
 from bench.errors import UsageError
 from bench.evaluation.spectrum import effective_rank, rank
-from bench.experiments.spec import READINGS
+from bench.experiments.readings import READINGS
 from bench.report.display import Display
 from bench.report.statistics import ROUNDING
 from bench.store.folders import read_spectra

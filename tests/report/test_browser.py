@@ -70,7 +70,8 @@ def test_axe_finds_nothing_and_nothing_is_cut_off(
     page = context.new_page()
     page.goto(report.as_uri())
     heights = page.evaluate("[...document.querySelectorAll('tr')].map((each) => each.offsetHeight)")
-    assert max(heights) < 70
+    # An interval in a column of nine takes four lines on a narrow screen.
+    assert max(heights) < (70 if width == 1400 else 90)
     page.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
     colour = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert (colour == "rgb(255, 255, 255)") == (scheme == "light")

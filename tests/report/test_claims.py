@@ -247,7 +247,7 @@ def test_verdicts_are_printed_and_stand_under_their_table(
     folders = ["--runs-dir", str(GOLDEN / "runs"), "--tables-dir", str(tmp_path)]
     assert main(["--collect", "--table", "3", "--table", "4", "--claims", *folders]) == 0
     output = capsys.readouterr().out
-    printed = output[output.index("**Claims of the paper") :]
+    printed = output[output.index("**Claims") :]
     # Four epochs of a thousand digits: nothing is learned, and nothing is judged.
     assert printed.count(", mnist-sample, profile smoke): not learned.") == 6
     assert "\n- Claim: The latent rank falls with depth (section 2.2, " in printed

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.experiments.spec import Reading
+from bench.experiments.readings import Reading
 from bench.experiments.tables import TABLES
 from bench.report.display import Display
 from bench.report.frame import TableResults, frame
