@@ -21,7 +21,7 @@ RANK_METHODS: dict[str, tuple[TrainingSpec, str, tuple[float, ...]]] = {
     "LoRAE": (
         replace(MNIST_IRMAE, method="lorae", depth=1, parameters=(("nuclear", 0.0),)),
         "nuclear",
-        (1e-5, 1e-4, 1e-3, 1e-2),
+        (1e-4, 1e-3, 1e-2, 1e-1),
     ),
     "Least Volume": (
         replace(MNIST_AE, method="least-volume", parameters=(("volume", 0.0),)),
@@ -31,7 +31,8 @@ RANK_METHODS: dict[str, tuple[TrainingSpec, str, tuple[float, ...]]] = {
     "RRAE": (
         replace(MNIST_AE, method="rrae", parameters=(("directions", 1.0),)),
         "directions",
-        (32, 16, 8, 4),
+        # A batch of 32 codes has no more than 32.
+        (24, 16, 8, 4),
     ),
     "Nested dropout": (
         replace(MNIST_AE, method="nested-dropout", parameters=(("probability", 0.0),)),
