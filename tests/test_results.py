@@ -170,7 +170,7 @@ def test_a_block_without_a_table_is_refused(tmp_path: Path) -> None:
 def test_settings_are_chosen_by_the_rule() -> None:
     """Each method's value whose mean rank in the sweep is nearest to IRMAE's, as written down."""
     ranks: dict[str, dict[float, list[int]]] = {label: {} for label in RANK_METHODS}
-    cells = iter(TABLES["frontier"].cells)
+    cells = iter(TABLES["rank-sweep"].cells)
     runs = Store(RUNS).read()
     for label, (_, _, values) in RANK_METHODS.items():
         for value, cell in zip(values, cells, strict=False):

@@ -28,7 +28,7 @@ FIGURES = {
         FigureSpec(
             name="frontier",
             title="What methods pay for a low rank",
-            table="frontier",
+            table="rank-sweep",
             kind="frontier",
         ),
         *(

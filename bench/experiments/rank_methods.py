@@ -99,7 +99,7 @@ _SETTINGS = ", ".join(f"{label}: {name}" for label, (_, name, _) in RANK_METHODS
 
 RANK_TABLES = (
     TableSpec(
-        name="frontier",
+        name="rank-sweep",
         title="How far methods reduce the rank, and at what cost",
         axis="Setting",
         cells=tuple(_swept()),
@@ -119,9 +119,9 @@ RANK_TABLES = (
         metrics=("rank", "effective_rank", "test_mse", "fid", "coverage"),
         notes=(
             (
-                "Behind each method is its setting, whose rank in the sweep of --table frontier is "
-                "nearest to that of IRMAE (l = 8), by a rule that was written down before the "
-                "sweep; AE and PCA have eight dimensions (docs/decisions.md). "
+                "Behind each method is its setting, whose rank in --table rank-sweep is nearest to "
+                "that of IRMAE (l = 8), by a rule that was written down before the sweep; AE and "
+                "PCA have eight dimensions (docs/decisions.md). "
                 f"{_SETTINGS}."
             ),
         ),

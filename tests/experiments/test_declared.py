@@ -157,3 +157,7 @@ def test_baselines_have_the_coefficients_of_their_authors_for_their_data() -> No
 def test_published_fids_name_the_sampler_that_they_are_of_where_it_is_known() -> None:
     named = {key[3]: value.sampler for key, value in PUBLISHED.items() if value.sampler}
     assert named == {"WAE": "prior", "RAE": "gmm10"}
+
+
+def test_no_figure_has_the_name_of_a_table() -> None:
+    assert not FIGURES.keys() & TABLES.keys()

@@ -285,8 +285,8 @@ def test_every_figure_is_drawn_from_nothing_and_named_after_its_data(
 
 
 def test_the_frontier_has_a_line_for_each_method_and_a_point_for_each_setting() -> None:
-    values = {name: [40.0 - i, 42.0 - i] for i, name in enumerate(everywhere("frontier", []))}
-    made = content_of("frontier", values, extractor="imagenet")
+    values = {name: [40.0 - i, 42.0 - i] for i, name in enumerate(everywhere("rank-sweep", []))}
+    made = content_of("rank-sweep", values, extractor="imagenet")
     page = frontier.draw(FIGURES["frontier"], made, NO_STORE)
     assert [axes.get_ylabel() for axes in page.axes] == ["FID (gmm10, imagenet)", "Test MSE"]
     for axes in page.axes:
@@ -298,10 +298,16 @@ def test_the_frontier_has_a_line_for_each_method_and_a_point_for_each_setting() 
         first = [math.sqrt((40 - i) * (42 - i)) for i in range(4)]
         assert np.asarray(lines[0].get_ydata()).tolist() == pytest.approx(first)
     alone = {name: fids for name, fids in values.items() if name.startswith("IRMAE (")}
-    made = content_of("frontier", alone, extractor="imagenet")
+    made = content_of("rank-sweep", alone, extractor="imagenet")
     assert not any(
         axes.has_data() for axes in frontier.draw(FIGURES["frontier"], made, NO_STORE).axes
     )
     (legend,) = page.legends
-    assert legend.get_texts()[2].get_text() == "LoRAE (nuclear 1e-05, 0.0001, 0.001, 0.01)"
+    assert legend.get_texts()[0].get_text() == "IRMAE (depth 2, 4, 8, 12)"
+    page.draw_without_rendering()
+    labels = [
+        label.get_text() for axes in page.axes for label in axes.get_yticklabels(which="both")
+    ]
+    assert any(labels)
+    assert not any("$" in label for label in labels)
     assert "mean over 2 seeds" in str(page.get_label())

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import ScalarFormatter
 
 from bench.experiments.spec import HEADLINE_SAMPLER, FigureSpec
-from bench.report.figures.style import caption, style
+from bench.report.figures.style import caption, plain_numbers, style
 from bench.report.frame import TableResults, frame
 from bench.report.metrics import METRICS, View
 from bench.report.notes import fid_notes, headline_note, run_notes, title_of
@@ -35,6 +35,7 @@ def draw(figure: FigureSpec, content: TableResults, store: Store) -> Figure:
         axes.set_xscale("symlog", base=2, linthresh=1)
         axes.xaxis.set_major_formatter(ScalarFormatter())
         axes.set_yscale("log")
+        plain_numbers(axes.yaxis)
         axes.set_xlabel("latent rank")
         shown = f" ({view.sampler}, {view.extractor})" if view.extractor else ""
         axes.set_ylabel(f"{METRICS[metric].label}{shown}")
@@ -45,7 +46,7 @@ def draw(figure: FigureSpec, content: TableResults, store: Store) -> Figure:
         )
     page.suptitle(title_of(figure.title, figure.name, content), fontsize=10)
     page.tight_layout()
-    seeds = data[data.metric == "rank"].n
+    seeds = ranks.n[ranks.n > 0] if ranks.n.any() else ranks.n
     counts = f"{seeds.min()} to {seeds.max()}" if seeds.min() < seeds.max() else f"{seeds.max()}"
     caption(
         page,
