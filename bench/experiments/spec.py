@@ -80,7 +80,12 @@ class TrainingSpec:
     width: float = 1.0
 
     def __post_init__(self) -> None:
-        """Refuse what could not be trained."""
+        """Refuse what could not be trained; 8 and 8.0 are one value, and so one identity."""
+        for f in fields(self):
+            if f.type == "float":
+                object.__setattr__(self, f.name, float(getattr(self, f.name)))
+        numbers = tuple((name, float(value)) for name, value in self.parameters)
+        object.__setattr__(self, "parameters", numbers)
         _known(self, {"precision": PRECISIONS, "architecture": ARCHITECTURES})
         _at_least(self, {"latent_dim": 1, "batch_size": 1, "epochs": 1, "train_images": 2})
         _at_least(self, {"depth": 0, "seed": 0})

@@ -90,6 +90,14 @@ def test_a_field_of_another_name_is_read_and_named_as_before() -> None:
     assert identifying(TINY_MEASUREMENT) == values
 
 
+def test_whole_numbers_are_the_numbers_that_a_record_has() -> None:
+    spec = replace(TINY, parameters=(("directions", 24),), init_scale=2, width=1)
+    read = TrainingSpec.from_json(json.loads(json.dumps(asdict(spec))))
+    assert read == spec
+    assert run_id(read, "data") == run_id(spec, "data")
+    assert run_id(replace(spec, parameters=(("directions", 24.0),)), "data") == run_id(spec, "data")
+
+
 def test_json_round_trip() -> None:
     for spec in (TINY, replace(TINY, parameters=(("beta", 0.1), ("decay", 0.0)))):
         assert TrainingSpec.from_json(json.loads(json.dumps(asdict(spec)))) == spec
