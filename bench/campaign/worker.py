@@ -180,7 +180,9 @@ class _Group:
         folder = self._store.read_folder(job.run_id)
         trained = folder.trained
         if trained is None:
-            raise BenchError(f"{self._store.folder(job.run_id)}: was removed while it was trained")
+            gone = f"{self._store.folder(job.run_id)}: what was trained just now is gone"
+            error = BenchError(str(folder.damage[0]) if folder.damage else gone)
+            return self._failed(job.run_id, job.training, error, keep=False)
         model = self._trained_model(job, trained)
         data = _load(job.training.dataset, self._settings.data_dir)
         for spec in missing_of(job, folder):

@@ -19,6 +19,7 @@ from bench.errors import BenchError
 from bench.experiments.spec import TrainingSpec
 from bench.store.folders import RunFolder, Store
 from bench.store.identity import run_id
+from bench.store.records import TrainingRecord
 from bench.training import checkpoint
 from tests.support.tiny import TINY, TINY_MEASUREMENT
 
@@ -74,6 +75,25 @@ def _are_trained_and_only_measured(
         assert folder.failure is None
     monkeypatch.setattr(worker, "train", None)
     assert all(folder.measured for folder in worker.execute(group, settings))
+
+
+def test_a_record_that_cannot_be_read_again_fails_its_run_alone(
+    jobs: tuple[list[Job], WorkerSettings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    group, settings = jobs
+    write = Store.write_trained
+
+    def garbled(store: Store, record: TrainingRecord) -> None:
+        write(store, record)
+        if record.spec.seed == 0:
+            path = store.folder(record.run_id) / "training.json"
+            path.write_text(path.read_text().replace("cpu", "CPU"))
+
+    monkeypatch.setattr(Store, "write_trained", garbled)
+    first, second = _ended(group, settings)
+    assert first.failure is not None
+    assert "training.json: altered since it was written" in first.failure.reason
+    assert second.measured
 
 
 def _fails_for_seed_0(real: Callable[..., Any], error: Exception) -> Callable[..., Any]:
