@@ -14,7 +14,7 @@ from bench.campaign.runs import jobs_of, result_of
 from bench.cli import main
 from bench.errors import UsageError
 from bench.experiments.profiles import PROFILES
-from bench.experiments.rank_methods import CHOSEN, RANK_METHODS
+from bench.experiments.rank_methods import RANK_METHODS
 from bench.experiments.spec import ADDED, SAMPLERS, MeasurementSpec, TrainingSpec
 from bench.experiments.tables import TABLES
 from bench.report.display import Display
@@ -169,20 +169,20 @@ def test_a_block_without_a_table_is_refused(tmp_path: Path) -> None:
 
 def test_settings_are_chosen_by_the_rule() -> None:
     """Each method's value whose mean rank in the sweep is nearest to IRMAE's, as written down."""
-    ranks: dict[str, dict[float, list[int]]] = {label: {} for label in RANK_METHODS}
     cells = iter(TABLES["rank-sweep"].cells)
     runs = Store(RUNS).read()
-    for label, (_, _, values) in RANK_METHODS.items():
-        for value, cell in zip(values, cells, strict=False):
+    ranks: dict[str, dict[float, list[int]]] = {each.label: {} for each in RANK_METHODS}
+    for each in RANK_METHODS:
+        for value, cell in zip(each.values, cells, strict=False):
             training, measurement = PROFILES["quick"].apply(cell.training)
             sized = replace(cell, training=training, measurements=(measurement,))
             found = [result_of(job, runs[job.run_id]) for job in jobs_of([sized], range(3))]
-            ranks[label][value] = [Display().rank(each) for each in found if each]
+            ranks[each.label][value] = [Display().rank(result) for result in found if result]
     if any(len(seeds) < 3 for by_value in ranks.values() for seeds in by_value.values()):
         pytest.skip("the sweep is not whole: three seeds of four values of each method")
     wanted = mean(ranks["IRMAE"][8])
-    for label, by_value in ranks.items():
-        distances = {value: abs(mean(seeds) - wanted) for value, seeds in by_value.items()}
+    for each in RANK_METHODS:
+        means = {value: mean(seeds) for value, seeds in ranks[each.label].items()}
         # Of two that are as near, the one of lower rank.
-        nearest = min(by_value, key=lambda value: (distances[value], mean(by_value[value])))
-        assert CHOSEN[label] == (8 if label in ("AE", "PCA") else nearest), label
+        nearest = min(means, key=lambda value: (abs(means[value] - wanted), means[value]))
+        assert each.chosen == (8 if each.label in ("AE", "PCA") else nearest), each.label

@@ -4,76 +4,89 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from bench.experiments.columns import MNIST_AE, MNIST_IRMAE
 from bench.experiments.spec import Cell, ClaimSpec, TableSpec, TrainingSpec
 
-# Methods that reduce the rank, each with the setting that decides how far, and four values of it
-# from much rank to little.
-RANK_METHODS: dict[str, tuple[TrainingSpec, str, tuple[float, ...]]] = {
-    "IRMAE": (MNIST_IRMAE, "depth", (2, 4, 8, 12)),
-    "IRMAE-WD": (
-        replace(MNIST_IRMAE, method="irmae-wd", depth=4, parameters=(("weight_decay", 0.0),)),
+
+@dataclass(frozen=True)
+class RankMethod:
+    """A method that reduces the rank, with the setting that decides how far.
+
+    Attributes:
+        label: its name in tables.
+        training: all other settings.
+        setting: name of the field or parameter.
+        values: four of its values, from much rank to little.
+        chosen: the one at which methods are compared, by the rule in docs/decisions.md.
+    """
+
+    label: str
+    training: TrainingSpec
+    setting: str
+    values: tuple[float, ...]
+    chosen: float
+
+    def at(self, value: float) -> TrainingSpec:
+        """A run with a value of the setting."""
+        return self.training.with_settings({self.setting: value})
+
+
+def _method(base: TrainingSpec, name: str, parameter: str, depth: int = 0) -> TrainingSpec:
+    return replace(base, method=name, depth=depth, parameters=((parameter, 1.0),))
+
+
+RANK_METHODS = (
+    RankMethod("IRMAE", MNIST_IRMAE, "depth", (2, 4, 8, 12), 8),
+    RankMethod(
+        "IRMAE-WD",
+        _method(MNIST_IRMAE, "irmae-wd", "weight_decay", depth=4),
         "weight_decay",
         (0.3, 1.0, 3.0, 10.0),
+        10.0,
     ),
-    "LoRAE": (
-        replace(MNIST_IRMAE, method="lorae", depth=1, parameters=(("nuclear", 0.0),)),
+    RankMethod(
+        "LoRAE",
+        _method(MNIST_IRMAE, "lorae", "nuclear", depth=1),
         "nuclear",
         (1e-4, 1e-3, 1e-2, 1e-1),
+        1e-1,
     ),
-    "Least Volume": (
-        replace(MNIST_AE, method="least-volume", parameters=(("volume", 0.0),)),
+    RankMethod(
+        "Least Volume",
+        _method(MNIST_AE, "least-volume", "volume"),
         "volume",
         (1e-4, 1e-3, 1e-2, 1e-1),
+        1e-2,
     ),
-    "RRAE": (
-        replace(MNIST_AE, method="rrae", parameters=(("directions", 1.0),)),
-        "directions",
-        # A batch of 32 codes has no more than 32.
-        (24, 16, 8, 4),
-    ),
-    "Nested dropout": (
-        replace(MNIST_AE, method="nested-dropout", parameters=(("probability", 0.0),)),
+    # A batch of 32 codes has no more than 32 directions.
+    RankMethod("RRAE", _method(MNIST_AE, "rrae", "directions"), "directions", (24, 16, 8, 4), 4),
+    RankMethod(
+        "Nested dropout",
+        _method(MNIST_AE, "nested-dropout", "probability"),
         "probability",
         (0.02, 0.05, 0.1, 0.2),
+        0.2,
     ),
-    "AE": (MNIST_AE, "latent_dim", (32, 16, 8, 4)),
+    RankMethod("AE", MNIST_AE, "latent_dim", (32, 16, 8, 4), 8),
     # In closed form: one epoch is as good as any.
-    "PCA": (replace(MNIST_AE, method="pca", epochs=1), "latent_dim", (32, 16, 8, 4)),
-}
-
-# Of each of them, the value at which they are compared, by the rule in docs/decisions.md.
-CHOSEN: dict[str, float] = {
-    "IRMAE": 8,
-    "IRMAE-WD": 10.0,
-    "LoRAE": 1e-3,
-    "Least Volume": 1e-2,
-    "RRAE": 8,
-    "Nested dropout": 0.1,
-    "AE": 8,
-    "PCA": 8,
-}
+    RankMethod("PCA", replace(MNIST_AE, method="pca", epochs=1), "latent_dim", (32, 16, 8, 4), 8),
+)
 
 
 def _swept() -> Iterator[Cell]:
     """A row for each method, its four values as columns."""
-    for label, (settings, name, values) in RANK_METHODS.items():
-        row = f"{label} ({name} {', '.join(f'{value:g}' for value in values)})"
-        for i, value in enumerate(values, 1):
-            yield Cell(f"{i}", settings.with_settings({name: value}), row)
+    for each in RANK_METHODS:
+        row = f"{each.label} ({each.setting} {', '.join(f'{value:g}' for value in each.values)})"
+        yield from (Cell(f"{i}", each.at(value), row) for i, value in enumerate(each.values, 1))
 
 
-def _chosen() -> Iterator[Cell]:
-    """Each method at the value that was chosen, and an AE of as many dimensions as they have."""
-    for label, (settings, name, _) in RANK_METHODS.items():
-        value = CHOSEN[label]
-        yield Cell(f"{label} {value:g}", settings.with_settings({name: value}))
-    yield Cell(f"AE {MNIST_AE.latent_dim}", MNIST_AE)
-
-
-COMPARED = tuple(_chosen())
+# Each method at the value that was chosen, and an AE of as many dimensions as they have.
+COMPARED = (
+    *(Cell(f"{each.label} {each.chosen:g}", each.at(each.chosen)) for each in RANK_METHODS),
+    Cell(f"AE {MNIST_AE.latent_dim}", MNIST_AE),
+)
 # What authors claim in their abstracts, by method and metric, as an order of it and IRMAE.
 _CLAIMED = {("LoRAE", "fid"): "Mazumder et al. 2024", ("RRAE", "test_mse"): "Mounayer et al. 2024"}
 
@@ -95,7 +108,7 @@ def _claims() -> Iterator[ClaimSpec]:
         yield ClaimSpec(statement, source or "asked here", metric, ((low, high),))
 
 
-_SETTINGS = ", ".join(f"{label}: {name}" for label, (_, name, _) in RANK_METHODS.items())
+_SETTINGS = ", ".join(f"{each.label}: {each.setting}" for each in RANK_METHODS)
 
 RANK_TABLES = (
     TableSpec(
