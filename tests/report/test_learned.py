@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from bench.cli import main
 from bench.experiments.figures import FIGURES
 from bench.report.claims import Standing, judge
 from bench.report.display import error_share
-from bench.report.figures.sweep import draw
+from bench.report.figures import frontier, sweep
 from bench.report.frame import TableResults, frame
 from bench.report.notes import notes
 from bench.report.page import write_report
@@ -90,12 +92,20 @@ def test_it_is_marked_in_every_form_of_a_table_and_is_not_bold(tmp_path: Path) -
     assert r"$\dagger$" in (tmp_path / "table4.tex").read_text(encoding="utf-8")
 
 
-def test_it_is_marked_in_figures() -> None:
-    values = {name: [float(10 + place)] for place, name in enumerate(everywhere("table6", []))}
-    made = _without(content("table6", values, extractor="imagenet"), 2, {0})
-    page = draw(FIGURES["figure1"], made, Store(Path("nowhere")))
+@pytest.mark.parametrize(
+    ("figure", "draw", "expected"),
+    [("figure1", sweep.draw, [[128.0]] * 3), ("frontier", frontier.draw, [[12.0]] * 2)],
+)
+def test_it_is_marked_in_figures(
+    figure: str, draw: Callable[..., Figure], expected: list[list[float]]
+) -> None:
+    declared = FIGURES[figure]
+    names = everywhere(declared.table, [])
+    values = {name: [float(10 + place)] for place, name in enumerate(names)}
+    made = _without(content(declared.table, values, extractor="imagenet"), 2, {0})
+    page = draw(declared, made, Store(Path("nowhere")))
     crosses = [line for axes in page.axes for line in axes.lines if line.get_marker() == "x"]
-    assert [np.asarray(line.get_xdata()).tolist() for line in crosses] == [[128.0]] * 3
+    assert [np.asarray(line.get_xdata()).tolist() for line in crosses] == expected
     assert "Not learned" in str(page.get_label())
 
 

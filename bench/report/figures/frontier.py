@@ -81,7 +81,8 @@ def _panel(axes: Axes, content: TableResults, across: pd.DataFrame, up: pd.DataF
         axes.errorbar(
             x["mean"],
             y["mean"],
-            xerr=[x["mean"] - x.low, x.high - x["mean"]],
+            # A rank is at least 0.
+            xerr=[x["mean"] - x.low.clip(lower=0), x.high - x["mean"]],
             yerr=[y["mean"] - y.low, y.high - y["mean"]],
             color=look.color,
             marker=look.marker,
@@ -90,3 +91,7 @@ def _panel(axes: Axes, content: TableResults, across: pd.DataFrame, up: pd.DataF
             elinewidth=0.6,
             label=row,
         )
+    unlearned = across.seeds_not_learned != ""
+    if unlearned.any():
+        points = across["mean"][unlearned], up["mean"].reindex(across.index)[unlearned]
+        axes.errorbar(*points, fmt="kx", markersize=9, label="not learned")
