@@ -110,6 +110,8 @@ def _claims() -> Iterator[ClaimSpec]:
 
 _SETTINGS = ", ".join(f"{each.label}: {each.setting}" for each in RANK_METHODS)
 
+_ADAMW = "IRMAE-WD is trained by AdamW."
+
 RANK_TABLES = (
     TableSpec(
         name="rank-sweep",
@@ -122,6 +124,7 @@ RANK_TABLES = (
                 "Each row has a method and the setting that decides how far it reduces the rank, "
                 "with its values in the columns' order."
             ),
+            _ADAMW,
         ),
     ),
     TableSpec(
@@ -138,6 +141,7 @@ RANK_TABLES = (
                 "paper's settings (docs/decisions.md). "
                 f"{_SETTINGS}."
             ),
+            _ADAMW,
         ),
         claims=tuple(_claims()),
         seeds=3,

@@ -210,14 +210,34 @@ def seeds_text(table: TableSpec, shown: Mapping[Cell, Collection[int]]) -> str:
 
 
 def _by_column(table: TableSpec, texts: Mapping[Cell, str]) -> str:
-    """A text once where all columns have the same, or else each with the names of its columns."""
-    columns: dict[str, list[str]] = {}
+    """A text once where all columns have the same, or else each with the names of its columns.
+
+    That of most columns stands last without them, where they are many.
+    """
+    columns: dict[str, list[Cell]] = {}
     for cell, text in texts.items():
-        columns.setdefault(text, []).append(cell.name)
+        columns.setdefault(text, []).append(cell)
     if len(columns) == 1:
         return next(iter(columns))
+    most = max(columns, key=lambda text: len(columns[text]))
+    last = [f"{most} elsewhere"] if len(columns[most]) > _MANY else []
     axis = before_columns(table, " ")
-    return "; ".join(f"{text} ({axis}{', '.join(names)})" for text, names in columns.items())
+    named = [
+        f"{text} ({axis}{', '.join(_names(table, cells))})"
+        for text, cells in columns.items()
+        if not (last and text == most)
+    ]
+    return "; ".join(named + last)
+
+
+# More names of columns than this are too many to read.
+_MANY = 10
+
+
+def _names(table: TableSpec, cells: Sequence[Cell]) -> list[str]:
+    """Names of cells; a row of which all are among them is named once."""
+    whole = {cell.row for cell in cells} - {c.row for c in table.cells if c not in cells} - {""}
+    return list(dict.fromkeys(c.row if c.row in whole else c.name for c in cells))
 
 
 def before_columns(table: TableSpec, sign: str) -> str:

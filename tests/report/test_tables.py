@@ -224,6 +224,15 @@ def test_every_number_is_labelled() -> None:
     assert re.search(r"Seeds +\| n +\| +2 \| +1 \| +1 \| +1 \|\n", printed[".md"])
 
 
+def test_settings_of_most_columns_are_said_without_their_names() -> None:
+    made = content_of("rank-sweep", everywhere("rank-sweep", [20.0]))
+    (said,) = [note.text for note in notes(made, frame(made)) if note.text.startswith("Data:")]
+    assert said.endswith(
+        "1 epochs, batch 32, Adam at 0.0001, fp32 (PCA (latent_dim 32, 16, 8, 4)); "
+        "60,000 training images, 50 epochs, batch 32, Adam at 0.0001, fp32 elsewhere."
+    )
+
+
 def test_csv_has_full_precision(tmp_path: Path) -> None:
     content = content_of("table4", {"2": [1 / 3], "4": [2 / 3], "8": [0.1], "12": [1e-17]})
     write_table(content, tmp_path)
