@@ -119,8 +119,8 @@ def _add_choices(group: argparse._ArgumentGroup) -> None:
         action="append",
         default=[],
         metavar="FILE",
-        help="Python file or module that registers methods, data sets, extractors or columns of "
-        "your own",
+        help="Python file or module that registers methods, data sets, extractors, columns, rows "
+        "or figures of your own",
     )
     group.add_argument("--retry-failed", action="store_true", help="run anew what failed")
     group.add_argument("--force", action="store_true", help="run anew what is done already")
@@ -217,7 +217,7 @@ def _add_modes(group: argparse._ArgumentGroup) -> None:
         "--collect",
         action="store_true",
         help="write tables and figures from finished runs alone, each in the profile that fills "
-        "most of its columns",
+        "most of its columns, unless --profile names one",
     )
     group.add_argument(
         "--status", action="store_true", help="list the runs folder: states, sizes, why runs failed"

@@ -87,8 +87,11 @@ COMPARED = (
     *(Cell(f"{each.label} {each.chosen:g}", each.at(each.chosen)) for each in RANK_METHODS),
     Cell(f"AE {MNIST_AE.latent_dim}", MNIST_AE),
 )
-# What authors claim in their abstracts, by method and metric, as an order of it and IRMAE.
-_CLAIMED = {("LoRAE", "fid"): "Mazumder et al. 2024", ("RRAE", "test_mse"): "Mounayer et al. 2024"}
+# What authors claim in their abstracts, which name no measure, by method and metric.
+_CLAIMED = {
+    ("LoRAE", "fid"): "after Mazumder et al. 2024",
+    ("RRAE", "test_mse"): "after Mounayer et al. 2024",
+}
 
 
 def _claims() -> Iterator[ClaimSpec]:
@@ -129,7 +132,7 @@ RANK_TABLES = (
     ),
     TableSpec(
         name="rank-methods",
-        title="Methods that reduce the rank, at about the rank of IRMAE (l = 8)",
+        title="Methods that reduce the rank, beside IRMAE (l = 8)",
         axis="Method",
         cells=COMPARED,
         metrics=("rank", "effective_rank", "test_mse", "fid", "coverage"),

@@ -195,7 +195,8 @@ def _settings(table: TableSpec) -> str:
     runs = {cell: cell.training for cell in table.cells}
     texts = {
         cell: (
-            f"{run.train_images:,} training images, {run.epochs} epochs, batch {run.batch_size}, "
+            f"{run.train_images:,} training images, {run.epochs} "
+            f"{'epochs' if run.epochs > 1 else 'epoch'}, batch {run.batch_size}, "
             f"Adam at {run.learning_rate:g}, {run.precision}"
         )
         for cell, run in runs.items()
@@ -217,8 +218,8 @@ def _by_column(table: TableSpec, texts: Mapping[Cell, str]) -> str:
     columns: dict[str, list[Cell]] = {}
     for cell, text in texts.items():
         columns.setdefault(text, []).append(cell)
-    if len(columns) == 1:
-        return next(iter(columns))
+    if len(columns) < 2:
+        return next(iter(columns), "")
     most = max(columns, key=lambda text: len(columns[text]))
     last = [f"{most} elsewhere"] if len(columns[most]) > _MANY else []
     axis = before_columns(table, " ")

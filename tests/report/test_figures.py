@@ -180,7 +180,7 @@ def test_curves_are_the_histories(filled: tuple[TableResults, Store]) -> None:
     assert len(ae.get_lines()) == 9
     text = " ".join(str(page.get_label()).split())
     assert "Nothing to draw is cached of celeba-ae-d32-s1-" in text
-    assert "dash of its own; seeds: 0, 1 (IRMAE (l = 4) 32, IRMAE (l = 4) 64, " in text
+    assert "seeds: 0, 1 (IRMAE (l = 4), AE 64, AE 128, AE 256, AE 512); 0 (AE 32)." in text
     assert "AE 256, AE 512); 0 (AE 32)." in text
     for line in ae.get_lines():
         assert list(line.get_xdata()) == [0, 1, 2, 3]  # type: ignore[arg-type]

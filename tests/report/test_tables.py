@@ -228,7 +228,7 @@ def test_settings_of_most_columns_are_said_without_their_names() -> None:
     made = content_of("rank-sweep", everywhere("rank-sweep", [20.0]))
     (said,) = [note.text for note in notes(made, frame(made)) if note.text.startswith("Data:")]
     assert said.endswith(
-        "1 epochs, batch 32, Adam at 0.0001, fp32 (PCA (latent_dim 32, 16, 8, 4)); "
+        "1 epoch, batch 32, Adam at 0.0001, fp32 (PCA (latent_dim 32, 16, 8, 4)); "
         "60,000 training images, 50 epochs, batch 32, Adam at 0.0001, fp32 elsewhere."
     )
 

@@ -1,4 +1,4 @@
-"""IRMAE with weight decay (Zeng and Graham 2023): its linear layers, trained by AdamW.
+"""IRMAE with weight decay (Zeng et al. 2023): its linear layers, trained by AdamW.
 
 Read: the abstract and the authors' code (mdgrahamwisc/IRMAE_WD), which has four linear layers, a
 learning rate of 1e-3, a decay of 1e-6 and float64. In float32 and at the supplement's 1e-4, that
@@ -25,7 +25,7 @@ def adamw(parameters: Iterable[nn.Parameter], spec: TrainingSpec) -> torch.optim
 
 METHOD = Method(
     "irmae-wd",
-    "Zeng and Graham, Chaos 2023",
+    "Zeng et al., arXiv:2305.01090",
     squared_error,
     optimizer=adamw,
     graph_safe=True,
