@@ -380,13 +380,10 @@ def _compare(
     lower: Place,
     higher: Place,
 ) -> Comparison:
-    # A figure may show a part of the table alone.
-    below, above = values.get(lower, {}), values.get(higher, {})
-    metric = METRICS[claim.metric]
     return Comparison(
-        metric,
+        METRICS[claim.metric],
         table.naming(lower),
         table.naming(higher),
-        list(below.values()),
-        list(above.values()),
+        list(values[lower].values()),
+        list(values[higher].values()),
     )

@@ -126,7 +126,7 @@ def fid_notes(content: TableResults) -> list[str]:
     fitted = [name for name in samplers if name in COMPONENTS]
     shown = [f"{name}: {_gaussians(name, content)}" for name in fitted]
     if fitted:
-        shown[-1] += f"; {'each ' if fitted[1:] else ''}{_FITTED}"
+        shown[-1] += f"; each {_FITTED}" if fitted[1:] else f" {_FITTED}"
     if PRIOR in samplers:
         shown.append(f"{PRIOR}: N(0, I), of methods that have this prior")
     named = "; ".join(shown)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -11,7 +13,7 @@ from bench.experiments.spec import HEADLINE_SAMPLER, FigureSpec
 from bench.report.figures.style import caption, plain_numbers, style
 from bench.report.frame import TableResults, frame
 from bench.report.metrics import METRICS, View
-from bench.report.notes import fid_notes, headline_note, run_notes, title_of
+from bench.report.notes import fid_notes, run_notes, title_of
 from bench.store.folders import Store
 
 
@@ -21,6 +23,8 @@ def draw(figure: FigureSpec, content: TableResults, store: Store) -> Figure:
     In each, a line for every row of the table, through its columns: means over seeds, with their
     95 % intervals.
     """
+    display = replace(content.display, samplers=(HEADLINE_SAMPLER,))
+    content = replace(content, display=display)
     data = frame(content)
     panels = [("fid", View(name, HEADLINE_SAMPLER)) for name in content.extractors]
     panels.append(("test_mse", View()))
@@ -55,7 +59,6 @@ def draw(figure: FigureSpec, content: TableResults, store: Store) -> Figure:
                 "A point a setting, a line a method, in the order of the legend's values; mean "
                 f"over {counts} seeds, with 95 % intervals (Student t) where there are two or more."
             ),
-            *([headline_note(content)] if content.extractors else []),
             *fid_notes(content),
             *run_notes(content),
         ],
