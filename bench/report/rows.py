@@ -75,9 +75,12 @@ def rows(content: TableResults, data: pd.DataFrame) -> list[Row]:
                 result.append(Row(metric.label, line, kind + remark, cells))
         for extractor, sampler in views:
             view = View(extractor, sampler)
-            part = _line(content, of_metric, view)
-            if sampler == REAL and part["mean"].isna().all():
-                continue
+            of_line, part = line, _line(content, of_metric, view)
+            if sampler == REAL:
+                # The same for every run, and so below all lines.
+                of_line, part = "", _line(content, _once(data[data.metric == name]), view)
+                if line != lines[-1] or part["mean"].isna().all():
+                    continue
             best = _best(content, name, view, line)
             form = _form(part, metric)
             numbers = part.to_dict("records")
@@ -92,7 +95,7 @@ def rows(content: TableResults, data: pd.DataFrame) -> list[Row]:
                     for cell, agreement in zip(cells, said, strict=True)
                 ]
             label = f"{metric.label} ({extractor})" if extractor else metric.label
-            result.append(Row(label, line, _KINDS.get(sampler, sampler), cells))
+            result.append(Row(label, of_line, _KINDS.get(sampler, sampler), cells))
             if part.difference.notna().any() and not metric.brief:
                 cells = [Text(signed(value, 1), value) for value in part.difference]
                 kind = f"difference, {sampler}" if sampler else "difference"
@@ -126,8 +129,14 @@ def _agreement(number: Mapping[Hashable, Any], metric: Metric) -> str:
     return "yes" if whole else "mean only"
 
 
+def _once(data: pd.DataFrame) -> pd.DataFrame:
+    """One number of each column, extractor and sampler, whichever line has it."""
+    return data.dropna(subset="mean").drop_duplicates(["column", "extractor", "sampler"])
+
+
 def _mark(number: Mapping[Hashable, Any]) -> str:
-    return f" {NOT_LEARNED}" if number["seeds_not_learned"] and number["sampler"] != REAL else ""
+    unlearned = number["seeds_not_learned"] and number["sampler"] != REAL
+    return f" {NOT_LEARNED}" if unlearned and not math.isnan(number["mean"]) else ""
 
 
 # What a row is called that is of no sampler.

@@ -368,3 +368,13 @@ def test_real_images_are_shown_by_mean_and_deviation_over_their_sets() -> None:
     (printed,) = [row for row in rows(made, data) if row.kind == "real images"]
     assert [cell.text for cell in printed.cells] == ["6.75 ± 1.06", "6.75 ± 1.06", "--", "--"]
     assert any("over 2 disjoint sets" in note.text for note in notes(made, data))
+
+
+def test_real_images_have_one_row_below_all_lines() -> None:
+    values = everywhere("table6", [50.0]) | {"AE 32": []}
+    made = content_of("table6", values, extractor="imagenet")
+    printed = [row for row in rows(made, frame(made)) if row.metric == "FID (imagenet)"]
+    assert [row.line for row in printed if row.kind == "real images"] == [""]
+    assert printed[-1].kind == "real images"
+    # A line without a run in a column leaves none of them out.
+    assert [cell.text for cell in printed[-1].cells] == ["0.250"] * 5
