@@ -44,7 +44,7 @@ RANK_METHODS = (
         _method(MNIST_IRMAE, "irmae-wd", "weight_decay", depth=4),
         "weight_decay",
         (0.3, 1.0, 3.0, 10.0),
-        10.0,
+        3.0,
     ),
     RankMethod(
         "LoRAE",
@@ -58,7 +58,7 @@ RANK_METHODS = (
         _method(MNIST_AE, "least-volume", "volume"),
         "volume",
         (1e-4, 1e-3, 1e-2, 1e-1),
-        1e-2,
+        1e-4,
     ),
     # A batch of 32 codes has no more than 32 directions.
     RankMethod("RRAE", _method(MNIST_AE, "rrae", "directions"), "directions", (24, 16, 8, 4), 8),

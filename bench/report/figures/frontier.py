@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import ScalarFormatter
 
 from bench.experiments.spec import HEADLINE_SAMPLER, FigureSpec
+from bench.report.claims import LEAST_SEEDS
 from bench.report.figures.style import caption, plain_numbers, style
 from bench.report.frame import TableResults, frame
 from bench.report.metrics import METRICS, View
@@ -57,7 +58,8 @@ def draw(figure: FigureSpec, content: TableResults, store: Store) -> Figure:
         [
             (
                 "A point a setting, a line a method, in the order of the legend's values; mean "
-                f"over {counts} seeds, with 95 % intervals (Student t) where there are two or more."
+                f"over {counts} seeds, with 95 % intervals (Student t) where there are "
+                f"{LEAST_SEEDS} or more."
             ),
             *fid_notes(content),
             *run_notes(content),
@@ -84,9 +86,8 @@ def _panel(axes: Axes, content: TableResults, across: pd.DataFrame, up: pd.DataF
         axes.errorbar(
             x["mean"],
             y["mean"],
-            # A rank is at least 0.
-            xerr=[x["mean"] - x.low.clip(lower=0), x.high - x["mean"]],
-            yerr=[y["mean"] - y.low, y.high - y["mean"]],
+            xerr=_interval(x),
+            yerr=_interval(y),
             color=look.color,
             marker=look.marker,
             linestyle=look.line,
@@ -98,3 +99,12 @@ def _panel(axes: Axes, content: TableResults, across: pd.DataFrame, up: pd.DataF
     if unlearned.any():
         points = across["mean"][unlearned], up["mean"].reindex(across.index)[unlearned]
         axes.errorbar(*points, fmt="kx", markersize=9, label="not learned")
+
+
+def _interval(numbers: pd.DataFrame) -> list[pd.Series]:
+    """From means down and up to the ends of their intervals, which are at least 0.
+
+    With two seeds an interval is 18 times their standard deviation, and would hide everything else.
+    """
+    shown = numbers.where(numbers.n >= LEAST_SEEDS)
+    return [shown["mean"] - shown.low.clip(lower=0), shown.high - shown["mean"]]
