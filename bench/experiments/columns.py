@@ -83,9 +83,7 @@ def sweep(row: str, settings: TrainingSpec) -> list[Cell]:
     return [Cell(label, replace(settings, latent_dim=int(label)), row) for label in DIMENSIONS]
 
 
-VARIANCES = tuple(
-    Cell(f"{scale}x", replace(MNIST_IRMAE, init_scale=float(scale))) for scale in (1, 2, 4)
-)
+VARIANCES = tuple(Cell(f"{scale}x", replace(MNIST_IRMAE, init_scale=scale)) for scale in (1, 2, 4))
 AE_AND_VAE = (
     Cell("AE", MNIST_AE),
     Cell("VAE", replace(MNIST_AE, method="vae", parameters=VAE)),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from math import exp
@@ -22,6 +22,11 @@ from bench.report.statistics import (
 
 # How differences scatter cannot be told from fewer.
 LEAST_SEEDS = 3
+
+
+def span(counts: Collection[int]) -> str:
+    """The least and the most of some numbers of seeds: ``3``, or ``3 to 6``."""
+    return " to ".join(map(str, dict.fromkeys([min(counts), max(counts)])))
 
 
 class Standing(StrEnum):
@@ -221,10 +226,9 @@ class Verdict:
     @property
     def text(self) -> str:
         """The verdict in words."""
-        counts = sorted(cell.n for cell in self.cells)
-        if self.seeds and counts and 0 < counts[0] < self.seeds and self._decidable:
-            ends = dict.fromkeys([counts[0], counts[-1]])
-            return f"{self._text} (interim: {' to '.join(map(str, ends))} of {self.seeds} seeds)"
+        counts = [cell.n for cell in self.cells]
+        if self.seeds and counts and 0 < min(counts) < self.seeds and self._decidable:
+            return f"{self._text} (interim: {span(counts)} of {self.seeds} seeds)"
         return self._text
 
     @property

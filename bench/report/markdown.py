@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from math import isnan
 
-from bench.report.claims import Verdict
+from bench.report.claims import Verdict, span
 from bench.report.frame import TableResults
 from bench.report.metrics import METRICS
 from bench.report.notes import Note, title
@@ -75,14 +75,13 @@ def _claim_row(verdict: Verdict) -> str:
         if all(view in cell.means for cell in cells)
     ]
     printed = [MISSING if cell.printed is None else f"{cell.printed:g}" for cell in cells]
-    counts = sorted({cell.n for cell in cells})
     texts = [
         f"{verdict.claim.statement} ({verdict.claim.source})",
         f"{metric.symbol} of {verdict.names}",
         ", ".join(printed) if set(printed) != {MISSING} else MISSING,
         "<br>".join(map(escape, measured)),
         verdict.text,
-        f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}",
+        span([cell.n for cell in cells]),
         f"{verdict.data}, {verdict.profile}",
     ]
     shown = (text if "<br>" in text else escape(text) for text in texts)

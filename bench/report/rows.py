@@ -75,12 +75,13 @@ def rows(content: TableResults, data: pd.DataFrame) -> list[Row]:
                 result.append(Row(metric.label, line, kind + remark, cells))
         for extractor, sampler in views:
             view = View(extractor, sampler)
-            of_line, part = line, _line(content, of_metric, view)
-            if sampler == REAL:
-                # The same for every run, and so below all lines.
-                of_line, part = "", _line(content, _once(data[data.metric == name]), view)
-                if line != lines[-1] or part["mean"].isna().all():
-                    continue
+            # Real images are the same for every run, and so stand once, below all lines.
+            shared = sampler == REAL
+            if shared and line != lines[-1]:
+                continue
+            part = _line(content, _once(data[data.metric == name]) if shared else of_metric, view)
+            if shared and part["mean"].isna().all():
+                continue
             best = _best(content, name, view, line)
             form = _form(part, metric)
             numbers = part.to_dict("records")
@@ -95,7 +96,7 @@ def rows(content: TableResults, data: pd.DataFrame) -> list[Row]:
                     for cell, agreement in zip(cells, said, strict=True)
                 ]
             label = f"{metric.label} ({extractor})" if extractor else metric.label
-            result.append(Row(label, of_line, _KINDS.get(sampler, sampler), cells))
+            result.append(Row(label, "" if shared else line, _KINDS.get(sampler, sampler), cells))
             if part.difference.notna().any() and not metric.brief:
                 cells = [Text(signed(value, 1), value) for value in part.difference]
                 kind = f"difference, {sampler}" if sampler else "difference"

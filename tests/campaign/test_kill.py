@@ -113,9 +113,9 @@ def _kill(runs_dir: Path, step: int) -> None:
     assert not list(runs_dir.glob("*/training.json"))
 
 
-def _interrupt(runs_dir: Path) -> None:
+def _interrupt(runs_dir: Path, step: int) -> None:
     process = _start(runs_dir)
-    _wait_for(lambda: any(runs_dir.glob("mnist*/checkpoint.pt")), process)
+    _wait_for(partial(_reached, runs_dir, step), process)
     os.killpg(process.pid, signal.SIGINT)
     _, err = _finish(process)
     assert process.returncode == 130, err
@@ -132,10 +132,7 @@ def test_a_run_that_is_stopped_twice_ends_with_the_same_bits(
     choose = random.Random(20201)  # noqa: S311
     # Before there is a checkpoint, and behind it.
     _kill(runs_dir, choose.randrange(50, 500))
-    if interrupt is _kill:
-        _kill(runs_dir, choose.randrange(500, 700))
-    else:
-        _interrupt(runs_dir)
+    interrupt(runs_dir, choose.randrange(500, 700))
     process = _start(runs_dir)
     _, err = _finish(process)
     assert process.returncode == 0, err

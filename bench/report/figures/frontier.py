@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import ScalarFormatter
 
 from bench.experiments.spec import HEADLINE_SAMPLER, FigureSpec
-from bench.report.claims import LEAST_SEEDS
+from bench.report.claims import LEAST_SEEDS, span
 from bench.report.figures.style import caption, plain_numbers, style
 from bench.report.frame import TableResults, frame
 from bench.report.metrics import METRICS, View
@@ -51,14 +51,13 @@ def draw(figure: FigureSpec, content: TableResults, store: Store) -> Figure:
         )
     page.suptitle(title_of(figure.title, figure.name, content), fontsize=10)
     page.tight_layout()
-    seeds = ranks.n[ranks.n > 0] if ranks.n.any() else ranks.n
-    counts = f"{seeds.min()} to {seeds.max()}" if seeds.min() < seeds.max() else f"{seeds.max()}"
+    counts = [count for count in ranks.n if count] or [0]
     caption(
         page,
         [
             (
                 "A point a setting, a line a method, in the order of the legend's values; mean "
-                f"over {counts} seeds, with 95 % intervals (Student t) where there are "
+                f"over {span(counts)} seeds, with 95 % intervals (Student t) where there are "
                 f"{LEAST_SEEDS} or more."
             ),
             *fid_notes(content),

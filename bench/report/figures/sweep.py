@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 from bench.experiments.spec import FigureSpec
+from bench.report.claims import span
 from bench.report.figures.style import caption, style
 from bench.report.frame import TableResults, frame
 from bench.report.metrics import METRICS, REAL
@@ -122,8 +123,7 @@ def _printed(axes: Axes, data: pd.DataFrame, row: str, method: str) -> None:
 
 
 def _seeds(data: pd.DataFrame) -> str:
-    counts = sorted(set(data.n))
-    seeds = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
-    if counts[-1] < 2:
-        return f"Seeds a point: {seeds}, so no interval."
-    return f"Mean over {seeds} seeds a point; the 95 % interval (Student t) is shaded."
+    counts = data.n.tolist()
+    if max(counts) < 2:
+        return f"Seeds a point: {span(counts)}, so no interval."
+    return f"Mean over {span(counts)} seeds a point; the 95 % interval (Student t) is shaded."
