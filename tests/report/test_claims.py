@@ -67,7 +67,7 @@ def test_a_claim_holds_where_every_order_does() -> None:
     rank, best, worst = judge(content_of("table4", ranks))
     assert rank.standing == "holds"
     assert (best.text, worst.text) == (
-        "does not hold under every sampler, seen through inception",
+        "does not hold under any sampler, seen through inception",
     ) * 2
     expected = _by_scipy(ranks["12"], ranks["8"])
     assert rank.evidence == [f"closest of 3: {CLOSEST} = {expected}, 3 seeds"]

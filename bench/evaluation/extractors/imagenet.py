@@ -51,8 +51,9 @@ def load(sha256: str, device: torch.device) -> Callable[[torch.Tensor], torch.Te
 
 def inputs(images: torch.Tensor) -> torch.Tensor:
     """Images (n, 3, height, width) in [0, 1], resized and scaled to about [-1, 1]."""
+    images = images.contiguous(memory_format=torch.channels_last)
     resized = F.interpolate(images, (SIZE, SIZE), mode="bilinear", align_corners=False)
-    return resized.mul_(255).sub_(127).div_(128).to(memory_format=torch.channels_last)
+    return resized.mul_(255).sub_(127).div_(128)
 
 
 def folded(weights: dict[str, torch.Tensor], size: int) -> EfficientNet:
@@ -80,19 +81,22 @@ def folded(weights: dict[str, torch.Tensor], size: int) -> EfficientNet:
     return network.to(memory_format=torch.channels_last)
 
 
-def _fused(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Module:
-    """A convolution with its batch norm folded in, after a layer that pads its input if need be."""
+def _fused(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:
+    """A convolution with its batch norm folded in, and the padding of the layer before it.
+
+    A layer that pads copies its maps. Convolutions pad both ends alike: where less is wanted at the
+    beginning, zeros at the beginning of the kernel stand on what is too much.
+    """
     fused = fuse_conv_bn_eval(convolution, norm)
-    padding = getattr(fused.static_padding, "padding", (0, 0, 0, 0))
-    even = len(set(padding)) == 1
+    left, right, top, bottom = getattr(fused.static_padding, "padding", (0, 0, 0, 0))
+    weight = F.pad(fused.weight, (right - left, 0, bottom - top, 0))
     plain = nn.Conv2d(
         fused.in_channels,
         fused.out_channels,
-        (fused.kernel_size[0], fused.kernel_size[1]),
+        (weight.shape[2], weight.shape[3]),
         (fused.stride[0], fused.stride[1]),
-        # Padding within the convolution saves a copy of the maps.
-        padding[0] if even else 0,
+        (bottom, right),
         groups=fused.groups,
     )
-    plain.weight, plain.bias = fused.weight, fused.bias
-    return plain if even else nn.Sequential(nn.ZeroPad2d(padding), plain)
+    plain.weight, plain.bias = nn.Parameter(weight, requires_grad=False), fused.bias
+    return plain
