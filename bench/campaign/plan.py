@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from math import nan
+from statistics import mean, median
 
 from bench.campaign.job import Job
 from bench.campaign.runs import failure_of, measurements_of, missing_of, unseen_by
@@ -177,7 +178,7 @@ class _Estimate:
 
     def __init__(self, folders: Iterable[RunFolder], device: str) -> None:
         self._kind = device.partition(":")[0]
-        self._rates: dict[tuple[str, float, str], list[float]] = {}
+        self._rates: dict[tuple[str, float, str], dict[str, list[float]]] = {}
         self._measuring: dict[tuple[str, MeasurementSpec], list[float]] = {}
         self._looking: dict[tuple[str, str], list[float]] = {}
         for folder in folders:
@@ -185,7 +186,8 @@ class _Estimate:
                 continue
             network, spec = folder.trained.data.network, folder.trained.spec
             if all(map(self._like, (*folder.trained.earlier, folder.trained.provenance))):
-                rates = self._rates.setdefault((network, spec.width, spec.precision), [])
+                alike = self._rates.setdefault((network, spec.width, spec.precision), {})
+                rates = alike.setdefault(spec.method, [])
                 rates.append(folder.trained.timing["images_per_second"])
             for record in folder.measured:
                 if self._like(record.provenance):
@@ -203,8 +205,10 @@ class _Estimate:
     def training(self, spec: TrainingSpec, steps_done: int) -> float:
         """Seconds of the training that is left; NaN where no finished run tells."""
         network = dataset(spec.dataset).network
-        rates = self._rates.get((network, spec.width, spec.precision), [nan])
-        return (spec.steps - steps_done) * spec.batch_size / (sum(rates) / len(rates))
+        alike = self._rates.get((network, spec.width, spec.precision), {})
+        # Where no run of the method tells, the methods' median: one in closed form has no steps.
+        rates = alike.get(spec.method) or [median(map(mean, alike.values()))] if alike else [nan]
+        return (spec.steps - steps_done) * spec.batch_size / mean(rates)
 
     def looking(self, name: str, extractor: str, count: int) -> float:
         """Seconds in which an extractor sees images of a data set; NaN where no run tells."""

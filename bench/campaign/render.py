@@ -69,17 +69,18 @@ def render(request: Request, chosen: Sequence[Chosen], runs: Runs, store: Store)
     for text in printed:
         show(text)
     if left_out:
-        say(f"left out, since nothing of them is cached: {', '.join(left_out)}")
-    say(f"written: {', '.join(map(str, written))}")
-    lost = {*request.tables, *request.figures} - set(contents) - set(left_out)
-    incomplete = [name for name in contents if name not in left_out and contents[name].missing]
-    return 1 if lost or incomplete else 0
+        say(f"left out, since nothing that they show is here: {', '.join(left_out)}")
+    if written:
+        say(f"written: {', '.join(map(str, written))}")
+    whole = {name for name in contents if not contents[name].missing} - set(left_out)
+    excused = set(left_out) & set(request.optional)
+    return 0 if {*request.tables, *request.figures} <= whole | excused else 1
 
 
 def _draw(
     request: Request, chosen: Sequence[Chosen], contents: dict[str, TableResults], store: Store
 ) -> dict[str, Drawn]:
-    """Draw the figures; those that nobody asked for by name are left out where they are blank."""
+    """Draw the figures, but for those that are blank."""
     if not any(each.figure for each in chosen):
         return {}
     # Matplotlib takes a second to import, and does not import at all where a notebook has set a
@@ -90,10 +91,7 @@ def _draw(
     drawn = {}
     for each in chosen:
         if each.figure is not None:
-            optional = each.name in request.optional
-            done = write_figure(
-                each.figure, contents[each.name], store, request.figures_dir, optional=optional
-            )
+            done = write_figure(each.figure, contents[each.name], store, request.figures_dir)
             if done is not None:
                 drawn[each.name] = done
     return drawn

@@ -61,3 +61,16 @@ def test_a_plan_counts_the_real_images_that_extractors_see_once(tmp_path: Path) 
     assert looks() == [(through, count, 136 / 152 * 0.5)]
     write_bytes(store.cache / "reference-mnist-sample-classifier-00.pt", b"")
     assert looks() == []
+
+
+def test_a_method_in_closed_form_shortens_no_other_methods_estimate(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    rates = {"ae": 100.0, "vae": 90.0, "pca": 1e6}
+    for method, rate in rates.items():
+        found = result(replace(SHORT, method=method, depth=0))
+        timing = {"seconds": 1.0, "images_per_second": rate, "finished": 1}
+        store.write_trained(replace(found.trained, timing=timing))
+    jobs = _jobs([replace(SHORT, method=name, depth=0, seed=1) for name in (*rates, "rae")])
+    plan = plan_runs(jobs, store.read(), store, "cpu")
+    images = SHORT.steps * SHORT.batch_size
+    assert [images / planned.training_seconds for planned in plan] == [100, 90, 1e6, 100]

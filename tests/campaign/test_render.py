@@ -97,3 +97,17 @@ def test_only_what_was_asked_for_is_missed(collect: Callable[..., tuple[int, str
     status, text = collect("--table", "4", "--only", "*-l2-*", "--only", "*-l4-*")
     assert status == 0
     assert "not run" not in text
+
+
+def test_a_figure_that_would_be_blank_leaves_the_one_that_is_there(
+    store: Store, collect: Callable[..., tuple[int, str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = store.root.parent / "figures" / "samples-depth.png"
+    write_bytes(kept, b"drawn where the images were")
+    assert collect("--figure", "samples-depth") == (1, "")
+    assert kept.read_bytes() == b"drawn where the images were"
+    assert list(kept.parent.iterdir()) == [kept]
+    # Nobody misses one of all figures.
+    status, _ = collect("--table", "4", "--only", "*-l2-*", "--only", "*-l4-*", "--figure", "all")
+    assert status == 0
+    assert kept.read_bytes() == b"drawn where the images were"

@@ -38,19 +38,20 @@ class Drawn:
 
 
 def write_figure(
-    figure: FigureSpec, content: TableResults, store: Store, folder: Path, *, optional: bool = False
+    figure: FigureSpec, content: TableResults, store: Store, folder: Path
 ) -> Drawn | None:
     """Draw a figure and write it as ``.pdf`` and ``.png``, and its caption as ``.txt``.
+
+    One that would be blank is not written, and an earlier one stays.
 
     Args:
         figure: its declaration.
         content: the table that it draws.
         store: where its runs' arrays and histories are.
         folder: where the files go.
-        optional: write no figure that would be blank.
 
     Returns:
-        The figure; None where it is optional and blank.
+        The figure; None where it is blank.
     """
     title = title_of(figure.title, figure.name, content)
     pdf, png, text = (folder / f"{figure.name}{e}" for e in (".pdf", ".png", ".txt"))
@@ -59,7 +60,7 @@ def write_figure(
         mpl.rcdefaults()
         mpl.rcParams.update(RC)  # type: ignore[arg-type]
         drawn = drawing(figure.kind)(figure, content, store)
-        if optional and not any(axes.has_data() for axes in drawn.axes):
+        if not any(axes.has_data() for axes in drawn.axes):
             return None
         # Once for both files, where "tight" lays out the figure anew for each.
         drawn.draw_without_rendering()
