@@ -326,8 +326,10 @@ def test_auto_takes_the_most_faithful_profile_that_is_whole(
     assert main(command) == 0
     assert "Profile paper" in capsys.readouterr().out
     # Of the second seed, nothing is whole.
-    assert main([*command, "--seeds", "2", "--plan"]) == 0
-    assert capsys.readouterr().out.startswith("profile quick")
+    assert main([*command, "--seeds", "2", "--plan", "--set", "epochs=3"]) == 0
+    assert capsys.readouterr().out.startswith(
+        "profile quick (8,192 training images, 7 epochs), epochs=3 on cpu\n"
+    )
 
 
 def test_collect_never_trains_and_says_what_is_missing(

@@ -81,7 +81,7 @@ def _run(request: Request, runs: Runs, store: Store, device: str) -> int:
     missing = [p for p in plan if p.state not in (State.DONE, State.FAILED)]
     whole = True
     if missing:
-        say(f"{_profiles(chosen)} on {device}")
+        say(f"{_profiles(request, chosen)} on {device}")
         whole = _execute(request, missing, store, device=device)
         # Other processes may have ended runs meanwhile.
         runs = store.read()
@@ -93,13 +93,13 @@ def _run(request: Request, runs: Runs, store: Store, device: str) -> int:
     return status if whole else 3
 
 
-def _profiles(chosen: Sequence[Chosen]) -> str:
-    """The profiles of tables and figures, each with its one line."""
+def _profiles(request: Request, chosen: Sequence[Chosen]) -> str:
+    """The profiles of tables and figures, each with its one line, and the settings over them."""
     names: dict[str, list[str]] = {}
+    settings = "".join(f", {name}={value}" for name, value in request.overrides.items())
     for each in chosen:
-        names.setdefault(f"profile {each.profile.name} ({each.profile.summary})", []).append(
-            each.name
-        )
+        profile = f"profile {each.profile.name} ({each.profile.summary}){settings}"
+        names.setdefault(profile, []).append(each.name)
     if len(names) == 1:
         return next(iter(names))
     return "; ".join(f"{', '.join(of)}: {profile}" for profile, of in names.items())
@@ -241,7 +241,7 @@ def _show_plan(
     runs: Runs,
 ) -> None:
     left = [p for p in plan if p.state not in (State.DONE, State.FAILED)]
-    for line in (f"{_profiles(chosen)} on {device}", *lines):
+    for line in (f"{_profiles(request, chosen)} on {device}", *lines):
         show(line)
     width = max(len(p.run_id) for p in plan)
     for p in plan:
