@@ -36,6 +36,7 @@ EXTRA = [
     "mnist-baselines",
     "shape",
     "rank-sweep",
+    "rank-methods",
     "5-samples",
     "6-samples",
 ]

@@ -44,7 +44,7 @@ RANK_METHODS = (
         _method(MNIST_IRMAE, "irmae-wd", "weight_decay", depth=4),
         "weight_decay",
         (0.3, 1.0, 3.0, 10.0),
-        3.0,
+        10.0,
     ),
     RankMethod(
         "LoRAE",

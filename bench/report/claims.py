@@ -148,7 +148,8 @@ class Judgement:
     @property
     def evidence(self) -> str:
         """The comparisons behind it: those that decide it, or the least clear one."""
-        left_out = f"; {self.unlearned} runs left out that have not learned"
+        runs = "1 run that has" if self.unlearned == 1 else f"{self.unlearned} runs that have"
+        left_out = f"; left out: {runs} not learned"
         return self._evidence + (left_out if self.unlearned else "")
 
     @property

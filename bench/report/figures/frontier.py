@@ -57,8 +57,8 @@ def draw(figure: FigureSpec, content: TableResults, store: Store) -> Figure:
         [
             (
                 "A point a setting, a line a method, in the order of the legend's values; mean "
-                f"over {span(counts)} seeds, with 95 % intervals (Student t) where there are "
-                f"{LEAST_SEEDS} or more."
+                f"over {span(counts)} seeds, with 95 % intervals (Student t) where {LEAST_SEEDS} "
+                "or more have learned, and none has not."
             ),
             *fid_notes(content),
             *run_notes(content),
@@ -91,7 +91,8 @@ def _panel(axes: Axes, content: TableResults, across: pd.DataFrame, up: pd.DataF
             marker=look.marker,
             linestyle=look.line,
             linewidth=1.2,
-            elinewidth=0.6,
+            ecolor=(look.color, 0.4),
+            elinewidth=0.8,
             label=row,
         )
     unlearned = across.seeds_not_learned != ""
@@ -103,7 +104,8 @@ def _panel(axes: Axes, content: TableResults, across: pd.DataFrame, up: pd.DataF
 def _interval(numbers: pd.DataFrame) -> list[pd.Series]:
     """From means down and up to the ends of their intervals, which are at least 0.
 
-    With two seeds an interval is 18 times their standard deviation, and would hide everything else.
+    With two seeds an interval is 18 times their standard deviation, and would hide everything else;
+    so would that of a point of which one seed has learned and another has not.
     """
-    shown = numbers.where(numbers.n >= LEAST_SEEDS)
+    shown = numbers.where((numbers.n >= LEAST_SEEDS) & (numbers.seeds_not_learned == ""))
     return [shown["mean"] - shown.low.clip(lower=0), shown.high - shown["mean"]]
