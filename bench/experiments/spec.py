@@ -269,12 +269,14 @@ class Cell:
         training: what is trained for it.
         row: the line, where a table has several for each metric.
         measurements: what is measured of it: once through each extractor.
+        called: how sentences name it; empty for its line and column.
     """
 
     label: str
     training: TrainingSpec
     row: str = ""
     measurements: tuple[MeasurementSpec, ...] = (MeasurementSpec(),)
+    called: str = ""
 
     @property
     def measurement(self) -> MeasurementSpec:
@@ -283,8 +285,8 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """Its line and column, as texts name it."""
-        return f"{self.row} {self.label}".strip()
+        """Its name in texts."""
+        return self.called or f"{self.row} {self.label}".strip()
 
 
 @dataclass(frozen=True)
@@ -368,6 +370,9 @@ class TableSpec:
     def naming(self, place: Place) -> str:
         """A cell as sentences name it: ``l = 8``, ``AE, 512``."""
         row, column = place
+        for cell in self.cells:
+            if cell.called and (cell.row, cell.label) == place:
+                return cell.called
         column = f"{self.symbol} = {column}" if self.symbol else column
         return f"{row}, {column}" if row else column
 

@@ -353,6 +353,8 @@ def _places(claim: ClaimSpec) -> list[Place]:
 
 def _names(table: TableSpec, places: Sequence[Place]) -> str:
     """Cells in one text: ``l = 12, 8, 4``, or ``IRMAE: 512; AE: 32, 64``."""
+    if all(cell.called for cell in table.cells):
+        return ", ".join(map(table.naming, places))
     sign = f"{table.symbol} = " * bool(table.symbol)
     return "; ".join(
         f"{row}: " * bool(row) + sign + ", ".join(column for _, column in of_row)

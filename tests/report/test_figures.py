@@ -296,7 +296,7 @@ def test_the_frontier_has_a_line_for_each_method_and_a_point_for_each_setting() 
         assert np.asarray(lines[0].get_xdata()).tolist() == [41, 40, 39, 38]
         first = [math.sqrt((40 - i) * (42 - i)) for i in range(4)]
         assert np.asarray(lines[0].get_ydata()).tolist() == pytest.approx(first)
-    alone = {name: fids for name, fids in values.items() if name.startswith("IRMAE (")}
+    alone = {name: fids for name, fids in values.items() if name.startswith("IRMAE ")}
     made = content_of("rank-sweep", alone, extractor="imagenet")
     assert not any(
         axes.has_data() for axes in frontier.draw(FIGURES["frontier"], made, NO_STORE).axes
