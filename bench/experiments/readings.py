@@ -24,6 +24,6 @@ class Reading(NamedTuple):
 
 READINGS = tuple(
     Reading(epoch, threshold)
-    for epoch in (30, 40, 50)
+    for epoch in (30, 40, 50, 100)
     for threshold in (1e-2, 1e-3, 1e-4, 1e-5, None)
 )

@@ -80,7 +80,8 @@ def rows(content: TableResults, data: pd.DataFrame) -> list[Row]:
             if shared and line != lines[-1]:
                 continue
             part = _line(content, _once(data[data.metric == name]) if shared else of_metric, view)
-            if shared and part["mean"].isna().all():
+            # Nor is there a row of an epoch that no run has.
+            if (shared or metric.brief) and part["mean"].isna().all():
                 continue
             best = _best(content, name, view, line)
             form = _form(part, metric)

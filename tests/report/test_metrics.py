@@ -45,12 +45,13 @@ def test_readings_are_numpys_ranks(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["table3-readings", "table4-readings"])
 def test_the_table_of_readings_has_every_one(name: str) -> None:
-    ways = [Reading(epoch, t).metric for epoch in (30, 40, 50) for t in (*THRESHOLDS, None)]
+    epochs = (30, 40, 50, 100)
+    ways = [Reading(epoch, t).metric for epoch in epochs for t in (*THRESHOLDS, None)]
     assert TABLES[name].metrics == ("rank", *ways)
 
 
 def test_a_reading_says_whether_the_printed_rank_would_be_reproduced(tmp_path: Path) -> None:
-    """Of l = 8 (8 printed), two seeds; what else the row has is missing."""
+    """Of l = 8 (8 printed), two seeds of 50 epochs; what else the row has is missing."""
     base = content("table4", {"8": [8, 8]})
     cell = base.table.cells[2]
     spectra = [np.tile(np.r_[np.ones(n), np.full(128 - n, 1e-9)], (50, 1)) for n in (9, 9)]
