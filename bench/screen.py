@@ -25,6 +25,11 @@ def say(text: str) -> None:
     _print(text, sys.stderr)
 
 
+def counted(count: int, noun: str) -> str:
+    """A number of things: ``1 run``, ``1,200 runs``."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def _print(text: str, stream: TextIO) -> None:
     try:
         print(text, file=stream, flush=True)

@@ -18,7 +18,7 @@ from bench.data import dataset
 from bench.errors import UsageError
 from bench.files import lock
 from bench.machine import core_count, gpu_count
-from bench.screen import say, show
+from bench.screen import counted, say, show
 from bench.store.folders import Runs, Store
 from bench.store.housekeeping import collect_garbage, garbage, status_lines
 
@@ -41,7 +41,7 @@ def carry_out(request: Request) -> int:
         from bench.report.export import export
 
         count = export(every_result(runs), request.display, request.export)
-        say(f"written: {request.export}, {count} runs")
+        say(f"written: {request.export}, {counted(count, 'run')}")
         return 0
     device = _usable_device(request)
     if request.verify is not None:
@@ -119,7 +119,7 @@ def _of_cached(request: Request, chosen: Sequence[Chosen], runs: Runs) -> str:
         by = f"commit {commits[0]}" if len(commits) == 1 else f"{len(commits)} commits"
         made = f" (trained {when}, {by})"
     return (
-        f"nothing trained: {len(shown)} runs read from {request.worker.runs_dir}{made}; "
+        f"nothing trained: {counted(len(shown), 'run')} read from {request.worker.runs_dir}{made}; "
         "another --runs-dir trains runs of your own"
     )
 
@@ -170,8 +170,9 @@ def _of_lost_weights(plan: Sequence[PlannedRun]) -> Iterator[str]:
     if unseen:
         names = ", ".join(dict.fromkeys(name for p in unseen for name in p.unmeasured))
         yield (
-            f"{len(unseen)} finished runs are not measured by {names}, since their weights are not "
-            f"here; --extractor {names.split(', ')[0]} trains them again"
+            f"not measured by {names}, since their weights are not here: "
+            f"{counted(len(unseen), 'finished run')}; --extractor {names.split(', ')[0]} trains "
+            "them again"
         )
 
 
@@ -183,7 +184,7 @@ def _verify(request: Request, runs: Runs, store: Store, device: str) -> int:
     data = find_again(request, result.trained, store.cache)
     threads = int(result.trained.provenance["threads"])
     settings = replace(request.worker, device=device, threads=threads, located=(data,))
-    say(f"running {result.run_id} once more on {device}, {threads} threads")
+    say(f"running {result.run_id} once more on {device}, {counted(threads, 'thread')}")
     found = list(differences(result, store, settings))
     for line in found:
         show(f"{result.run_id}: {line}")
@@ -226,7 +227,7 @@ def _execute(request: Request, missing: Sequence[PlannedRun], store: Store, *, d
             backend = loky(settings, jobs)
         together = min(backend.jobs, len(missing))
         seconds = sum(p.seconds for p in missing) / together
-        say(f"{len(missing)} runs, {together} at a time: {_duration(seconds)}")
+        say(f"{counted(len(missing), 'run')}, {together} at a time: {_duration(seconds)}")
         bar = stack.enter_context(ProgressBar(missing, store, request.display))
         return run(missing, backend, bar)
 
@@ -254,7 +255,8 @@ def _show_plan(
         _duration(sum(getattr(p, f"{part}_seconds") for p in left) / jobs)
         for part in ("training", "measuring")
     )
-    show(f"{'; '.join(counts)}: training {training}, measuring {measuring} with {jobs} jobs")
+    workers = counted(jobs, "job")
+    show(f"{'; '.join(counts)}: training {training}, measuring {measuring} with {workers}")
 
 
 def _state(planned: PlannedRun) -> str:

@@ -12,6 +12,7 @@ from bench.campaign.plugins import load_plugins
 from bench.campaign.progress import ProgressBar
 from bench.data import register_dataset
 from bench.errors import BenchError
+from bench.screen import counted
 from bench.store.folders import RunFolder
 
 # A worker that the system kills (for memory, most often) takes the pool with it. Runs resume from
@@ -45,9 +46,9 @@ def run(plan: Sequence[PlannedRun], backend: Backend, progress: ProgressBar) -> 
             if killed == ATTEMPTS:
                 raise BenchError(
                     f"workers were killed {killed} times, most likely for want of memory, with "
-                    f"{len(left)} runs left; try --jobs {max(1, backend.jobs // 2)}"
+                    f"{counted(len(left), 'run')} left; try --jobs {max(1, backend.jobs // 2)}"
                 ) from error
-            progress.line(f"a worker was killed; going on with the {len(left)} runs that are left")
+            progress.line(f"a worker was killed; going on with {counted(len(left), 'run')}")
         finally:
             backend.stop()
     return not left
@@ -69,7 +70,7 @@ def _run_all(left: dict[str, Job], backend: Backend, progress: ProgressBar) -> I
         if backend.settings.is_over():
             return
         if wait and left:
-            progress.line(f"waiting for {len(left)} runs that another process is training")
+            progress.line(f"waiting for {counted(len(left), 'run')} of another process")
         turn = replace(backend.settings, wait=wait)
         together = groups(list(left.values()), turn.device, backend.jobs)
         for ended in backend.results(_execute, together, turn):

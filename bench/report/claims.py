@@ -12,13 +12,8 @@ from bench.experiments.published import PUBLISHED
 from bench.experiments.spec import HEADLINE_SAMPLER, PRIOR, ClaimSpec, Place, TableSpec
 from bench.report.frame import TableResults
 from bench.report.metrics import METRICS, REAL, Metric, View
-from bench.report.statistics import (
-    TAIL,
-    Difference,
-    difference,
-    holm,
-    interval,
-)
+from bench.report.statistics import TAIL, Difference, difference, holm, interval
+from bench.screen import counted
 
 # How differences scatter cannot be told from fewer.
 LEAST_SEEDS = 3
@@ -148,8 +143,7 @@ class Judgement:
     @property
     def evidence(self) -> str:
         """The comparisons behind it: those that decide it, or the least clear one."""
-        runs = "1 run that has" if self.unlearned == 1 else f"{self.unlearned} runs that have"
-        left_out = f"; left out: {runs} not learned"
+        left_out = f"; left out, not learned: {counted(self.unlearned, 'run')}"
         return self._evidence + (left_out if self.unlearned else "")
 
     @property
@@ -162,7 +156,7 @@ class Judgement:
             return "; ".join(c.evidence for c in self.comparisons)
         if self.seeds < LEAST_SEEDS:
             claimed = all(c.difference.mean > 0 for c in self.comparisons)
-            seeds = "one seed" if self.seeds == 1 else f"{self.seeds} seeds"
+            seeds = counted(self.seeds, "seed")
             return f"means {'as' if claimed else 'not as'} claimed, over {seeds}"
         if self.standing is Standing.FAILS:
             deciding = zip(self.comparisons, self._refuted, strict=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from bench.errors import refused
 from bench.files import is_locked, temporaries
+from bench.screen import counted
 from bench.store.folders import RunFolder, Runs, Store
 
 # Endings of what the suite writes into a run's folder, and into what runs share.
@@ -40,8 +41,8 @@ def status_lines(runs: Runs, store: Store) -> Iterator[str]:
         for name in ("weights", "checkpoint")
     )
     yield (
-        f"{len(runs)} runs in {store.root}{': ' if states else ''}{states}; {_megabytes(total)}, "
-        f"of which weights {weights}, checkpoints {checkpoints}; "
+        f"{counted(len(runs), 'run')} in {store.root}{': ' if states else ''}{states}; "
+        f"{_megabytes(total)}, of which weights {weights}, checkpoints {checkpoints}; "
         f"shared cache {_megabytes(_size(store.cache))}"
     )
 
@@ -119,8 +120,9 @@ def collect_garbage(found: Mapping[Path, str], store: Store) -> Iterator[str]:
         yield f"{_megabytes(path.stat().st_size):>9}  {path} (kept)"
     checkpoints = len(list(store.root.glob("*/checkpoint.pt")))
     yield (
-        f"removed {len(found)} files, {_megabytes(sum(sizes.values()))}; kept {checkpoints} "
-        f"checkpoints and the weights of {len(weights)} runs (--weights-of PATTERN removes both)"
+        f"removed {counted(len(found), 'file')}, {_megabytes(sum(sizes.values()))}; kept "
+        f"{counted(checkpoints, 'checkpoint')} and the weights of {counted(len(weights), 'run')} "
+        "(--weights-of PATTERN removes both)"
     )
 
 

@@ -83,7 +83,7 @@ def test_what_is_left_goes_on_when_a_worker_is_killed(tmp_path: Path) -> None:
     said = _said(pool, tmp_path)
     assert sorted(pool.ended) == ["run-0", "run-1", "run-2"]
     assert pool.stops == ATTEMPTS
-    assert said.count("a worker was killed; going on with the 2 runs that are left") == 2
+    assert said.count("a worker was killed; going on with 2 runs") == 2
 
 
 def test_workers_that_are_killed_again_and_again_end_the_command(tmp_path: Path) -> None:
@@ -98,4 +98,4 @@ def test_a_run_that_another_process_trains_is_waited_for_last(tmp_path: Path) ->
     pool = Pool(busy=("run-0",))
     said = _said(pool, tmp_path)
     assert pool.ended == ["run-1", "run-2", "run-0"]
-    assert "waiting for 1 runs that another process is training" in said
+    assert "waiting for 1 run of another process" in said
