@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import mean
@@ -172,27 +173,36 @@ def test_settings_are_chosen_by_the_rules() -> None:
     """Each method's value whose mean rank in the sweep is nearest to IRMAE's, as written down."""
     runs = Store(RUNS).read()
     ranks: dict[str, dict[float, float]] = {each.label: {} for each in RANK_METHODS}
+    unlearned: set[tuple[str, float]] = set()
     for each in RANK_METHODS:
         for value in each.values:
             training, measurement = PROFILES["quick"].apply(each.at(value))
             cell = Cell("", training, measurements=(measurement,))
             found = [result_of(job, runs[job.run_id]) for job in jobs_of([cell], range(3))]
             ranks[each.label][value] = mean(Display().rank(result) for result in found if result)
+            if not all(Display().learned(result) for result in found if result):
+                unlearned.add((each.label, value))
 
-    def nearest(label: str, wanted: float) -> float:
+    def nearest(label: str, wanted: float, among: Collection[float] = ()) -> float:
         """Of two that are as near, the one of lower rank."""
         means = ranks[label]
-        return min(means, key=lambda value: (round(abs(means[value] - wanted), 9), means[value]))
+        return min(
+            among or means, key=lambda value: (round(abs(means[value] - wanted), 9), means[value])
+        )
 
     depths = ranks.pop("IRMAE")
     for each in RANK_METHODS[1:]:
         by_rank = nearest(each.label, depths[8])
         assert each.chosen == (8 if each.label in ("RRAE", "AE", "PCA") else by_rank), each.label
     for depth, rank in depths.items():
-        near = {label: nearest(label, rank) for label in ranks}
+        learned = {
+            label: [value for value in means if (label, value) not in unlearned]
+            for label, means in ranks.items()
+        }
+        near = {label: nearest(label, rank, learned[label]) for label in ranks}
         within = {
             label: value
             for label, value in near.items()
             if abs(ranks[label][value] - rank) <= max(1, 0.1 * rank)
         }
-        assert LIKE_RANKS[int(depth)] == within
+        assert LIKE_RANKS.get(int(depth), {}) == within

@@ -186,7 +186,10 @@ def run_notes(content: TableResults) -> list[str]:
     if run.shuffle:
         result.append("Images are shuffled every epoch; the authors' code keeps their order.")
     if not content.profile.startswith("paper"):
-        result.append("Not the paper's setting: see the profile. Compare orders, not values.")
+        result.append(
+            "Not the paper's setting: see the profile. Compare columns with each other, not with "
+            "printed values."
+        )
     return result
 
 
