@@ -93,6 +93,9 @@ def test_toy_faces_take_the_place_of_celeba_under_their_own_name(
     output = capsys.readouterr().out
     assert "shape-64 is used instead" in output
     assert "shape-64-irmae-d512-l4-s0" in output
+    run = replace(TABLES["table6"].cells[0].training, dataset="shape-64")
+    training, measurement = PROFILES["smoke"].apply(run)
+    write(Store(tmp_path / "runs"), result(training, replace(measurement, extractor="imagenet")))
     assert main([*command, "--profile", "smoke", "--collect", "--dataset", "shape-64"]) == 1
     written = {path.name for path in tmp_path.glob("*/*")}
     assert {"table6-shape-64.tex", "figure1-shape-64.pdf", "figure1-shape-64.png"} <= written
