@@ -201,3 +201,10 @@ def test_alone_claims_and_report_train_nothing(
     assert ", celeba, profile paper): not run.\n  - no two runs to compare\n" in output
     assert main(["--claims", "--report", "--plan", *folders]) == 0
     assert not list(tmp_path.glob("*.html"))
+
+
+def test_intervals_are_broken_where_columns_are_many(page: Element) -> None:
+    """Nine of them in one line are wider than a window of 1,400 pixels."""
+    tables = {name: _section(page, name).find(".//table") for name in ("table4", "rank-methods")}
+    classes = {name: table.get("class") for name, table in tables.items() if table is not None}
+    assert classes == {"table4": None, "rank-methods": "many"}
