@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import re
 from dataclasses import asdict, replace
@@ -10,6 +9,7 @@ from html import unescape
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -18,9 +18,10 @@ from bench.cli import main
 from bench.data import dataset, register_dataset
 from bench.errors import UsageError
 from bench.experiments.spec import Cell, FigureSpec, TableSpec, TrainingSpec
+from bench.files import write_bytes
 from bench.hashing import sha256
 from bench.report.display import Display
-from bench.report.figures.kinds import drawing
+from bench.report.figures.write import write_figure
 from bench.report.frame import TableResults
 from bench.report.page import write_report
 from bench.report.table_files import write_table
@@ -171,10 +172,16 @@ def test_names_are_never_markup(tmp_path: Path) -> None:
     assert r"\textbackslash{}y \{z\} \# heading" in latex
     assert r"\$x\_1\$ 50\% \&" in latex
 
-    store = Store(tmp_path / "runs")
+    store, rng = Store(tmp_path / "runs"), np.random.default_rng(0)
+    for made in content.all_results:
+        line = {"step": 100, "epoch": 1.0, "loss": 0.1, "seconds": 1.0}
+        write_bytes(store.history(made.run_id), f"{json.dumps(line)}\n".encode())
+        pictures = rng.integers(0, 256, (40, 1, 32, 32), np.uint8)
+        name = f"measured-{made.measurements[0].identity}.npz"
+        store.write_arrays(made.run_id, name, {"originals": pictures, "samples": pictures[::-1]})
     for kind in ("spectra", "curves", "samples", "tsne"):
         figure = FigureSpec("strange", STRANGE, "strange", kind)
-        drawing(kind)(figure, content, store).savefig(io.BytesIO())
+        assert write_figure(figure, content, store, tmp_path) is not None
 
     write_report(tmp_path / "report.html", [content], [], left_out=[STRANGE])
     html = (tmp_path / "report.html").read_text()

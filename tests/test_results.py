@@ -179,8 +179,10 @@ def test_settings_are_chosen_by_the_rules() -> None:
             training, measurement = PROFILES["quick"].apply(each.at(value))
             cell = Cell("", training, measurements=(measurement,))
             found = [result_of(job, runs[job.run_id]) for job in jobs_of([cell], range(3))]
-            ranks[each.label][value] = mean(Display().rank(result) for result in found if result)
-            if not all(Display().learned(result) for result in found if result):
+            three = [result for result in found if result]
+            assert len(three) == 3, (each.label, value)
+            ranks[each.label][value] = mean(map(Display().rank, three))
+            if not all(map(Display().learned, three)):
                 unlearned.add((each.label, value))
 
     def nearest(label: str, wanted: float, among: Collection[float] = ()) -> float:

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from math import nan
-from statistics import mean, median
 
 from bench.campaign.job import Job
 from bench.campaign.runs import failure_of, measurements_of, missing_of, unseen_by
@@ -204,11 +203,14 @@ class _Estimate:
 
     def training(self, spec: TrainingSpec, steps_done: int) -> float:
         """Seconds of the training that is left; NaN where no finished run tells."""
+        # Imported here, since --help answers without it.
+        from statistics import mean, median
+
         network = dataset(spec.dataset).network
         alike = self._rates.get((network, spec.width, spec.precision), {})
         # Where no run of the method tells, the methods' median: one in closed form has no steps.
-        rates = alike.get(spec.method) or [median(map(mean, alike.values()))] if alike else [nan]
-        return (spec.steps - steps_done) * spec.batch_size / mean(rates)
+        others = [median(map(mean, alike.values()))] if alike else [nan]
+        return (spec.steps - steps_done) * spec.batch_size / mean(alike.get(spec.method, others))
 
     def looking(self, name: str, extractor: str, count: int) -> float:
         """Seconds in which an extractor sees images of a data set; NaN where no run tells."""

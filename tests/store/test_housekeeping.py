@@ -87,7 +87,7 @@ def test_gc_removes_what_nothing_needs_and_lists_it_first(
     }
     assert lines[-1].startswith("removed 4 files, 2.0 MB; kept 3 checkpoints and the weights of 0")
     # What was running has failed since.
-    assert _lines(store, "--gc", capsys=capsys)[-1].startswith("removed 1 file")
+    assert _lines(store, "--gc", capsys=capsys)[-1].startswith("removed 1 file, ")
     assert _lines(store, "--gc", capsys=capsys)[-1].startswith("removed 0 files")
 
 
