@@ -52,7 +52,7 @@ def refused(what: str, error: OSError) -> BenchError:
 
 
 # So that names of files that are made of a name stay within what disks take.
-_LONGEST_NAME = 48
+LONGEST_NAME = 48
 
 
 def require_name(what: str, name: str) -> None:
@@ -65,11 +65,11 @@ def require_name(what: str, name: str) -> None:
     Raises:
         UsageError: it is another.
     """
-    fits = 0 < len(name) <= _LONGEST_NAME and name.isprintable() and name == name.strip()
+    fits = 0 < len(name) <= LONGEST_NAME and name.isprintable() and name == name.strip()
     if not fits or name[0] == "." or {"/", "\\"} & set(name):
         raise UsageError(
             f"the name of a {what} is part of file names: {name[:60]!r} must have at most "
-            f"{_LONGEST_NAME} printable characters, no slash, and no dot in front"
+            f"{LONGEST_NAME} printable characters, no slash, and no dot in front"
         )
 
 

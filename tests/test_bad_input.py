@@ -25,11 +25,11 @@ from bench.report.figures.write import write_figure
 from bench.report.frame import TableResults
 from bench.report.page import write_report
 from bench.report.table_files import write_table
-from bench.store.folders import Store, read_history
+from bench.store.folders import Store, read_history, read_spectra
 from bench.store.identity import run_id
 from bench.store.records import FailedRun
 from bench.tensors import load_tensors, save_tensors
-from tests.support.results import result, write
+from tests.support.results import keep_images, result, write
 from tests.support.tiny import TINY
 
 NUMBERS = st.integers() | st.floats(allow_nan=False, allow_infinity=False)
@@ -125,8 +125,8 @@ def test_any_bytes_in_a_runs_folder_are_survived(tmp_path: Path, content: bytes)
         (folder / name).write_bytes(content)
     (read,) = store.read().values()
     assert (read.trained, read.failure, read.measured) == (None, None, ())
-    assert store.spectra(RUN_ID) is None
-    assert isinstance(read_history(store.history(RUN_ID)), list)
+    assert read_spectra(folder) is None
+    assert isinstance(read_history(folder), list)
     assert store.steps_done(RUN_ID) >= 0
     command = ["--runs-dir", str(store.root), "--tables-dir", str(tmp_path / "tables")]
     assert main(["--collect", "--table", "4", *command]) == 1
@@ -157,7 +157,7 @@ def test_names_are_never_markup(tmp_path: Path) -> None:
     register_dataset(declared)
     cells = (Cell(STRANGE, run), Cell("other", replace(run, depth=3)))
     table = TableSpec("strange", STRANGE, STRANGE, cells, ("rank", "fid"), notes=(STRANGE,))
-    results = {cell: [result(cell.training)] for cell in cells}
+    results = {cell: [result(cell.training, runs_dir=tmp_path)] for cell in cells}
     failed = FailedRun("strange-00", run, STRANGE, STRANGE)
     content = TableResults(table, results, [STRANGE], Display(), STRANGE, {cells[0]: [failed]})
     write_table(content, tmp_path)
@@ -172,16 +172,15 @@ def test_names_are_never_markup(tmp_path: Path) -> None:
     assert r"\textbackslash{}y \{z\} \# heading" in latex
     assert r"\$x\_1\$ 50\% \&" in latex
 
-    store, rng = Store(tmp_path / "runs"), np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     for made in content.all_results:
         line = {"step": 100, "epoch": 1.0, "loss": 0.1, "seconds": 1.0}
-        write_bytes(store.history(made.run_id), f"{json.dumps(line)}\n".encode())
+        write_bytes(made.folder / "history.jsonl", f"{json.dumps(line)}\n".encode())
         pictures = rng.integers(0, 256, (40, 1, 32, 32), np.uint8)
-        name = f"measured-{made.measurements[0].identity}.npz"
-        store.write_arrays(made.run_id, name, {"originals": pictures, "samples": pictures[::-1]})
+        keep_images(made, {"originals": pictures, "samples": pictures[::-1]})
     for kind in ("spectra", "curves", "samples", "tsne"):
         figure = FigureSpec("strange", STRANGE, "strange", kind)
-        assert write_figure(figure, content, store, tmp_path) is not None
+        assert write_figure(figure, content, tmp_path) is not None
 
     write_report(tmp_path / "report.html", [content], [], left_out=[STRANGE])
     html = (tmp_path / "report.html").read_text()

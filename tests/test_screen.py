@@ -18,7 +18,6 @@ from bench.evaluation.extractors import inception_weights
 from bench.experiments.figures import FIGURES
 from bench.machine import core_count
 from bench.report.figures.write import write_figure
-from bench.store.folders import Store
 from tests.support.results import content, everywhere
 from tests.support.tiny import TINY_ARGUMENTS
 
@@ -206,12 +205,8 @@ def test_rc_settings_of_the_process_come_back(tmp_path: Path) -> None:
     import matplotlib as mpl
 
     with mpl.rc_context({"lines.linewidth": 7}):
-        drawn = write_figure(
-            FIGURES["spectra-depth"],
-            content("table4", everywhere("table4", [3])),
-            Store(tmp_path),
-            tmp_path,
-        )
+        made = content("table4", everywhere("table4", [3]))
+        drawn = write_figure(FIGURES["spectra-depth"], made, tmp_path)
         assert drawn is not None
         assert mpl.rcParams["lines.linewidth"] == 7
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from math import inf, isnan
 
 from bench.campaign.choose import Chosen, choose, find_again, requested_jobs
-from bench.campaign.plan import PlannedRun, State, first_looks, plan_runs
+from bench.campaign.plan import Estimate, PlannedRun, State, first_looks, plan_runs
 from bench.campaign.render import render
 from bench.campaign.request import Request
 from bench.campaign.runs import every_result, jobs_of, result_of, seeds_shown
@@ -36,7 +36,7 @@ def carry_out(request: Request) -> int:
         return _tidy(request, runs, store)
     if request.mode == "collect":
         chosen, _ = choose(request, runs, store.cache, "cpu")
-        return render(request, chosen, runs, store)
+        return render(request, chosen, runs)
     if request.export is not None:
         from bench.report.export import export
 
@@ -67,17 +67,20 @@ def _run(request: Request, runs: Runs, store: Store, device: str) -> int:
     chosen, absent = choose(request, runs, store.cache, device)
     jobs = requested_jobs(request, chosen)
     insist = bool(request.display.extractors)
-    plan = plan_runs(jobs, runs, store, device, insist=insist)
+    estimate = Estimate(runs.values(), device)
+    plan = plan_runs(jobs, runs, store, estimate, insist=insist)
     lines = [*absent, *_of_lost_weights(plan)]
     if request.mode == "plan":
-        _show_plan(request, chosen, plan, device, lines, runs=runs)
+        for line in (f"{_profiles(request, chosen)} on {device}", *lines):
+            show(line)
+        _show_plan(request, plan, device, store, estimate)
         return 0
     for line in lines:
         say(line)
     if request.mode in ("force", "retry_failed"):
         _forget(plan, request, store)
         runs = store.read()
-        plan = plan_runs(jobs, runs, store, device, insist=insist)
+        plan = plan_runs(jobs, runs, store, estimate, insist=insist)
     missing = [p for p in plan if p.state not in (State.DONE, State.FAILED)]
     whole = True
     if missing:
@@ -89,7 +92,7 @@ def _run(request: Request, runs: Runs, store: Store, device: str) -> int:
             say("stopped by --stop-after; the same command goes on from the checkpoints")
     else:
         say(_of_cached(request, chosen, runs))
-    status = render(request, chosen, runs, store)
+    status = render(request, chosen, runs)
     return status if whole else 3
 
 
@@ -233,21 +236,13 @@ def _execute(request: Request, missing: Sequence[PlannedRun], store: Store, *, d
 
 
 def _show_plan(
-    request: Request,
-    chosen: Sequence[Chosen],
-    plan: Sequence[PlannedRun],
-    device: str,
-    lines: Sequence[str],
-    *,
-    runs: Runs,
+    request: Request, plan: Sequence[PlannedRun], device: str, store: Store, estimate: Estimate
 ) -> None:
     left = [p for p in plan if p.state not in (State.DONE, State.FAILED)]
-    for line in (f"{_profiles(request, chosen)} on {device}", *lines):
-        show(line)
     width = max(len(p.run_id) for p in plan)
     for p in plan:
         show(f"  {p.run_id:{width}}  {_state(p):31}  {_rest(p)}".rstrip())
-    for through, images, seconds in first_looks(left, runs, Store(request.worker.runs_dir), device):
+    for through, images, seconds in first_looks(left, store, estimate):
         show(f"  once, before: {images:,} real images of {through}  {_duration(seconds)}")
     jobs = _workers(request, device, len(left))
     counts = [f"{sum(p.state is state for p in plan)} {state}" for state in State]

@@ -75,7 +75,7 @@ def plan_runs(
     jobs: Iterable[Job],
     runs: Mapping[str, RunFolder],
     store: Store,
-    device: str,
+    estimate: Estimate,
     *,
     insist: bool = False,
 ) -> list[PlannedRun]:
@@ -85,16 +85,15 @@ def plan_runs(
         jobs: the runs of every requested cell.
         runs: the runs folder as it was read.
         store: tells how far unfinished runs are.
-        device: ``cpu``, ``cuda`` or ``cuda:N``, for the estimate.
+        estimate: tells how long they take.
         insist: train a run again whose weights are gone, where an extractor has not seen it that
             was asked for by name; otherwise what others have measured of it will do.
     """
-    estimate = _Estimate(runs.values(), device)
     return [_planned(job, runs[job.run_id], store, estimate, insist) for job in jobs]
 
 
 def _planned(
-    job: Job, folder: RunFolder, store: Store, estimate: _Estimate, insist: bool
+    job: Job, folder: RunFolder, store: Store, estimate: Estimate, insist: bool
 ) -> PlannedRun:
     missing = missing_of(job, folder)
     if not missing:
@@ -122,7 +121,7 @@ def _planned(
 
 
 def first_looks(
-    left: Iterable[PlannedRun], runs: Mapping[str, RunFolder], store: Store, device: str
+    left: Iterable[PlannedRun], store: Store, estimate: Estimate
 ) -> list[tuple[str, int, float]]:
     """What extractors have to see of real images once, before any run that is left is measured.
 
@@ -130,7 +129,6 @@ def first_looks(
         Data set and extractor in words, the number of images, and an estimate in seconds, which is
         NaN where no finished run tells.
     """
-    estimate = _Estimate(runs.values(), device)
     found = {}
     for planned in left:
         run = planned.job.training
@@ -172,10 +170,11 @@ def _leaves_idle(spec: TrainingSpec) -> bool:
     return dataset(spec.dataset).network != "celeba" or spec.width <= _NARROW
 
 
-class _Estimate:
+class Estimate:
     """How long runs take on a device, by those that were finished on such a one."""
 
     def __init__(self, folders: Iterable[RunFolder], device: str) -> None:
+        """Take the rates of finished runs; the device is ``cpu``, ``cuda`` or ``cuda:N``."""
         self._kind = device.partition(":")[0]
         self._rates: dict[tuple[str, float, str], dict[str, list[float]]] = {}
         self._measuring: dict[tuple[str, MeasurementSpec], list[float]] = {}

@@ -13,7 +13,7 @@ from bench.campaign.runs import every_result, failure_of, jobs_of, result_of, se
 from bench.experiments.spec import Cell
 from bench.experiments.tables import TABLES
 from bench.screen import say, show
-from bench.store.folders import RunFolder, Runs, Store
+from bench.store.folders import RunFolder, Runs
 from bench.store.records import FailedRun, Result
 
 if TYPE_CHECKING:
@@ -21,14 +21,13 @@ if TYPE_CHECKING:
     from bench.report.frame import TableResults
 
 
-def render(request: Request, chosen: Sequence[Chosen], runs: Runs, store: Store) -> int:
+def render(request: Request, chosen: Sequence[Chosen], runs: Runs) -> int:
     """Write the tables and figures, and whatever else was asked for of them.
 
     Args:
         request: what was asked for.
         chosen: the tables and figures, each with the choices that were made for it.
         runs: the runs folder as it was read.
-        store: where their arrays and histories are.
 
     Returns:
         The exit status: 1 where a table or figure, or something of one, is missing.
@@ -45,7 +44,7 @@ def render(request: Request, chosen: Sequence[Chosen], runs: Runs, store: Store)
         text, paths = write_table(content, request.tables_dir)
         printed.append(text)
         written += paths
-    drawn = _draw(request, chosen, contents, store)
+    drawn = _draw(request, chosen, contents)
     written += [path for each in drawn.values() for path in each.paths]
     # A table that only a figure was asked for is judged, and on the page, all the same.
     by_table = {each.figure.table if each.figure else each.name: each.name for each in chosen}
@@ -78,7 +77,7 @@ def render(request: Request, chosen: Sequence[Chosen], runs: Runs, store: Store)
 
 
 def _draw(
-    request: Request, chosen: Sequence[Chosen], contents: dict[str, TableResults], store: Store
+    request: Request, chosen: Sequence[Chosen], contents: dict[str, TableResults]
 ) -> dict[str, Drawn]:
     """Draw the figures, but for those that are blank."""
     if not any(each.figure for each in chosen):
@@ -91,7 +90,7 @@ def _draw(
     drawn = {}
     for each in chosen:
         if each.figure is not None:
-            done = write_figure(each.figure, contents[each.name], store, request.figures_dir)
+            done = write_figure(each.figure, contents[each.name], request.figures_dir)
             if done is not None:
                 drawn[each.name] = done
     return drawn

@@ -13,7 +13,7 @@ from pathlib import Path
 from bench.campaign.job import Job, WorkerSettings
 from bench.campaign.runs import result_of
 from bench.errors import BenchError, UsageError
-from bench.store.folders import Store, read_history
+from bench.store.folders import Store, kept_images, read_history
 from bench.store.records import Result
 
 
@@ -48,8 +48,8 @@ def differences(before: Result, store: Store, settings: WorkerSettings) -> Itera
 
     Args:
         before: a finished run.
-        store: where its images and its history are, as far as they are kept.
-        settings: where and how to run. The runs folder is only used for what runs share.
+        store: where it is; its cache is used again.
+        settings: where and how to run.
 
     Raises:
         BenchError: it cannot be run, or failed.
@@ -70,7 +70,7 @@ def differences(before: Result, store: Store, settings: WorkerSettings) -> Itera
             reason = folder.failure.reason if folder.failure else "it left no record"
             raise BenchError(f"--verify {before.run_id}: {reason}")
         rounded = _rounds(before) or _rounds(after)
-        found = list(_compare(before, store, after, again, _ROUNDING if rounded else 0.0))
+        found = list(_compare(before, after, _ROUNDING if rounded else 0.0))
         # What it was made with explains a difference, and is none by itself.
         if found:
             found += _circumstances(before, after)
@@ -96,9 +96,7 @@ def _rounds(result: Result) -> bool:
     return devices != {"cpu"}
 
 
-def _compare(
-    before: Result, old: Store, after: Result, new: Store, tolerance: float
-) -> Iterator[str]:
+def _compare(before: Result, after: Result, tolerance: float) -> Iterator[str]:
     import numpy as np
 
     for earlier, later in zip(before.measurements, after.measurements, strict=True):
@@ -115,13 +113,13 @@ def _compare(
     if before.trained.weights_sha256 != after.trained.weights_sha256:
         yield "the weights"
     # What was committed without images or history is compared by its numbers alone.
-    images = new.images(after)
-    for name, values in old.images(before).items():
+    images = kept_images(after)
+    for name, values in kept_images(before).items():
         if not np.array_equal(values, images.get(name, np.empty(0))):
             yield f"the images {name}"
     losses = [
-        [(row["step"], row["loss"]) for row in read_history(store.history(before.run_id))]
-        for store in (old, new)
+        [(row["step"], row["loss"]) for row in read_history(result.folder)]
+        for result in (before, after)
     ]
     if losses[0] and losses[0] != losses[1]:
         yield "losses of history.jsonl"

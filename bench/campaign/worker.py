@@ -30,7 +30,7 @@ from bench.files import lock
 from bench.machine import core_count, keep_memory
 from bench.models.networks import Autoencoder
 from bench.store import identity
-from bench.store.folders import RunFolder, Store
+from bench.store.folders import RunFolder, Store, kept_images, write_arrays
 from bench.store.provenance import provenance
 from bench.store.records import FailedRun, MeasurementRecord, Result, TrainingRecord
 from bench.tensors import load_state
@@ -234,10 +234,10 @@ class _Group:
     ) -> None:
         """Store a measurement, and the images where no earlier one has brought them."""
         store = self._store
-        others = measurements_of(store.read_folder(record.run_id), record.spec)
-        if not store.images(Result(trained, others), "originals"):
-            name = f"measured-{record.identity}.npz"
-            store.write_arrays(record.run_id, name, evaluation.images)
+        folder = store.read_folder(record.run_id)
+        others = Result(trained, measurements_of(folder, record.spec), folder.path)
+        if not kept_images(others, "originals"):
+            write_arrays(folder.path / f"measured-{record.identity}.npz", evaluation.images)
         store.write_measured(record)
 
     def _trained_model(self, job: Job, trained: TrainingRecord) -> Autoencoder:

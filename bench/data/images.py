@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 # Images may be mapped into memory, and more than it holds.
 _CHUNK = 4_096
+# This many go through a network at once, where no gradient is taken.
+BATCH = 250
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,11 @@ def resize(images: torch.Tensor, size: int) -> torch.Tensor:
     are last in memory.
     """
     return F.interpolate(images, (size, size), mode="bilinear", antialias=True)
+
+
+def batches(images: torch.Tensor, device: torch.device) -> Iterator[torch.Tensor]:
+    """uint8 images as networks take them, :data:`BATCH` at a time, on a device."""
+    return (to_float(part.to(device)) for part in images.split(BATCH))
 
 
 def to_float(images: torch.Tensor) -> torch.Tensor:

@@ -17,7 +17,7 @@ from bench.data import DATASETS, IDX_FILES, Dataset, idx
 from bench.data.pictures import TAKEN, File, Form, Source, printable
 from bench.data.prepared import Task, prepare
 from bench.data.splits import split_own
-from bench.errors import BenchError, UsageError, require_name
+from bench.errors import LONGEST_NAME, BenchError, UsageError, require_name
 from bench.screen import say
 
 KINDS = ("idx", "images")
@@ -30,8 +30,6 @@ _GENERIC = (
     *("data", "dataset", "idx", "images", "img", "imgs", "photos", "pictures", "raw"),
     *("test", "train", "training"),
 )
-# So that the names of files made of it stay within what disks take.
-_LONGEST_NAME = 48
 
 
 def declare(
@@ -93,7 +91,7 @@ def _name(path: Path, kind: str, asked: str | None) -> str:
     if asked is not None:
         require_name("data set (--name)", asked)
     words = re.sub(r"[^a-z0-9]+", "-", (asked or stem).lower()).strip("-")
-    name = words[:_LONGEST_NAME].strip("-") or kind
+    name = words[:LONGEST_NAME].strip("-") or kind
     declared = DATASETS.get(name)
     if declared is None or declared.own:
         return name

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from bench.data.images import LoadedData, Split, spread, to_float
+from bench.data.images import BATCH, LoadedData, Split, batches, spread
 from bench.evaluation.decoded import as_bytes, pictures
 from bench.evaluation.extractor import Extractor
 from bench.evaluation.frechet import fit, frechet_distance
@@ -27,7 +27,6 @@ from bench.models.methods import method
 from bench.models.networks import Autoencoder
 from bench.models.precision import arithmetic
 
-_BATCH = 250
 # This many samples of the headline sampler, and test images, are kept with the record, to be looked
 # at and for t-SNE.
 KEPT_IMAGES = 500
@@ -139,7 +138,7 @@ def _seed(name: str, training: TrainingSpec) -> int:
 
 
 def _decoded(model: Autoencoder, codes: np.ndarray) -> Iterator[torch.Tensor]:
-    for part in torch.from_numpy(codes).split(_BATCH):
+    for part in torch.from_numpy(codes).split(BATCH):
         yield model.decoder(part.to(model.device))
 
 
@@ -155,15 +154,10 @@ def _samplers(
     return samplers
 
 
-def _batches(split: Split, device: torch.device) -> Iterator[torch.Tensor]:
-    for part in split.images.split(_BATCH):
-        yield to_float(part.to(device))
-
-
 def _reconstruct(model: Autoencoder, split: Split) -> tuple[np.ndarray, float]:
     """Codes (n, latent_dim) of images, and the mean squared error of their reconstructions."""
     codes, errors = [], 0.0
-    for images in _batches(split, model.device):
+    for images in batches(split.images, model.device):
         code = model.codes(images)
         errors += (model.decoder(code) - images).double().square().sum().item()
         codes.append(code.float().cpu().numpy())
@@ -172,9 +166,9 @@ def _reconstruct(model: Autoencoder, split: Split) -> tuple[np.ndarray, float]:
 
 def _mean_image_error(train: Split, test: Split) -> float:
     """Mean squared error of the mean training image: what a model that learns nothing reaches."""
-    total = sum(part.double().sum(dim=0) for part in train.images.split(_BATCH))
+    total = sum(part.double().sum(dim=0) for part in train.images.split(BATCH))
     mean = torch.as_tensor(total) / len(train.images)
-    errors = sum((part.double() - mean).square().sum().item() for part in test.images.split(_BATCH))
+    errors = sum((part.double() - mean).square().sum().item() for part in test.images.split(BATCH))
     return errors / test.images.numel() / 255**2
 
 
@@ -182,7 +176,7 @@ def _sampled_spectrum(model: Autoencoder, test: Split, training: TrainingSpec) -
     """Spectrum of codes drawn from the encoder's Gaussians, as IRMAE's authors compute it."""
     noise = torch.Generator(model.device).manual_seed(derive_seed("codes", training.seed))
     codes = []
-    for images in _batches(test, model.device):
+    for images in batches(test.images, model.device):
         mean, log_variance = model.encoder(images).chunk(2, dim=1)
         epsilon = torch.randn(mean.shape, generator=noise, device=mean.device)
         codes.append((mean + epsilon * torch.exp(0.5 * log_variance)).float().cpu().numpy())

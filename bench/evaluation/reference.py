@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from bench.data.images import LoadedData, Split, to_float
+from bench.data.images import LoadedData, Split, batches
 from bench.evaluation.extractor import Extractor
 from bench.evaluation.frechet import Gaussian, fit, frechet_distance
 from bench.evaluation.kernel_distance import kernel_distance, self_similarity
@@ -19,7 +19,6 @@ from bench.files import lock
 from bench.models.precision import arithmetic
 from bench.tensors import load_tensors, save_tensors
 
-_BATCH = 250
 # Real training images are compared with the test images in so many subsets, at most.
 _SUBSETS = 6
 # A sample is a copy whose ratio of distances is below that of all but this share of test images.
@@ -100,7 +99,7 @@ def load_reference(
 
 def _computed(test: Split, real: Split, training: Split, extractor: Extractor) -> dict[str, Any]:
     features, others, trained = (
-        extractor.features(map(to_float, split.images.split(_BATCH)))
+        extractor.features(batches(split.images, extractor.device))
         for split in (test, real, training)
     )
     gaussian, similarity, within = fit(features), self_similarity(features), radii(features)

@@ -144,7 +144,7 @@ _NEAR_RANK = (0.1, 2.0)
 
 def _read_at(epoch: int, threshold: float | None) -> Metric:
     def value(result: Result, *_: object) -> float | None:
-        spectra = read_spectra(result.folder) if result.folder else None
+        spectra = read_spectra(result.folder)
         if spectra is None or len(spectra) < epoch:
             return None
         # NumPy's and PyTorch's default tolerance.

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 SCHEMA = 4
+_HISTORY, _SPECTRA = "history.jsonl", "spectra.npz"
 
 
 @dataclass(frozen=True)
@@ -62,17 +63,17 @@ class RunFolder:
         has_weights: whether the final weights are at hand.
         has_checkpoint: whether training can go on.
         damage: records that cannot be trusted.
-        path: where it is; None where there is none.
+        path: where it is, or would be.
     """
 
     run_id: str
+    path: Path
     trained: TrainingRecord | None = None
     measured: tuple[MeasurementRecord, ...] = ()
     failure: FailedRun | None = None
     has_weights: bool = False
     has_checkpoint: bool = False
     damage: tuple[Damage, ...] = ()
-    path: Path | None = None
 
     def failure_of(self, measurement: MeasurementSpec) -> FailedRun | None:
         """Why training failed, or this measurement of it; None where neither did."""
@@ -83,9 +84,14 @@ class RunFolder:
 class Runs(dict[str, RunFolder]):
     """The runs folder as it was read, by run; a run that is not there has an empty folder."""
 
+    def __init__(self, root: Path) -> None:
+        """Of no run yet."""
+        super().__init__()
+        self._root = root
+
     def __missing__(self, run_id: str) -> RunFolder:
         """The empty folder."""
-        return RunFolder(run_id)
+        return RunFolder(run_id, self._root / run_id)
 
 
 class Store:
@@ -108,7 +114,7 @@ class Store:
         """Every run's folder, by the run's identity in order: once a command."""
         if self.root.is_file():
             raise BenchError(f"--runs-dir {self.root}: is a file; choose a folder")
-        runs = Runs()
+        runs = Runs(self.root)
         for path in sorted(self.root.glob("*")):
             if path == self.cache or not path.is_dir():
                 continue
@@ -140,13 +146,13 @@ class Store:
                 measured.append(record)
         return RunFolder(
             run_id=run_id,
+            path=self.folder(run_id),
             trained=trained,
             measured=tuple(measured),
             failure=failure,
             has_weights=self.weights(run_id).is_file(),
             has_checkpoint=self.checkpoint(run_id).is_file(),
             damage=tuple(damage),
-            path=self.folder(run_id),
         )
 
     def shorter(self, run_id: str, spec: TrainingSpec) -> RunFolder | None:
@@ -226,42 +232,7 @@ class Store:
 
     def history(self, run_id: str) -> Path:
         """Where a run's training curve is kept: a JSON object a line."""
-        return self.folder(run_id) / "history.jsonl"
-
-    def write_spectra(self, run_id: str, spectra: np.ndarray) -> None:
-        """Keep the spectra of every epoch, (epochs, latent_dim)."""
-        self.write_arrays(run_id, "spectra.npz", {"spectra": spectra})
-
-    def spectra(self, run_id: str) -> np.ndarray | None:
-        """Singular values of the test codes' covariance after every epoch, largest first.
-
-        Returns:
-            float64 (epochs, latent_dim); None where they are not at hand or damaged.
-        """
-        return read_spectra(self.folder(run_id))
-
-    def write_arrays(self, run_id: str, name: str, arrays: Mapping[str, np.ndarray]) -> None:
-        """Write a file of arrays into a run's folder."""
-        import numpy as np
-
-        buffer = io.BytesIO()
-        np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
-        write_bytes(self.folder(run_id) / name, buffer.getvalue())
-
-    def read_arrays(self, run_id: str, name: str, *wanted: str) -> dict[str, np.ndarray]:
-        """Arrays of a file in a run's folder, see :func:`read_arrays`."""
-        return read_arrays(self.folder(run_id) / name, *wanted)
-
-    def images(self, result: Result, *wanted: str) -> dict[str, np.ndarray]:
-        """Images that were kept with a run's measurements, see :func:`bench.evaluation.decoded`.
-
-        They are the same whichever extractor looked at them, and kept once.
-        """
-        found = (
-            self.read_arrays(result.run_id, f"measured-{record.identity}.npz", *wanted)
-            for record in result.measurements
-        )
-        return next((images for images in found if images), {})
+        return self.folder(run_id) / _HISTORY
 
     def steps_done(self, run_id: str) -> int:
         """Steps that an unfinished run's history tells of; 0 where it has none."""
@@ -273,6 +244,15 @@ class Store:
             return int(json.loads(lines[-1])["step"])
         except (FileNotFoundError, ValueError, IndexError, KeyError, TypeError):
             return 0
+
+
+def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write a file of arrays."""
+    import numpy as np
+
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
+    write_bytes(path, buffer.getvalue())
 
 
 def read_arrays(path: Path, *wanted: str) -> dict[str, np.ndarray]:
@@ -292,15 +272,36 @@ def read_arrays(path: Path, *wanted: str) -> dict[str, np.ndarray]:
         return {}
 
 
+def kept_images(result: Result, *wanted: str) -> dict[str, np.ndarray]:
+    """Images that were kept with a run's measurements, see :func:`bench.evaluation.decoded`.
+
+    They are the same whichever extractor looked at them, and kept once.
+    """
+    found = (
+        read_arrays(result.folder / f"measured-{record.identity}.npz", *wanted)
+        for record in result.measurements
+    )
+    return next((images for images in found if images), {})
+
+
+def write_spectra(folder: Path, spectra: np.ndarray) -> None:
+    """Keep the spectra of every epoch, (epochs, latent_dim), in a run's folder."""
+    write_arrays(folder / _SPECTRA, {"spectra": spectra})
+
+
 def read_spectra(folder: Path) -> np.ndarray | None:
-    """Spectra of a run by epoch, float64 (epochs, latent_dim), see :meth:`Store.spectra`."""
-    return read_arrays(folder / "spectra.npz").get("spectra")
+    """Singular values of the test codes' covariance after every epoch, largest first.
+
+    Returns:
+        float64 (epochs, latent_dim); None where they are not in the run's folder or damaged.
+    """
+    return read_arrays(folder / _SPECTRA).get("spectra")
 
 
-def read_history(path: Path) -> list[dict[str, float]]:
-    """Lines of a training curve; one that a stopped run left half-written is left out."""
+def read_history(folder: Path) -> list[dict[str, float]]:
+    """Lines of the training curve in a run's folder, but for one that is half-written."""
     try:
-        lines = path.read_bytes().splitlines()
+        lines = (folder / _HISTORY).read_bytes().splitlines()
     except FileNotFoundError:
         return []
     rows = []

@@ -153,12 +153,12 @@ class Result:
     Attributes:
         trained: the run.
         measurements: one or more, as much each, through different extractors.
-        folder: where the run's files are; None where it has none.
+        folder: where the run's files are.
     """
 
     trained: TrainingRecord
     measurements: tuple[MeasurementRecord, ...]
-    folder: Path | None = field(default=None, compare=False)
+    folder: Path = field(compare=False)
 
     @property
     def run_id(self) -> str:

@@ -14,7 +14,7 @@ import torch
 from bench.data import dataset
 from bench.experiments.spec import TrainingSpec
 from bench.files import append_line, set_aside, sync, write_bytes
-from bench.store.folders import Store, read_history
+from bench.store.folders import Store, read_history, write_spectra
 from bench.store.records import TrainingRecord
 from bench.tensors import load_tensors, save_state, save_tensors, state_sha256
 from bench.training.loop import HistoryLine
@@ -48,7 +48,7 @@ def resume(
     run.start_segment(provenance)
     store.write_spec(run_id, spec)
     # The steps after the checkpoint are trained again, and their lines written again.
-    rows = [row for row in read_history(store.history(source)) if row["step"] <= run.step]
+    rows = [row for row in read_history(store.folder(source)) if row["step"] <= run.step]
     write_bytes(store.history(run_id), "".join(json.dumps(row) + "\n" for row in rows).encode())
     return run
 
@@ -82,7 +82,7 @@ def finish(run_id: str, run: RunInTraining, store: Store, *, spectra_images: int
     # PyTorch then loads them on machines without a GPU, too.
     state = {name: values.cpu() for name, values in run.model.state_dict().items()}
     save_state(store.weights(run_id), state)
-    store.write_spectra(run_id, np.stack(run.spectra))
+    write_spectra(store.folder(run_id), np.stack(run.spectra))
     *earlier, last = run.segments
     record = TrainingRecord(
         run_id=run_id,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -11,16 +11,13 @@ import torch
 from torch import nn
 
 from bench.data import dataset
-from bench.data.images import to_float
+from bench.data.images import batches, to_float
 from bench.evaluation.spectrum import spectrum
 from bench.experiments.spec import TrainingSpec
 from bench.hashing import derive_seed
 from bench.models.methods import method
 from bench.models.networks import Autoencoder, build
 from bench.models.precision import arithmetic
-
-# This many images are encoded at once for a spectrum.
-_BATCH = 250
 
 
 class NonFiniteLossError(ArithmeticError):
@@ -214,8 +211,9 @@ class RunInTraining:
         self.model.eval()
         with torch.no_grad(), arithmetic("fp32", self.device):
             if self.method.fit is not None:
-                self.method.fit(self.model, lambda: self._batches(training), self.spec)
-            codes = [self.model.codes(b).float().cpu().numpy() for b in self._batches(images)]
+                self.method.fit(self.model, lambda: batches(training, self.device), self.spec)
+            test = batches(images, self.device)
+            codes = [self.model.codes(batch).float().cpu().numpy() for batch in test]
         self.model.train()
         joined = np.concatenate(codes)
         if not np.isfinite(joined).all():
@@ -224,9 +222,6 @@ class RunInTraining:
                 "a smaller learning_rate may help"
             )
         self.spectra.append(spectrum(joined))
-
-    def _batches(self, images: torch.Tensor) -> Iterator[torch.Tensor]:
-        return (to_float(part.to(self.device)) for part in images.split(_BATCH))
 
     def mean_loss(self) -> float:
         """Read the mean loss of the steps since it was last read.

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench.campaign.job import Job
-from bench.campaign.plan import PlannedRun, first_looks, groups, plan_runs
+from bench.campaign.plan import Estimate, first_looks, groups, plan_runs
 from bench.experiments.spec import TrainingSpec
 from bench.files import write_bytes
 from bench.store.folders import Store
@@ -49,8 +49,8 @@ def test_a_plan_counts_the_real_images_that_extractors_see_once(tmp_path: Path) 
 
     def looks() -> list[tuple[str, int, float]]:
         runs = store.read()
-        plan: list[PlannedRun] = plan_runs([job], runs, store, "cpu")
-        return first_looks(plan, runs, store, "cpu")
+        estimate = Estimate(runs.values(), "cpu")
+        return first_looks(plan_runs([job], runs, store, estimate), store, estimate)
 
     # 64 training images, 32 test images, and 40 real ones in place of samples.
     ((through, count, seconds),) = looks()
@@ -71,6 +71,7 @@ def test_a_method_in_closed_form_shortens_no_other_methods_estimate(tmp_path: Pa
         timing = {"seconds": 1.0, "images_per_second": rate, "finished": 1}
         store.write_trained(replace(found.trained, timing=timing))
     jobs = _jobs([replace(SHORT, method=name, depth=0, seed=1) for name in (*rates, "rae")])
-    plan = plan_runs(jobs, store.read(), store, "cpu")
+    runs = store.read()
+    plan = plan_runs(jobs, runs, store, Estimate(runs.values(), "cpu"))
     images = SHORT.steps * SHORT.batch_size
     assert [images / planned.training_seconds for planned in plan] == [100, 90, 1e6, 100]

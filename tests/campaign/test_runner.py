@@ -52,7 +52,7 @@ class Pool:
             # A run that another process is training is waited for in the second turn.
             free = [name for name in names if settings.wait or name not in self.busy]
             self.ended += free
-            yield [RunFolder(name) for name in free]
+            yield [RunFolder(name, Path(name)) for name in free]
 
     def backend(self) -> Backend:
         return Backend(self.results, WorkerSettings(device="cpu"), 2, (KilledError,), self._stop)

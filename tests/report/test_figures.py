@@ -22,15 +22,14 @@ from bench.report.figures import lines as run_lines
 from bench.report.figures.style import style
 from bench.report.figures.write import write_figure
 from bench.report.frame import TableResults
-from bench.store.folders import Store
-from tests.support.results import cells_of, everywhere, result
+from bench.store.folders import write_spectra
+from tests.support.results import NOWHERE, cells_of, everywhere, result
 from tests.support.results import content as content_of
 
 FIGURE = FIGURES["figure1"]
-NO_STORE = Store(Path("no-such-folder"))
 
 
-def _content(extractor: str, seeds: Sequence[int]) -> TableResults:
+def _content(extractor: str, seeds: Sequence[int], runs_dir: Path = NOWHERE) -> TableResults:
     """Table 6 with FIDs of 100 + seed for IRMAE's columns, 200 + seed for the AE's."""
     table = cells_of("table6", extractor)
     results = {
@@ -39,6 +38,7 @@ def _content(extractor: str, seeds: Sequence[int]) -> TableResults:
                 replace(cell.training, seed=seed),
                 cell.measurement,
                 fid=(100 if cell.training.depth else 200) + seed,
+                runs_dir=runs_dir,
             )
             for seed in seeds
         ]
@@ -48,7 +48,7 @@ def _content(extractor: str, seeds: Sequence[int]) -> TableResults:
 
 
 def _draw(content: TableResults) -> Figure:
-    return sweep.draw(FIGURE, content, NO_STORE)
+    return sweep.draw(FIGURE, content)
 
 
 def _curves(axes: Axes) -> dict[str, list[float]]:
@@ -107,7 +107,7 @@ def test_nothing_measured_is_an_empty_figure_with_the_papers_curve(tmp_path: Pat
 
 def test_files_are_the_same_twice_and_not_blank(tmp_path: Path) -> None:
     content = _content("inception", [0, 1])
-    first, second = (write_figure(FIGURE, content, NO_STORE, tmp_path / name) for name in "ab")
+    first, second = (write_figure(FIGURE, content, tmp_path / name) for name in "ab")
     assert first is not None
     assert second is not None
     assert [path.name for path in first.paths] == ["figure1.pdf", "figure1.png", "figure1.txt"]
@@ -136,24 +136,23 @@ SPECTRA, CURVES = FIGURES["spectra-dimension"], FIGURES["curves-dimension"]
 
 
 @pytest.fixture
-def filled(tmp_path: Path) -> tuple[TableResults, Store]:
+def filled(tmp_path: Path) -> TableResults:
     """Table 6 with spectra that fall tenfold, and histories of every run but one."""
-    store = Store(tmp_path / "runs")
-    content = _content("inception", [0, 1])
+    content = _content("inception", [0, 1], tmp_path)
     for each in content.all_results:
         each.metrics["spectrum"][:] = [8.0 * 10.0**-i for i in range(each.spec.latent_dim)]
         if each.spec.name == "celeba-ae-d32-s1":
             continue
-        store.folder(each.run_id).mkdir(parents=True)
+        each.folder.mkdir()
         lines = [json.dumps({"epoch": e, "loss": 1 / (1 + e), "step": e}) for e in range(4)]
-        store.history(each.run_id).write_text("\n".join(lines) + "\n" + '{"half')
-    return content, store
+        (each.folder / "history.jsonl").write_text("\n".join(lines) + "\n" + '{"half')
+    return content
 
 
 def test_spectra_are_shares_of_the_largest_with_the_rank_marked(
-    filled: tuple[TableResults, Store],
+    filled: TableResults,
 ) -> None:
-    page = run_lines.draw_spectra(SPECTRA, *filled)
+    page = run_lines.draw_spectra(SPECTRA, filled)
     irmae, ae = page.axes
     assert (irmae.get_title(), ae.get_title()) == ("IRMAE (l = 4)", "AE")
     lines = [line for line in irmae.get_lines() if line.get_linewidth() == 1.2]
@@ -173,8 +172,8 @@ def test_spectra_are_shares_of_the_largest_with_the_rank_marked(
     assert "Profile paper" in text
 
 
-def test_curves_are_the_histories(filled: tuple[TableResults, Store]) -> None:
-    page = run_lines.draw_curves(CURVES, *filled)
+def test_curves_are_the_histories(filled: TableResults) -> None:
+    page = run_lines.draw_curves(CURVES, filled)
     irmae, ae = page.axes
     assert len(irmae.get_lines()) == 10
     assert len(ae.get_lines()) == 9
@@ -191,15 +190,14 @@ def test_curves_are_the_histories(filled: tuple[TableResults, Store]) -> None:
     assert lightness == sorted(lightness)
 
 
-def test_ranks_are_those_of_the_spectra_of_every_epoch(filled: tuple[TableResults, Store]) -> None:
-    content, store = filled
-    for each in content.all_results[:3]:
+def test_ranks_are_those_of_the_spectra_of_every_epoch(filled: TableResults) -> None:
+    for each in filled.all_results[:3]:
         spectra = [
             [10.0**-i if i <= epoch else 0.0 for i in range(each.spec.latent_dim)]
             for epoch in range(6)
         ]
-        store.write_spectra(each.run_id, np.array(spectra))
-    page = run_lines.draw_ranks(FIGURES["ranks-dimension"], content, store)
+        write_spectra(each.folder, np.array(spectra))
+    page = run_lines.draw_ranks(FIGURES["ranks-dimension"], filled)
     lines = page.axes[0].get_lines()
     assert len(lines) == 3
     for line in lines:
@@ -209,15 +207,15 @@ def test_ranks_are_those_of_the_spectra_of_every_epoch(filled: tuple[TableResult
     text = " ".join(str(page.get_label()).split())
     assert "above 0.001 of the largest, of the codes of 32 test images" in text
     assert "IRMAE (l = 4) 32: +0.0, IRMAE (l = 4) 64: +0.0." in text
-    other = replace(content, display=Display(rank_threshold=1e-2))
-    line, *_ = run_lines.draw_ranks(FIGURES["ranks-dimension"], other, store).axes[0].get_lines()
+    other = replace(filled, display=Display(rank_threshold=1e-2))
+    line, *_ = run_lines.draw_ranks(FIGURES["ranks-dimension"], other).axes[0].get_lines()
     assert list(line.get_ydata()) == [1, 2, 2, 2, 2, 2]  # type: ignore[arg-type]
 
 
 def test_the_figure_of_ranks_says_how_they_moved_and_when_they_were_as_printed(
     tmp_path: Path,
 ) -> None:
-    content, store = content_of("table4", {"2": [70, 71], "4": [40], "8": [8]}), Store(tmp_path)
+    content = content_of("table4", {"2": [70, 71], "4": [40], "8": [8]}, runs_dir=tmp_path)
     (deepest,) = [each for each in content.all_results if each.spec.depth == 8]
     for each in content.all_results:
         # One value more every epoch, or two; at l = 8 there are too few epochs.
@@ -226,8 +224,8 @@ def test_the_figure_of_ranks_says_how_they_moved_and_when_they_were_as_printed(
         spectra = [
             [1.0] * (1 + rise * epoch) + [0.0] * (127 - rise * epoch) for epoch in range(epochs)
         ]
-        store.write_spectra(each.run_id, np.array(spectra))
-    page = run_lines.draw_ranks(FIGURES["ranks-depth"], content, store)
+        write_spectra(each.folder, np.array(spectra))
+    page = run_lines.draw_ranks(FIGURES["ranks-depth"], content)
     text = " ".join(str(page.get_label()).split())
     assert "last fifth of the epochs, mean over runs; Depth l 2: +15.0, 4: +20.0." in text
     # Of 70, 39 and 8: within 7, 3.9 and 2. At l = 2 the mean is 1 + 1.5 times the epochs before.
@@ -238,14 +236,14 @@ def test_the_figure_of_ranks_says_how_they_moved_and_when_they_were_as_printed(
 
 
 def test_printed_ranks_are_marked_where_they_can_be_compared(tmp_path: Path) -> None:
-    content, store = content_of("table4", {"2": [70], "4": [40], "12": [4]}), Store(tmp_path)
+    content = content_of("table4", {"2": [70], "4": [40], "12": [4]}, runs_dir=tmp_path)
     for each in content.all_results:
-        store.write_spectra(each.run_id, np.ones((50, each.spec.latent_dim)))
+        write_spectra(each.folder, np.ones((50, each.spec.latent_dim)))
     for made, printed in (
         (content, [70, 39, 4]),
         (replace(content, profile="quick"), []),
     ):
-        page = run_lines.draw_ranks(FIGURES["ranks-depth"], made, store)
+        page = run_lines.draw_ranks(FIGURES["ranks-depth"], made)
         (axes,) = page.axes
         grey = [line for line in axes.get_lines() if line.get_color() == "#888888"]
         assert [line.get_ydata()[0] for line in grey] == printed  # type: ignore[index]
@@ -259,9 +257,9 @@ def test_printed_ranks_are_marked_where_they_can_be_compared(tmp_path: Path) -> 
         assert ("would count as reproduced" in text) == bool(printed)
 
 
-def test_numbers_of_logarithmic_axes_are_no_formulae(filled: tuple[TableResults, Store]) -> None:
+def test_numbers_of_logarithmic_axes_are_no_formulae(filled: TableResults) -> None:
     """Mathematics is off in figures: a formula would show as it is typed."""
-    for page in (run_lines.draw_spectra(SPECTRA, *filled), run_lines.draw_curves(CURVES, *filled)):
+    for page in (run_lines.draw_spectra(SPECTRA, filled), run_lines.draw_curves(CURVES, filled)):
         page.canvas.draw()
         labels = [
             label.get_text()
@@ -286,7 +284,7 @@ def test_of_nothing_no_figure_is_written(
 def test_the_frontier_has_a_line_for_each_method_and_a_point_for_each_setting() -> None:
     values = {name: [40.0 - i, 42.0 - i] for i, name in enumerate(everywhere("rank-sweep", []))}
     made = content_of("rank-sweep", values, extractor="imagenet")
-    page = frontier.draw(FIGURES["frontier"], made, NO_STORE)
+    page = frontier.draw(FIGURES["frontier"], made)
     assert [axes.get_ylabel() for axes in page.axes] == ["FID (gmm10, imagenet)", "Test MSE"]
     for axes in page.axes:
         labels = axes.get_legend_handles_labels()[1]
@@ -298,9 +296,7 @@ def test_the_frontier_has_a_line_for_each_method_and_a_point_for_each_setting() 
         assert np.asarray(lines[0].get_ydata()).tolist() == pytest.approx(first)
     alone = {name: fids for name, fids in values.items() if name.startswith("IRMAE ")}
     made = content_of("rank-sweep", alone, extractor="imagenet")
-    assert not any(
-        axes.has_data() for axes in frontier.draw(FIGURES["frontier"], made, NO_STORE).axes
-    )
+    assert not any(axes.has_data() for axes in frontier.draw(FIGURES["frontier"], made).axes)
     (legend,) = page.legends
     assert legend.get_texts()[0].get_text() == "IRMAE (depth 2, 4, 8, 12)"
     page.draw_without_rendering()

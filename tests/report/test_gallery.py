@@ -16,23 +16,22 @@ from bench.experiments.tables import TABLES
 from bench.report.display import Display
 from bench.report.figures import gallery
 from bench.report.frame import TableResults
-from bench.store.folders import Store
+from bench.store.folders import kept_images
 from bench.store.records import Result
 from tests.support.results import content as content_of
-from tests.support.results import result
+from tests.support.results import keep_images, result
 
 KINDS = ("samples", "reconstructions", "interpolations", "walks")
 
 
 @pytest.fixture
-def filled(tmp_path: Path) -> tuple[TableResults, Store]:
+def filled(tmp_path: Path) -> TableResults:
     """AE, VAE and IRMAE on shapes; the last one left no images."""
-    store = Store(tmp_path / "runs")
     table = TABLES["shape"]
     rng = np.random.default_rng(0)
     results = {}
     for cell in table.cells:
-        made = result(cell.training, cell.measurement)
+        made = result(cell.training, cell.measurement, runs_dir=tmp_path)
         results[cell] = [made, result(replace(cell.training, seed=1), cell.measurement)]
         if cell.label != "IRMAE (l = 4)":
             counts = [[500], [500], [10], [4, 10], [4, 9]]
@@ -40,8 +39,8 @@ def filled(tmp_path: Path) -> tuple[TableResults, Store]:
                 name: rng.integers(0, 256, (*count, 3, 8, 8), np.uint8)
                 for name, count in zip(("originals", *KINDS), counts, strict=True)
             }
-            store.write_arrays(made.run_id, f"measured-{made.measurements[0].identity}.npz", arrays)
-    return TableResults(table, results, [], Display(), "paper"), store
+            keep_images(made, arrays)
+    return TableResults(table, results, [], Display(), "paper")
 
 
 def _result(content: TableResults, column: int) -> Result:
@@ -53,14 +52,11 @@ def _figure(kind: str) -> FigureSpec:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_each_method_has_a_block_of_its_images(
-    kind: str, filled: tuple[TableResults, Store]
-) -> None:
-    content, store = filled
-    page = gallery.draw(_figure(kind), content, store)
+def test_each_method_has_a_block_of_its_images(kind: str, filled: TableResults) -> None:
+    page = gallery.draw(_figure(kind), filled)
     shown = {axes.get_title(loc="left"): axes.images for axes in page.axes if axes.images}
     assert list(shown) == ["AE", "VAE"]
-    arrays = store.images(_result(content, 1))
+    arrays = kept_images(_result(filled, 1))
     first = {"reconstructions": arrays["originals"], "samples": arrays["samples"]}.get(kind)
     if kind == "interpolations":
         first = np.concatenate([arrays["originals"][:1], arrays[kind][0]])
@@ -76,28 +72,26 @@ def test_each_method_has_a_block_of_its_images(
 
 
 def test_blocks_of_a_sweep_say_what_varies(tmp_path: Path) -> None:
-    content, store = content_of("table4", {"2": [70], "4": [39], "12": [4]}), Store(tmp_path)
+    content = content_of("table4", {"2": [70], "4": [39], "12": [4]}, runs_dir=tmp_path)
     for each in content.all_results:
         arrays = {name: np.zeros((40, 1, 8, 8), np.uint8) for name in ("originals", "samples")}
-        store.write_arrays(each.run_id, f"measured-{each.measurements[0].identity}.npz", arrays)
-    page = gallery.draw(FIGURES["samples-depth"], content, store)
+        keep_images(each, arrays)
+    page = gallery.draw(FIGURES["samples-depth"], content)
     names = [axes.get_title(loc="left") for axes in page.axes if axes.images]
     assert names == ["Depth l: 2", "Depth l: 4", "Depth l: 12"]
 
 
-def test_reconstructions_stand_below_their_images(filled: tuple[TableResults, Store]) -> None:
-    content, store = filled
-    axes = gallery.draw(_figure("reconstructions"), content, store).axes[0]
-    arrays = store.images(_result(content, 0))
+def test_reconstructions_stand_below_their_images(filled: TableResults) -> None:
+    axes = gallery.draw(_figure("reconstructions"), filled).axes[0]
+    arrays = kept_images(_result(filled, 0))
     picture = np.asarray(axes.images[0].get_array())
     assert picture.shape == (2 * 9 - 1, 10 * 9 - 1, 3)
     assert np.array_equal(picture[9:17, :8], arrays["reconstructions"][0].transpose(1, 2, 0))
 
 
-def test_interpolations_stand_between_their_images(filled: tuple[TableResults, Store]) -> None:
-    content, store = filled
-    axes = gallery.draw(_figure("interpolations"), content, store).axes[0]
-    arrays = store.images(_result(content, 0))
+def test_interpolations_stand_between_their_images(filled: TableResults) -> None:
+    axes = gallery.draw(_figure("interpolations"), filled).axes[0]
+    arrays = kept_images(_result(filled, 0))
     picture = np.asarray(axes.images[0].get_array())
     assert picture.shape == (4 * 9 - 1, 12 * 9 - 1, 3)
     second = [arrays["originals"][2], *arrays["interpolations"][1], arrays["originals"][3]]
@@ -106,15 +100,15 @@ def test_interpolations_stand_between_their_images(filled: tuple[TableResults, S
 
 
 def test_the_run_with_the_median_fid_is_shown_of_those_that_left_images(tmp_path: Path) -> None:
-    content, store = content_of("table4", {"2": [50, 70, 61, 90, 52], "8": [4]}), Store(tmp_path)
+    content = content_of("table4", {"2": [50, 70, 61, 90, 52], "8": [4]}, runs_dir=tmp_path)
 
     def shown() -> str:
-        return gallery.draw(FIGURES["samples-depth"], content, store).get_label()  # type: ignore[return-value]
+        return gallery.draw(FIGURES["samples-depth"], content).get_label()  # type: ignore[return-value]
 
     def leave_images(seed: int) -> None:
         (run,) = [r for r in content.all_results if r.spec.depth == 2 and r.spec.seed == seed]
         arrays = {name: np.zeros((40, 1, 8, 8), np.uint8) for name in ("originals", "samples")}
-        store.write_arrays(run.run_id, f"measured-{run.measurements[0].identity}.npz", arrays)
+        keep_images(run, arrays)
 
     leave_images(3)
     assert "2: seed 3, 90.0 (61.0 of 5)." in shown()

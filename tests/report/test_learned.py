@@ -103,7 +103,7 @@ def test_it_is_marked_in_figures(
     names = everywhere(declared.table, [])
     values = {name: [float(10 + place)] for place, name in enumerate(names)}
     made = _without(content(declared.table, values, extractor="imagenet"), 2, {0})
-    page = draw(declared, made, Store(Path("nowhere")))
+    page = draw(declared, made)
     crosses = [line for axes in page.axes for line in axes.lines if line.get_marker() == "x"]
     assert [np.asarray(line.get_xdata()).tolist() for line in crosses] == expected
     assert "Not learned" in str(page.get_label())

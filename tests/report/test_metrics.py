@@ -11,26 +11,20 @@ import pytest
 from bench.experiments.readings import Reading
 from bench.experiments.tables import TABLES
 from bench.report.display import Display
-from bench.report.frame import TableResults, frame
+from bench.report.frame import frame
 from bench.report.metrics import METRICS, View
 from bench.report.rows import rows
-from bench.store.folders import Store
-from bench.store.records import Result
-from tests.support.results import content, result, write
+from bench.store.folders import write_spectra
+from tests.support.results import content, result
 
 THRESHOLDS = (1e-2, 1e-3, 1e-4, 1e-5)
-
-
-def _with_spectra(store: Store, made: Result, spectra: np.ndarray) -> Result:
-    write(store, made)
-    store.write_spectra(made.run_id, spectra)
-    return replace(made, folder=store.folder(made.run_id))
 
 
 def test_readings_are_numpys_ranks(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     spectra = np.sort(10.0 ** rng.uniform(-18, 0, (40, 24)), axis=1)[:, ::-1]
-    made = _with_spectra(Store(tmp_path), result(), spectra)
+    made = result(runs_dir=tmp_path)
+    write_spectra(made.folder, spectra)
     for epoch in (30, 40):
         matrix = np.diag(spectra[epoch - 1])
         nonzero = METRICS[Reading(epoch, None).metric].value(made, Display(), View())
@@ -52,15 +46,11 @@ def test_the_table_of_readings_has_every_one(name: str) -> None:
 
 def test_a_reading_says_whether_the_printed_rank_would_be_reproduced(tmp_path: Path) -> None:
     """Of l = 8 (8 printed), two seeds of 50 epochs; what else the row has is missing."""
-    base = content("table4", {"8": [8, 8]})
-    cell = base.table.cells[2]
-    spectra = [np.tile(np.r_[np.ones(n), np.full(128 - n, 1e-9)], (50, 1)) for n in (9, 9)]
-    runs = [
-        _with_spectra(Store(tmp_path), made, values)
-        for made, values in zip(base.results[cell], spectra, strict=True)
-    ]
+    base = content("table4", {"8": [8, 8]}, runs_dir=tmp_path)
+    for each in base.all_results:
+        write_spectra(each.folder, np.tile(np.r_[np.ones(9), np.full(119, 1e-9)], (50, 1)))
     table = replace(TABLES["table4-readings"], cells=base.table.cells)
-    made = TableResults(table, {cell: runs}, [], Display(), "paper")
+    made = replace(base, table=table)
     found = {row.metric: row for row in rows(made, frame(made)) if row.metric.startswith("Epoch")}
     assert len(found) == 15
     # Equal numbers of two seeds have the interval of rounding: 9 +- 2.6.

@@ -15,41 +15,39 @@ from bench.report.display import Display
 from bench.report.figures import tsne
 from bench.report.figures.write import write_figure
 from bench.report.frame import TableResults
-from bench.store.folders import Store
 from bench.store.records import Result
-from tests.support.results import result
+from tests.support.results import keep_images, result
 
 FIGURE = FIGURES["figure2"]
 COUNT = 60
 
 
 @pytest.fixture
-def filled(tmp_path: Path) -> tuple[TableResults, Store]:
+def filled(tmp_path: Path) -> TableResults:
     """AE, VAE and IRMAE; the first two have images, the last one nothing."""
-    store = Store(tmp_path / "runs")
     table = TABLES["section3"]
     rng = np.random.default_rng(0)
     results = {}
     for cell in table.cells:
-        made = result(cell.training, cell.measurement)
+        made = result(cell.training, cell.measurement, runs_dir=tmp_path / "runs")
         results[cell] = [made]
         if cell.label != "IRMAE (l = 8)":
             images = rng.integers(0, 256, (2, COUNT, 1, 8, 8), dtype=np.uint8)
             arrays = dict(zip(("originals", "samples"), images, strict=True))
-            store.write_arrays(made.run_id, _images_of(made), arrays)
-    return TableResults(table, results, [], Display(), "paper"), store
+            keep_images(made, arrays)
+    return TableResults(table, results, [], Display(), "paper")
 
 
-def _images_of(made: Result) -> str:
-    return f"measured-{made.measurements[0].identity}.npz"
+def _images_of(made: Result) -> Path:
+    return made.folder / f"measured-{made.measurements[0].identity}.npz"
 
 
 def _first(content: TableResults) -> Result:
     return content.results[content.table.cells[0]][0]
 
 
-def test_each_method_has_a_panel_with_its_numbers(filled: tuple[TableResults, Store]) -> None:
-    page = tsne.draw(FIGURE, *filled)
+def test_each_method_has_a_panel_with_its_numbers(filled: TableResults) -> None:
+    page = tsne.draw(FIGURE, filled)
     assert [axes.get_title() for axes in page.axes] == ["AE", "VAE", "IRMAE (l = 8)"]
     for axes in page.axes[:2]:
         clouds = [c for c in axes.collections if isinstance(c, PathCollection)]
@@ -83,44 +81,41 @@ def test_each_method_has_a_panel_with_its_numbers(filled: tuple[TableResults, St
 
 
 def test_the_legend_stands_where_the_first_panel_is_empty(
-    filled: tuple[TableResults, Store],
+    filled: TableResults,
 ) -> None:
-    content, store = filled
-    first = _first(content)
-    (store.folder(first.run_id) / _images_of(first)).unlink()
-    (legend,) = tsne.draw(FIGURE, content, store).legends
+    first = _first(filled)
+    _images_of(first).unlink()
+    (legend,) = tsne.draw(FIGURE, filled).legends
     assert [text.get_text() for text in legend.get_texts()] == ["test images", "samples"]
 
 
-def test_images_that_are_all_alike_are_not_embedded(filled: tuple[TableResults, Store]) -> None:
+def test_images_that_are_all_alike_are_not_embedded(filled: TableResults) -> None:
     """scikit-learn's t-SNE of such points ends the process with a segmentation fault."""
-    content, store = filled
-    first = _first(content)
+    first = _first(filled)
     black = np.zeros((COUNT, 1, 8, 8), np.uint8)
-    store.write_arrays(first.run_id, _images_of(first), {"originals": black, "samples": black})
-    page = tsne.draw(FIGURE, content, store)
+    keep_images(first, {"originals": black, "samples": black})
+    page = tsne.draw(FIGURE, filled)
     assert not page.axes[0].collections
     text = " ".join(str(page.get_label()).split())
     assert f"Not drawn: {first.run_id} (all of its images are alike)" in text
 
 
 def test_an_embedding_is_computed_once(
-    filled: tuple[TableResults, Store], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    filled: TableResults, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    content, store = filled
-    before = write_figure(FIGURE, content, store, tmp_path / "a")
+    before = write_figure(FIGURE, filled, tmp_path / "a")
     monkeypatch.setattr(tsne, "embed", None)
-    after = write_figure(FIGURE, content, store, tmp_path / "b")
+    after = write_figure(FIGURE, filled, tmp_path / "b")
     assert before is not None
     assert after is not None
     for a, b in zip(before.paths, after.paths, strict=True):
         assert a.read_bytes() == b.read_bytes()
     # It stands alone, without the images; and it is not that of other images.
-    first = _first(content)
-    arrays = store.folder(first.run_id) / _images_of(first)
+    first = _first(filled)
+    arrays = _images_of(first)
     kept = dict(np.load(arrays))
     arrays.unlink()
-    assert tsne.draw(FIGURE, content, store).axes[0].collections
+    assert tsne.draw(FIGURE, filled).axes[0].collections
     np.savez(arrays, originals=kept["samples"], samples=kept["originals"])
     with pytest.raises(TypeError, match="not callable"):
-        tsne.draw(FIGURE, content, store)
+        tsne.draw(FIGURE, filled)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bench.campaign.job import Job
-from bench.campaign.plan import LACKS_WEIGHTS, PlannedRun, State, plan_runs
+from bench.campaign.plan import LACKS_WEIGHTS, Estimate, PlannedRun, State, plan_runs
 from bench.data import dataset
 from bench.experiments.spec import MeasurementSpec, TrainingSpec
 from bench.files import write_bytes
@@ -109,7 +109,8 @@ def test_measurements_of_other_weights_are_never_used(store: Store) -> None:
 
 
 def _plan(store: Store, *jobs: Job, insist: bool = False) -> list[PlannedRun]:
-    return plan_runs(jobs, store.read(), store, "cpu", insist=insist)
+    runs = store.read()
+    return plan_runs(jobs, runs, store, Estimate(runs.values(), "cpu"), insist=insist)
 
 
 def _job(spec: TrainingSpec = TINY, measurement: MeasurementSpec = TINY_MEASUREMENT) -> Job:
@@ -247,9 +248,9 @@ def test_records_of_data_that_are_unknown_by_now_do_not_disturb_a_plan(store: St
 
 def test_history_ends_where_it_was_torn(tmp_path: Path) -> None:
     path = tmp_path / "history.jsonl"
-    assert read_history(path) == []
+    assert read_history(tmp_path) == []
     path.write_text('{"step": 1}\n{"step": 2}\n{"st')
-    assert [row["step"] for row in read_history(path)] == [1, 2]
+    assert [row["step"] for row in read_history(tmp_path)] == [1, 2]
 
 
 def test_records_are_json_that_people_can_read(store: Store) -> None:

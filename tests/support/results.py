@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from bench.campaign.runs import every_result
 from bench.data import dataset
 from bench.evaluation.extractors import expected_identity
@@ -15,12 +17,13 @@ from bench.experiments.tables import TABLES
 from bench.report.display import Display
 from bench.report.frame import TableResults
 from bench.store import identity
-from bench.store.folders import Store
+from bench.store.folders import Store, write_arrays
 from bench.store.identity import run_id
 from bench.store.records import MeasurementRecord, Result, TrainingRecord
 from tests.support.tiny import TINY, TINY_MEASUREMENT
 
 SMALL = 1e-9
+NOWHERE = Path("no-such-folder")
 
 
 def result(
@@ -33,6 +36,7 @@ def result(
     mean_image_mse: float | None = None,
     told_apart: float = 0.1,
     extractors: Sequence[str] = (),
+    runs_dir: Path = NOWHERE,
 ) -> Result:
     """A run of that rank, FID and distance from real images by every sampler, and error.
 
@@ -90,7 +94,7 @@ def result(
         )
         for extractor in extractors or [measurement.extractor]
     )
-    return Result(trained, measured)
+    return Result(trained, measured, runs_dir / name)
 
 
 def write(store: Store, *results: Result) -> None:
@@ -99,6 +103,11 @@ def write(store: Store, *results: Result) -> None:
         store.write_trained(each.trained)
         for record in each.measurements:
             store.write_measured(record)
+
+
+def keep_images(made: Result, arrays: Mapping[str, np.ndarray]) -> None:
+    """Keep images with a result's first measurement."""
+    write_arrays(made.folder / f"measured-{made.measurements[0].identity}.npz", arrays)
 
 
 def results_in(runs_dir: Path) -> list[Result]:
@@ -128,6 +137,7 @@ def content(
     *,
     extractor: str = "inception",
     extractors: Sequence[str] = (),
+    runs_dir: Path = NOWHERE,
     **change: object,
 ) -> TableResults:
     """A table whose cells have results with the given values by the cells' names, a seed each.
@@ -147,6 +157,7 @@ def content(
                 test_mse=value,
                 told_apart=value,
                 extractors=extractors,
+                runs_dir=runs_dir,
             )
             for seed, value in enumerate(values.get(cell.name, ()))
         ]

@@ -15,10 +15,9 @@ from bench.report.figures.style import caption, plain_numbers, style
 from bench.report.frame import TableResults, frame
 from bench.report.metrics import METRICS, View
 from bench.report.notes import fid_notes, run_notes, title_of
-from bench.store.folders import Store
 
 
-def draw(figure: FigureSpec, content: TableResults, store: Store) -> Figure:
+def draw(figure: FigureSpec, content: TableResults) -> Figure:
     """A panel for the FID by each extractor and one for the test error.
 
     In each, a line for every row of the table, through its columns: means over seeds, with their

@@ -12,7 +12,7 @@ from bench.report.figures.style import RESOLUTION, caption
 from bench.report.figures.typical import typical_note, typical_runs
 from bench.report.frame import TableResults
 from bench.report.notes import before_columns, headline_note, run_notes, title_of
-from bench.store.folders import Store
+from bench.store.folders import kept_images
 
 _COLUMNS = 10
 # Rows of samples in a block.
@@ -37,10 +37,10 @@ _WHAT = {
 }
 
 
-def draw(figure: FigureSpec, content: TableResults, store: Store) -> Figure:
+def draw(figure: FigureSpec, content: TableResults) -> Figure:
     """A block of images for each cell, of a typical run."""
     kept = {
-        result.run_id: _lines(figure.kind, store.images(result, "originals", figure.kind))
+        result.run_id: _lines(figure.kind, kept_images(result, "originals", figure.kind))
         for result in content.all_results
     }
     shown = typical_runs(content, lambda result: kept[result.run_id] is not None)

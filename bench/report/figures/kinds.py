@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING
 from bench.errors import UsageError, unknown
 from bench.experiments.spec import FigureSpec
 from bench.report.frame import TableResults
-from bench.store.folders import Store
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    # A figure's declaration, the table that it draws, and where the runs' arrays are.
-    Draw = Callable[[FigureSpec, TableResults, Store], Figure]
+    # A figure's declaration, and the table that it draws.
+    Draw = Callable[[FigureSpec, TableResults], Figure]
 
 # Module and function, since Matplotlib takes a second to import.
 _OWN = {

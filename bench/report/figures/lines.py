@@ -20,7 +20,7 @@ from bench.report.metrics import METRICS
 from bench.report.notes import run_notes, seeds_text, title_of
 from bench.report.rows import signed
 from bench.report.statistics import interval
-from bench.store.folders import Store, read_history
+from bench.store.folders import read_history, read_spectra
 from bench.store.records import Result
 
 # Shown; float64 covariances are rounding far below it.
@@ -31,7 +31,7 @@ _LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
 _DrawRun = Callable[[Axes, Result, dict[str, Any]], bool]
 
 
-def draw_spectra(figure: FigureSpec, content: TableResults, store: Store) -> Figure:
+def draw_spectra(figure: FigureSpec, content: TableResults) -> Figure:
     """Singular values over the largest, on a logarithmic scale; a dot marks each run's rank."""
 
     def draw(axes: Axes, result: Result, look: dict[str, Any]) -> bool:
@@ -64,11 +64,11 @@ def draw_spectra(figure: FigureSpec, content: TableResults, store: Store) -> Fig
     return page
 
 
-def draw_curves(figure: FigureSpec, content: TableResults, store: Store) -> Figure:
+def draw_curves(figure: FigureSpec, content: TableResults) -> Figure:
     """The loss over epochs, each point a mean over the steps since the last."""
 
     def draw(axes: Axes, result: Result, look: dict[str, Any]) -> bool:
-        history = read_history(store.history(result.run_id))
+        history = read_history(result.folder)
         if not history:
             return False
         axes.plot([row["epoch"] for row in history], [row["loss"] for row in history], **look)
@@ -84,7 +84,7 @@ def draw_curves(figure: FigureSpec, content: TableResults, store: Store) -> Figu
     return page
 
 
-def draw_ranks(figure: FigureSpec, content: TableResults, store: Store) -> Figure:
+def draw_ranks(figure: FigureSpec, content: TableResults) -> Figure:
     """The rank of the test codes after every epoch: whether it still moves at the end.
 
     In the paper's setting, dotted lines stand for the ranks that it prints, with their margins.
@@ -94,7 +94,7 @@ def draw_ranks(figure: FigureSpec, content: TableResults, store: Store) -> Figur
     images: set[int] = set()
 
     def draw(axes: Axes, result: Result, look: dict[str, Any]) -> bool:
-        spectra = store.spectra(result.run_id)
+        spectra = read_spectra(result.folder)
         if spectra is None:
             return False
         of_run = ranks[result.run_id] = [rank(values, threshold) for values in spectra]

@@ -16,10 +16,9 @@ from bench.report.frame import TableResults, frame
 from bench.report.metrics import METRICS, REAL
 from bench.report.notes import fid_notes, run_notes, title_of
 from bench.report.rows import significant
-from bench.store.folders import Store
 
 
-def draw(figure: FigureSpec, content: TableResults, store: Store) -> Figure:
+def draw(figure: FigureSpec, content: TableResults) -> Figure:
     """One curve for each row of a table over its columns, which are numbers.
 
     Each sampler has a column of panels, each extractor a row of them.

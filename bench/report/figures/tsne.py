@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -18,7 +19,7 @@ from bench.report.figures.typical import typical_note, typical_runs
 from bench.report.frame import TableResults
 from bench.report.metrics import REAL
 from bench.report.notes import fid_notes, headline_note, run_notes, title_of
-from bench.store.folders import Store
+from bench.store.folders import kept_images, read_arrays, write_arrays
 from bench.store.records import Result
 
 _PERPLEXITY = 30.0
@@ -28,13 +29,13 @@ _NEIGHBOURS = 10
 _VERSION = 2
 
 
-def draw(figure: FigureSpec, content: TableResults, store: Store) -> Figure:
+def draw(figure: FigureSpec, content: TableResults) -> Figure:
     """A panel for each cell: test images in blue, sampled ones in orange, of a typical run."""
     cells = content.table.cells
     page = Figure(figsize=(3.2 * len(cells), 3.8))
     panels = page.subplots(1, len(cells), squeeze=False)[0]
     count, left_out = 0, []
-    shown = typical_runs(content, lambda result: _is_drawable(result, store))
+    shown = typical_runs(content, _is_drawable)
     for axes, cell in zip(panels, cells, strict=True):
         axes.set(title=cell.label, xticks=[], yticks=[])
         axes.grid(visible=False)
@@ -42,7 +43,7 @@ def draw(figure: FigureSpec, content: TableResults, store: Store) -> Figure:
             continue
         result = shown[cell] or content.results[cell][0]
         lines = _numbers(result, content.extractors)
-        plane = _embedding(result, store)
+        plane = _embedding(result)
         if isinstance(plane, str):
             left_out.append(f"{result.run_id} ({plane})")
         else:
@@ -109,28 +110,26 @@ def _scatter(axes: Axes, plane: np.ndarray) -> None:
     axes.scatter(*plane[n:].T, color=ORANGE, marker="^", label="samples", **look)  # type: ignore[arg-type]
 
 
-def _names(result: Result) -> list[str]:
-    return [f"tsne-{record.identity}.npz" for record in result.measurements]
+def _paths(result: Result) -> list[Path]:
+    return [result.folder / f"tsne-{record.identity}.npz" for record in result.measurements]
 
 
-def _cached(result: Result, store: Store) -> dict[str, np.ndarray]:
-    found = (store.read_arrays(result.run_id, name) for name in _names(result))
-    return next((arrays for arrays in found if arrays), {})
+def _cached(result: Result) -> dict[str, np.ndarray]:
+    return next(filter(None, map(read_arrays, _paths(result))), {})
 
 
-def _is_drawable(result: Result, store: Store) -> bool:
-    return "plane" in _cached(result, store) or bool(store.images(result, "samples"))
+def _is_drawable(result: Result) -> bool:
+    return "plane" in _cached(result) or bool(kept_images(result, "samples"))
 
 
-def _embedding(result: Result, store: Store) -> np.ndarray | str:
+def _embedding(result: Result) -> np.ndarray | str:
     """Test images and samples in the plane (2 n, 2), computed once and kept with the run.
 
     The cached one is taken as it is where the images themselves are not at hand; why there is none
     where there is neither.
     """
-    images = list(store.images(result, "originals", "samples").values())
-    cached = _cached(result, store)
-    names = _names(result)
+    images = list(kept_images(result, "originals", "samples").values())
+    cached = _cached(result)
     if len(images) < 2:
         return cached.get("plane", "no images are cached")
     count = min(map(len, images))
@@ -145,7 +144,7 @@ def _embedding(result: Result, store: Store) -> np.ndarray | str:
     # A runs folder that can only be read is no reason not to draw.
     with contextlib.suppress(BenchError):
         arrays = {"inputs": np.array(inputs.hexdigest()), "plane": plane}
-        store.write_arrays(result.run_id, names[0], arrays)
+        write_arrays(_paths(result)[0], arrays)
     return plane
 
 

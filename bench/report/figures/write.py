@@ -14,7 +14,6 @@ from bench.report.figures.kinds import drawing
 from bench.report.figures.style import RC, RESOLUTION
 from bench.report.frame import TableResults
 from bench.report.notes import title_of
-from bench.store.folders import Store
 
 # Inches around all that is drawn.
 _MARGIN = 0.1
@@ -37,9 +36,7 @@ class Drawn:
     paths: tuple[Path, Path, Path]
 
 
-def write_figure(
-    figure: FigureSpec, content: TableResults, store: Store, folder: Path
-) -> Drawn | None:
+def write_figure(figure: FigureSpec, content: TableResults, folder: Path) -> Drawn | None:
     """Draw a figure and write it as ``.pdf`` and ``.png``, and its caption as ``.txt``.
 
     One that would be blank is not written, and an earlier one stays.
@@ -47,7 +44,6 @@ def write_figure(
     Args:
         figure: its declaration.
         content: the table that it draws.
-        store: where its runs' arrays and histories are.
         folder: where the files go.
 
     Returns:
@@ -59,7 +55,7 @@ def write_figure(
         # Whatever the user's own matplotlibrc says: equal runs are equal figures.
         mpl.rcdefaults()
         mpl.rcParams.update(RC)  # type: ignore[arg-type]
-        drawn = drawing(figure.kind)(figure, content, store)
+        drawn = drawing(figure.kind)(figure, content)
         if not any(axes.has_data() for axes in drawn.axes):
             return None
         # Once for both files, where "tight" lays out the figure anew for each.
