@@ -230,7 +230,8 @@ def _execute(request: Request, missing: Sequence[PlannedRun], store: Store, *, d
             backend = loky(settings, jobs)
         together = min(backend.jobs, len(missing))
         seconds = sum(p.seconds for p in missing) / together
-        say(f"{counted(len(missing), 'run')}, {together} at a time: {_duration(seconds)}")
+        count = counted(len(missing), "run")
+        say(_explained(f"{count}, {together} at a time: {_duration(seconds)}"))
         bar = stack.enter_context(ProgressBar(missing, store, request.display))
         return run(missing, backend, bar)
 
@@ -251,7 +252,8 @@ def _show_plan(
         for part in ("training", "measuring")
     )
     workers = counted(jobs, "job")
-    show(f"{'; '.join(counts)}: training {training}, measuring {measuring} with {workers}")
+    estimates = f"training {training}, measuring {measuring} with {workers}"
+    show(_explained(f"{'; '.join(counts)}: {estimates}"))
 
 
 def _state(planned: PlannedRun) -> str:
@@ -274,10 +276,18 @@ def _workers(request: Request, device: str, runs: int) -> int:
     return max(1, min(request.jobs or (core_count() if device == "cpu" else 1), runs))
 
 
+_UNKNOWN = "unknown time"
+
+
+def _explained(estimates: str) -> str:
+    """A line that ends in estimates, with why one of them is unknown."""
+    return f"{estimates} (no such run has ended here)" if _UNKNOWN in estimates else estimates
+
+
 def _duration(seconds: float) -> str:
     """An estimate in words."""
     if isnan(seconds):
-        return "unknown time (no such run has ended here)"
+        return _UNKNOWN
     if seconds < 100:
         return f"about {seconds:.0f} s"
     return f"about {seconds / 60:.0f} min" if seconds < 6000 else f"about {seconds / 3600:.1f} h"

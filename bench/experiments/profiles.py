@@ -86,14 +86,21 @@ PROFILES = {
         ),
         Profile(
             "smoke",
-            "1,024 embedded or generated images, 4 epochs: whether it runs, not what it measures",
+            "up to 1,024 embedded or generated images, 4 epochs: whether it runs, and no more",
             epochs=4,
             train_images=1_024,
             test_images=512,
             fid_samples=512,
             extractors=("classifier",),
             datasets={"mnist": "mnist-sample", "celeba": "shape-64"},
-            networks={"celeba": {"width": 1 / 64, "test_images": 128, "fid_samples": 128}},
+            networks={
+                "celeba": {
+                    "width": 1 / 64,
+                    "train_images": 512,
+                    "test_images": 64,
+                    "fid_samples": 64,
+                }
+            },
         ),
     )
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -56,61 +56,68 @@ class Row:
 
 def rows(content: TableResults, data: pd.DataFrame) -> list[Row]:
     """The printed rows of a table: paper, measured and difference for each metric, then n."""
-    result = []
+    result: list[Row] = []
     lines = list(dict.fromkeys(cell.row for cell in content.table.cells))
     for name, line in itertools.product(content.table.metrics, lines):
-        metric = METRICS[name]
-        of_metric = data[(data.metric == name) & (data.row == line)]
-        views = list(dict.fromkeys(zip(of_metric.extractor, of_metric.sampler, strict=True)))
-        first = _line(content, of_metric, View(*views[0]))
-        for column, kind in (("paper", "paper"), ("answer", "known answer")):
-            if first[column].notna().any() and not metric.brief:
-                columns = (_as_printed(first[column]), first[column], first.comparable)
-                cells = [
-                    Text(text, value, grey=not like)
-                    for text, value, like in zip(*columns, strict=True)
-                ]
-                beside = first.comparable[first[column].notna()].any()
-                remark = "" if beside else ", not comparable"
-                result.append(Row(metric.label, line, kind + remark, cells))
-        for extractor, sampler in views:
-            view = View(extractor, sampler)
-            # Real images are the same for every run, and so stand once, below all lines.
-            shared = sampler == REAL
-            if shared and line != lines[-1]:
-                continue
-            part = _line(content, _once(data[data.metric == name]) if shared else of_metric, view)
-            # Nor is there a row of an epoch that no run has.
-            if (shared or metric.brief) and part["mean"].isna().all():
-                continue
-            best = _best(content, name, view, line)
-            form = _form(part, metric)
-            numbers = part.to_dict("records")
-            cells = [
-                Text(_measured(number, form) + _mark(number), number["mean"], bold)
-                for number, bold in zip(numbers, best, strict=True)
-            ]
-            if metric.brief:
-                said = _reproduced(part, metric)
-                cells = [
-                    replace(cell, text=f"{cell.text}, {agreement.text}")
-                    for cell, agreement in zip(cells, said, strict=True)
-                ]
-            label = f"{metric.label} ({extractor})" if extractor else metric.label
-            result.append(Row(label, "" if shared else line, _KINDS.get(sampler, sampler), cells))
-            if part.difference.notna().any() and not metric.brief:
-                cells = [Text(signed(value, 1), value) for value in part.difference]
-                kind = f"difference, {sampler}" if sampler else "difference"
-                result.append(Row(label, line, kind, cells))
-                if metric.near and part.paper.notna().any():
-                    result.append(Row(label, line, "reproduced", _reproduced(part, metric)))
+        of_metric = data[data.metric == name]
+        of_line = of_metric[of_metric.row == line]
+        pairs = dict.fromkeys(zip(of_line.extractor, of_line.sampler, strict=True))
+        views = [View(*pair) for pair in pairs]
+        result += _printed(METRICS[name], line, _line(content, of_line, views[0]))
+        for view in views:
+            if view.sampler != REAL:
+                part = _line(content, of_line, view)
+                result += _of_view(content, name, view, line, part)
+            elif line == lines[-1]:
+                # Real images are the same for every run, and so stand once, below all lines.
+                result += _of_view(content, name, view, "", _line(content, _once(of_metric), view))
     for line in lines:
-        counts = [
-            len(content.results.get(cell, ())) if cell else 0 for cell in _cells(content, line)
-        ]
-        cells = [Text(f"{n}", n) for n in counts]
-        result.append(Row("Seeds", line, "n", cells))
+        seeds = [content.results.get(cell, ()) if cell else () for cell in _cells(content, line)]
+        counts = [Text(f"{len(each)}", len(each)) for each in seeds]
+        result.append(Row("Seeds", line, "n", counts))
     return result
+
+
+def _printed(metric: Metric, line: str, numbers: pd.DataFrame) -> Iterator[Row]:
+    """Rows of what the paper prints, and of what is known of the data."""
+    for column, kind in (("paper", "paper"), ("answer", "known answer")):
+        there = numbers[column].notna()
+        if there.any() and not metric.brief:
+            columns = (_as_printed(numbers[column]), numbers[column], numbers.comparable)
+            cells = [
+                Text(text, value, grey=not like) for text, value, like in zip(*columns, strict=True)
+            ]
+            remark = "" if numbers.comparable[there].any() else ", not comparable"
+            yield Row(metric.label, line, kind + remark, cells)
+
+
+def _of_view(
+    content: TableResults, name: str, view: View, line: str, numbers: pd.DataFrame
+) -> Iterator[Row]:
+    """Rows of what was measured, and how far it is from what is printed."""
+    metric = METRICS[name]
+    # There is no row of real images that nobody has looked at, nor of an epoch that no run has.
+    if (view.sampler == REAL or metric.brief) and numbers["mean"].isna().all():
+        return
+    form, best = _form(numbers, metric), _best(content, name, view, line)
+    cells = [
+        Text(_measured(number, form) + _mark(number), number["mean"], bold)
+        for number, bold in zip(numbers.to_dict("records"), best, strict=True)
+    ]
+    reproduced = _reproduced(numbers, metric)
+    if metric.brief:
+        cells = [
+            replace(cell, text=f"{cell.text}, {said.text}")
+            for cell, said in zip(cells, reproduced, strict=True)
+        ]
+    label = f"{metric.label} ({view.extractor})" if view.extractor else metric.label
+    yield Row(label, line, _KINDS.get(view.sampler, view.sampler), cells)
+    if numbers.difference.notna().any() and not metric.brief:
+        cells = [Text(signed(value, 1), value) for value in numbers.difference]
+        kind = f"difference, {view.sampler}" if view.sampler else "difference"
+        yield Row(label, line, kind, cells)
+        if metric.near and numbers.paper.notna().any():
+            yield Row(label, line, "reproduced", reproduced)
 
 
 def _reproduced(part: pd.DataFrame, metric: Metric) -> list[Text]:
