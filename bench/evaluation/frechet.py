@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -13,24 +14,23 @@ import torch
 class Gaussian:
     """Mean (d,) and unbiased covariance (d, d) of features, float64, on the features' device.
 
-    Where it is known of how many features, ``rows`` says so: the covariance's rank is below it.
+    Attributes:
+        factor: (d, n) whose product with its transpose is the covariance, of n < d rows of
+            features; None of more.
     """
 
     mean: torch.Tensor
     covariance: torch.Tensor
-    rows: int | None = None
+    factor: torch.Tensor | None = None
 
     @cached_property
     def root(self) -> torch.Tensor:
-        """Factor R (d, r) with R R^T = covariance; directions without variance are exactly 0.
-
-        With fewer rows of features than half of d, r is their number.
-        """
+        """A matrix R (d, r) with R R^T = covariance."""
+        if self.factor is not None:
+            return self.factor
         values, vectors = _eigh(self.covariance)
+        # Roots of what rounding has left would be far larger than itself.
         rounding = len(values) * torch.finfo(torch.float64).eps * values[-1].clamp(min=0)
-        if self.rows is not None and 2 * self.rows < len(values):
-            # The largest come last.
-            values, vectors = values[-self.rows :], vectors[:, -self.rows :]
         return vectors * values.where(values > rounding, 0.0).sqrt()
 
 
@@ -49,11 +49,13 @@ def fit(features: torch.Tensor) -> Gaussian:
     # What rounding has left of the mean.
     rest = centred.sum(dim=0) / count
     covariance = (centred.T @ centred - torch.outer(rest, rest) * count) / (count - 1)
-    return Gaussian(offset + rest, covariance, count)
+    few = count < rows.shape[1]
+    factor = (centred - rest).T / math.sqrt(count - 1) if few else None
+    return Gaussian(offset + rest, covariance, factor)
 
 
-# LAPACK's fastest drivers fail on some covariances of few rows in many dimensions, which have
-# hundreds of eigenvalues that are 0 except for rounding. Its slower drivers do not.
+# LAPACK's fastest drivers fail on some matrices with hundreds of eigenvalues that are 0 except for
+# rounding. Its slower drivers do not.
 def _eigh(matrix: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     try:
         values, vectors = torch.linalg.eigh(matrix)

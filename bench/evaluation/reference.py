@@ -93,7 +93,10 @@ def load_reference(
         key: value.to(extractor.device) if isinstance(value, torch.Tensor) else value
         for key, value in saved.items()
     }
-    placed["gaussian"] = Gaussian(placed.pop("mean"), placed.pop("covariance"))
+    gaussian, features = Gaussian(placed.pop("mean"), placed.pop("covariance")), placed["features"]
+    # Of few images a factor is known, too.
+    few = len(features) < features.shape[1]
+    placed["gaussian"] = fit(features) if few else gaussian
     return Reference(**placed)
 
 

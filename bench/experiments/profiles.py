@@ -43,13 +43,14 @@ class Profile:
     def apply(self, run: TrainingSpec) -> tuple[TrainingSpec, MeasurementSpec]:
         """The run at this profile's size, on the data that it names, and what is measured of it."""
         data = dataset(run.dataset)
+        settings = dict(self.networks.get(data.network, {}))
+        train_images = settings.pop("train_images", self.train_images or data.train)
+        test_images = settings.pop("test_images", self.test_images or data.test)
         shrunk = replace(
             run,
             epochs=min(run.epochs, self.epochs or run.epochs),
-            train_images=min(data.train, self.train_images or data.train),
+            train_images=min(data.train, train_images),
         )
-        settings = dict(self.networks.get(data.network, {}))
-        test_images = settings.pop("test_images", self.test_images or data.test)
         measurement = MeasurementSpec(
             test_images=min(data.test, test_images),
             fid_samples=settings.pop("fid_samples", self.fid_samples),
