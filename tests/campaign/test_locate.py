@@ -10,24 +10,13 @@ from PIL import Image
 
 from bench.campaign.locate import Search, locate
 from bench.cli import main
-from bench.data import (
-    celeba,
-    dataset,
-    prepared,
-    register_dataset,
-)
+from bench.data import celeba, dataset, prepared, register_dataset
 from bench.data.shapes import generate
 from bench.errors import UsageError
 from bench.experiments.profiles import PROFILES
 from bench.experiments.tables import TABLES
 from bench.store.folders import Store
-from tests.support.pictures import (
-    photograph,
-    picture,
-    pictures,
-    place_idx,
-    write_celeba,
-)
+from tests.support.pictures import photograph, picture, pictures, place_idx, write_celeba
 from tests.support.results import result, write
 from tests.support.tiny import TINY
 

@@ -10,18 +10,9 @@ import torch
 from torchvision import datasets, transforms
 
 from bench.cli import main
-from bench.data import (
-    celeba,
-    dataset,
-    prepared,
-)
+from bench.data import celeba, dataset, prepared
 from bench.errors import BenchError
-from tests.support.pictures import (
-    ATTRIBUTES,
-    declare_celeba,
-    loaded,
-    photograph,
-)
+from tests.support.pictures import ATTRIBUTES, declare_celeba, loaded, photograph
 
 
 def test_celeba_is_what_torchvision_reads(

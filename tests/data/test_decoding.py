@@ -11,14 +11,10 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 from torchvision import transforms
 
-from bench.data import (
-    celeba,
-)
+from bench.data import celeba
 from bench.data.decoding import decode
 from bench.data.pictures import BadPictureError, Form
-from tests.support.pictures import (
-    photograph,
-)
+from tests.support.pictures import photograph
 
 
 @pytest.mark.parametrize("size", [(178, 218), (89, 109), (356, 436)])

@@ -17,20 +17,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torchvision.datasets.mnist import read_sn3_pascalvincent_tensor
 
-from bench.data import (
-    IDX_FILES,
-    dataset,
-    register_dataset,
-)
+from bench.data import IDX_FILES, dataset, register_dataset
 from bench.data.idx import read
 from bench.errors import BenchError
-from tests.support.pictures import (
-    SAMPLE_FOLDER,
-    declared,
-    idx_content,
-    loaded,
-    place_idx,
-)
+from tests.support.pictures import SAMPLE_FOLDER, declared, idx_content, loaded, place_idx
 
 SPELLINGS: dict[str, Callable[[str], str]] = {
     "7-Zip": lambda name: name.replace("-idx", ".idx"),

@@ -6,9 +6,7 @@ from PIL import Image
 
 from bench.data.idx import read
 from bench.data.images import LoadedData, resize, to_float
-from tests.support.pictures import (
-    SAMPLE_FOLDER,
-)
+from tests.support.pictures import SAMPLE_FOLDER
 
 
 def test_resize_is_pils(sample: LoadedData) -> None:

@@ -12,20 +12,10 @@ import torch
 from torchvision.datasets import MNIST
 from torchvision.datasets.mnist import read_image_file, read_label_file
 
-from bench.data import (
-    DATASETS,
-    IDX_FILES,
-    Dataset,
-    dataset,
-    mnist,
-)
+from bench.data import DATASETS, IDX_FILES, Dataset, dataset, mnist
 from bench.data.images import LoadedData, resize
 from bench.errors import BenchError, UsageError
-from tests.support.pictures import (
-    SAMPLE_FOLDER,
-    idx_content,
-    place_idx,
-)
+from tests.support.pictures import SAMPLE_FOLDER, idx_content, place_idx
 
 SAMPLE = DATASETS["mnist-sample"]
 

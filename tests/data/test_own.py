@@ -7,11 +7,7 @@ import pytest
 from PIL import Image, features
 from torchvision import transforms
 
-from bench.data import (
-    IDX_FILES,
-    dataset,
-    register_dataset,
-)
+from bench.data import IDX_FILES, dataset, register_dataset
 from bench.data.images import LoadedData
 from bench.data.own import declare
 from bench.data.pictures import Source

@@ -17,13 +17,7 @@ from PIL import Image
 from bench.data.pictures import BadPictureError, Source
 from bench.data.splits import split_by_hash, split_own
 from bench.errors import BenchError
-from tests.support.pictures import (
-    declare_celeba,
-    declared,
-    photograph,
-    picture,
-    pictures,
-)
+from tests.support.pictures import declare_celeba, declared, photograph, picture, pictures
 
 
 def test_only_the_users_own_pictures_count(

@@ -11,25 +11,12 @@ import pytest
 import torch
 from PIL import Image
 
-from bench.data import (
-    Dataset,
-    dataset,
-    decoding,
-    prepared,
-    register_dataset,
-)
+from bench.data import Dataset, dataset, decoding, prepared, register_dataset
 from bench.data.own import declare
 from bench.data.pictures import Form, Source
 from bench.data.splits import split_by_hash
 from bench.errors import BenchError
-from tests.support.pictures import (
-    declare_celeba,
-    declared,
-    loaded,
-    photograph,
-    picture,
-    pictures,
-)
+from tests.support.pictures import declare_celeba, declared, loaded, photograph, picture, pictures
 
 
 def _damage(folder: Path, names: Sequence[str]) -> None:

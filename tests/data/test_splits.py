@@ -8,12 +8,7 @@ import pytest
 
 from bench.data.pictures import File, Source
 from bench.data.splits import split_by_hash, split_own
-from tests.support.pictures import (
-    declare_celeba,
-    declared,
-    photograph,
-    picture,
-)
+from tests.support.pictures import declare_celeba, declared, photograph, picture
 
 
 def test_a_plain_folder_is_split_by_hash_of_the_names(tmp_path: Path) -> None:

@@ -60,6 +60,14 @@ def test_frechet_distance_of_equal_and_constant_gaussians() -> None:
     assert frechet_distance(deficient, constant) == pytest.approx(expected)
 
 
+@pytest.mark.parametrize("count", [20, 60, 80])
+def test_a_root_times_its_transpose_is_the_covariance(count: int) -> None:
+    gaussian = _gaussian(np.random.default_rng(0), count, 60)
+    torch.testing.assert_close(gaussian.root @ gaussian.root.T, gaussian.covariance)
+    # Of fewer features than dimensions nothing is decomposed.
+    assert gaussian.root.shape == (60, min(count, 60))
+
+
 def test_what_lapacks_fastest_drivers_give_up_on_is_no_failure(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

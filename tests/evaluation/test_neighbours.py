@@ -12,12 +12,7 @@ from bench.data import dataset
 from bench.data.images import LoadedData, to_float
 from bench.evaluation.extractor import Extractor, three_channels
 from bench.evaluation.extractors import declared_extractor
-from bench.evaluation.neighbours import (
-    coverage,
-    nearest_neighbours,
-    nearest_ratio,
-    radii,
-)
+from bench.evaluation.neighbours import coverage, nearest_neighbours, nearest_ratio, radii
 
 CPU = torch.device("cpu")
 

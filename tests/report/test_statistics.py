@@ -13,12 +13,7 @@ from scipy import stats
 
 from bench.report.claims import Comparison, Judgement, Standing
 from bench.report.metrics import METRICS, View
-from bench.report.statistics import (
-    ROUNDING,
-    difference,
-    holm,
-    interval,
-)
+from bench.report.statistics import ROUNDING, difference, holm, interval
 
 VALUES = st.lists(st.floats(0.01, 1e6), min_size=2, max_size=9)
 

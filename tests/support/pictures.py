@@ -9,14 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from bench.data import (
-    DATASETS,
-    IDX_FILES,
-    Dataset,
-    celeba,
-    dataset,
-    register_dataset,
-)
+from bench.data import DATASETS, IDX_FILES, Dataset, celeba, dataset, register_dataset
 from bench.data.images import LoadedData
 from bench.data.own import declare
 
