@@ -1,13 +1,9 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import torch
 
 from bench import device
-from bench.campaign import commands
-from bench.cli import main
 
 
 @pytest.mark.parametrize(
@@ -46,22 +42,3 @@ def test_a_device_that_cannot_be_used_says_why_in_one_line() -> None:
     reason = device.why_unusable(torch.device("cuda"))
     assert reason
     assert "\n" not in reason
-
-
-def test_a_driver_that_is_too_old_is_found_before_anything_else(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    reason = "The NVIDIA driver on your system is too old (found version 11040)"
-    monkeypatch.setattr(commands, "gpu_count", lambda: 1)
-    monkeypatch.setattr(device, "why_unusable", lambda device: reason)
-    command = ["--table", "4", "--plan", "--runs-dir", str(tmp_path)]
-    assert main(command) == 0
-    captured = capsys.readouterr()
-    assert captured.err.strip() == f"on the CPU, since the GPU cannot be used: {reason}"
-    assert "profile quick" in captured.out
-    assert main([*command, "--device", "cuda"]) == 2
-    (line,) = capsys.readouterr().err.splitlines()
-    assert reason in line
-    monkeypatch.setattr(device, "why_unusable", lambda device: "")
-    assert main(command) == 0
-    assert "profile paper" in capsys.readouterr().out
