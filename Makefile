@@ -56,7 +56,7 @@ smoke: $(VENV)/installed ## whole tables, a figure and a report of embedded digi
 	$(BIN)/python run_all.py --table 4 --table 6 --figure 1 --report .smoke/report.html --profile smoke \
 		--runs-dir .smoke/runs --tables-dir .smoke/tables --figures-dir .smoke/figures $(ARGS)
 
-benchmarks: $(VENV)/installed ## speed as ratios against baselines in the same run: an hour of a quiet machine
+benchmarks: $(VENV)/installed-dev ## speed as ratios against baselines in the same run: an hour of a quiet machine
 	for name in startup scaling evaluation training methods preparation faults; do $(BIN)/python -m benchmarks.$$name || exit 1; done
 
 gpu-acceptance: $(VENV)/installed-dev ## whether a GPU does what a CPU does, and how fast

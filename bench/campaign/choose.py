@@ -144,7 +144,7 @@ def seeds_of(request: Request, runs: Runs) -> range:
 
 
 def requested_jobs(request: Request, chosen: Sequence[Chosen]) -> list[Job]:
-    """Every run that was asked for.
+    """Every run that was asked for: nothing is trained for what is optional.
 
     Raises:
         UsageError: a pattern of ``--only`` matches none.
@@ -155,7 +155,8 @@ def requested_jobs(request: Request, chosen: Sequence[Chosen]) -> list[Job]:
         if not jobs_of(cells, seeds, [glob]):
             names = ", ".join(dict.fromkeys(job.training.name for job in jobs_of(cells, seeds)))
             raise UsageError(f"--only {glob!r} matches none of {names}")
-    return jobs_of(cells, seeds, request.only)
+    wanted = [each.table for each in chosen if each.name not in request.optional]
+    return jobs_of([cell for table in wanted for cell in table.cells], seeds, request.only)
 
 
 class _Resolver:

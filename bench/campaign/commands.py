@@ -240,7 +240,7 @@ def _show_plan(
     request: Request, plan: Sequence[PlannedRun], device: str, store: Store, estimate: Estimate
 ) -> None:
     left = [p for p in plan if p.state not in (State.DONE, State.FAILED)]
-    width = max(len(p.run_id) for p in plan)
+    width = max((len(p.run_id) for p in plan), default=0)
     for p in plan:
         show(f"  {p.run_id:{width}}  {_state(p):31}  {_rest(p)}".rstrip())
     for through, images, seconds in first_looks(left, store, estimate):

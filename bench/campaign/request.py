@@ -19,7 +19,8 @@ class Request:
     """What was asked for; the fields are the command line's options of the same names.
 
     Attributes:
-        optional: tables and figures to leave out where none of their runs is cached.
+        optional: tables and figures that are shown as far as their runs are cached, and left out
+            where none is.
         everything: all that is cached was asked for, and no table in particular.
         worker: what workers are handed.
         display: how what they measured is shown.

@@ -226,8 +226,9 @@ TABLES = {
                         "values above a share of the largest, or those that float64's matrix_rank "
                         "takes for nonzero, of the codes of the test images that spectra by epoch "
                         "are of; and whether the printed rank would be reproduced so. The paper's "
-                        "word is nonzero. At l = 8 and 12 a wide gap in the spectrum makes that a "
-                        "number; at l = 2 and 4, 2x and 4x the spectrum is nearly continuous."
+                        "word is nonzero. At l = 8 and 12 the spectrum has a wide gap, and most "
+                        "thresholds give one rank; at l = 2 and 4, 2x and 4x it is nearly "
+                        "continuous."
                     ),
                 ),
                 published=f"table{number}",

@@ -156,7 +156,8 @@ class Judgement:
             return "; ".join(c.evidence for c in self.comparisons)
         if self.seeds < LEAST_SEEDS:
             claimed = all(c.difference.mean > 0 for c in self.comparisons)
-            seeds = counted(self.seeds, "seed")
+            counts = [len(side) for c in self.comparisons for side in (c.below, c.above)]
+            seeds = f"{span(counts)} seed{'' if max(counts) == 1 else 's'}"
             return f"means {'as' if claimed else 'not as'} claimed, over {seeds}"
         if self.standing is Standing.FAILS:
             deciding = zip(self.comparisons, self._refuted, strict=True)
@@ -172,7 +173,8 @@ class Judgement:
         """What is to be said of an order that one test alone would refute."""
         if not comparison.p_against <= TAIL:
             return ""
-        return f", which refutes none of {len(self.comparisons)} (Holm's correction)"
+        orders = counted(len(self.comparisons), "order")
+        return f", too weak to refute the claim (Holm's correction, {orders})"
 
 
 @dataclass(frozen=True)

@@ -104,3 +104,15 @@ def test_runs_that_tables_share_are_asked_for_once(store: Store) -> None:
     assert len(requested_jobs(only, chosen)) == 2 * 2
     with pytest.raises(UsageError, match="matches none of"):
         requested_jobs(replace(request, only=["*-l9-*"]), chosen)
+
+
+def test_nothing_is_trained_for_what_is_optional(store: Store, fill: Fill) -> None:
+    """Of all figures, those are drawn that have a run; IRMAE's depths are part of a sweep."""
+    fill("table4", "quick", DEPTHS)
+    worker = WorkerSettings(runs_dir=store.root, data_dir=store.root)
+    figures = ["ranks-depth", "frontier"]
+    request = Request(["table4"], figures, optional=figures, worker=worker)
+    chosen, _ = choose(request, store.read(), store.cache, "cpu")
+    assert [each.name for each in chosen] == ["table4", *figures]
+    assert len(requested_jobs(request, chosen)) == 4
+    assert len(requested_jobs(replace(request, optional=()), chosen)) == 32

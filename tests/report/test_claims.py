@@ -92,9 +92,8 @@ def test_a_refutation_must_stand_holms_correction() -> None:
     (verdict, *_) = judge(content_of("table4", ranks))
     assert verdict.standing == "undecided"
     expected = _by_scipy(ranks["12"], ranks["8"])
-    assert verdict.evidence == [
-        f"{CLOSEST} = {expected}, 3 seeds, which refutes none of 3 (Holm's correction)"
-    ]
+    weak = "too weak to refute the claim (Holm's correction, 3 orders)"
+    assert verdict.evidence == [f"{CLOSEST} = {expected}, 3 seeds, {weak}"]
 
 
 def test_what_seeds_disagree_on_is_undecided() -> None:
@@ -178,6 +177,8 @@ def test_too_few_seeds_decide_nothing() -> None:
     assert (rank.standing, best.standing) == ("undecided", "undecided")
     assert rank.text == "undecided, too few seeds"
     assert rank.evidence == ["means not as claimed, over 2 seeds"]
+    one = {"2": [70], "4": [39, 40], "8": [8], "12": [4]}
+    assert judge(content_of("table4", one))[0].evidence == ["means as claimed, over 1 to 2 seeds"]
     assert _standings(content_of("table4", {})) == ["not run"] * 3
 
 
