@@ -102,12 +102,24 @@ def _mode(arguments: argparse.Namespace) -> str:
     asked = set(arguments.extractors or ("auto",))
     if arguments.fid_weights and not asked & {"auto", "inception"}:
         raise UsageError("--fid-weights goes with --extractor inception or auto")
+    if arguments.jobs and arguments.scheduler:
+        raise UsageError("--jobs does not go with --scheduler, whose workers say how many run")
     if mode in ("status", "gc", "verify", "export"):
-        for option in ("table", "figure", "claims", "report", "only", "seeds", "set", "dataset"):
+        for option in _OF_TABLES:
             # Own data of a run that is repeated have to be named.
             if getattr(arguments, option) and (mode, option) != ("verify", "dataset"):
-                raise UsageError(f"--{option} does not go with --{mode}; leave one of them out")
+                name = option.removesuffix("s") if option in ("extractors", "samplers") else option
+                raise UsageError(
+                    f"--{name.replace('_', '-')} does not go with --{mode}; leave one of them out"
+                )
     return mode
+
+
+# Options that say nothing to a command that shows no table.
+_OF_TABLES = (
+    *("table", "figure", "claims", "report", "only", "seeds", "set", "dataset"),
+    *("extractors", "samplers", "jobs", "stop_after", "scheduler"),
+)
 
 
 def _options(declared: type, arguments: argparse.Namespace) -> dict[str, Any]:
@@ -157,7 +169,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         with _terminated():
             return carry_out(_request(parser().parse_args(arguments)))
     except KeyboardInterrupt:
-        say("interrupted; the same command goes on from the checkpoints")
+        without = " without --force" * ("--force" in arguments)
+        say(f"interrupted; the same command{without} goes on from the checkpoints")
         return 130
     except BrokenPipeError:
         # Whoever reads the output has seen enough; there is nobody left to tell.

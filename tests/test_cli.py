@@ -92,6 +92,14 @@ def _error(capsys: pytest.CaptureFixture[str]) -> str:
         (["--extractor", "classifier", "--fid-weights", "w.pth"], "--fid-weights goes with"),
         (["--export", "all.csv", "--only", "*-l8-*"], "--only does not go with --export"),
         (["--gc", "--table", "4"], "--table does not go with --gc"),
+        (
+            ["--export", "all.csv", "--extractor", "imagenet"],
+            "--extractor does not go with --export",
+        ),
+        (["--verify", "a", "--stop-after", "9"], "--stop-after does not go with --verify"),
+        (["--scheduler", "tcp://a:1", "--jobs", "2"], "--jobs does not go with --scheduler"),
+        (["--collect", "--only", "nothing*"], "matches none of mnist-irmae-d128-l8-s0"),
+        (["--table", "rank-methods", "--set", "directions=5"], "rank-methods varies it"),
         (["--plan", "--set", "latent_dim=0"], "latent_dim must be at least 1"),
         (["--tab", "4"], "unrecognized"),
     ],
@@ -197,6 +205,26 @@ def test_force_runs_anew(
     (second,) = results_in(runs_dir)
     assert first.metrics == second.metrics
     assert first.trained.weights_sha256 == second.trained.weights_sha256
+
+
+def test_a_run_that_is_forced_stays_until_it_is_begun(
+    folders: list[str], runs_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where data are missing, or time is up, what was there is still there."""
+    command = ["--table", "4", *TINY_ARGUMENTS, *folders, "--jobs", "1", "--only", "*-l2-*"]
+    assert main(command) == 0
+    before = {path: path.read_bytes() for path in runs_dir.glob("mnist*/*")}
+
+    def missing(*_: object) -> None:
+        raise BenchError("no MNIST in reach")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(worker, "fetch", missing)
+        assert main([*command, "--force"]) == 1
+    with monkeypatch.context() as patch:
+        patch.setattr(WorkerSettings, "is_over", lambda _: True)
+        assert main([*command, "--force", "--stop-after", "60"]) == 3
+    assert {path: path.read_bytes() for path in runs_dir.glob("mnist*/*")} == before
 
 
 def _never(*_: object, **__: object) -> None:

@@ -57,8 +57,8 @@ def choose(
 
     Raises:
         BenchError: nothing that was asked for has its data here, or some that are cannot be used.
-        UsageError: an unknown name; ``--set`` changes what a table varies, or nothing at all; an
-            extractor that is unknown or does not go with the data.
+        UsageError: an unknown name; ``--set`` changes what a table varies, or nothing at all;
+            ``--only`` matches no run; an extractor that is unknown or does not go with the data.
     """
     resolver = _Resolver(request, runs, cache)
     found: list[Chosen] = []
@@ -85,6 +85,7 @@ def choose(
     if unused := sorted(set(request.overrides) - resolver.applied):
         names = ", ".join((*request.tables, *request.figures))
         raise UsageError(f"--set {unused[0]}: no run of {names} has one")
+    _require_matches(request, found, seeds_of(request, runs))
     lines = [chosen.stand_in for chosen in found] + [f"left out, {e}" for e in absent.values()]
     return found, list(dict.fromkeys(filter(None, lines)))
 
@@ -144,19 +145,18 @@ def seeds_of(request: Request, runs: Runs) -> range:
 
 
 def requested_jobs(request: Request, chosen: Sequence[Chosen]) -> list[Job]:
-    """Every run that was asked for: nothing is trained for what is optional.
+    """Every run that was asked for: nothing is trained for what is optional."""
+    wanted = [each.table for each in chosen if each.name not in request.optional]
+    cells = [cell for table in wanted for cell in table.cells]
+    return jobs_of(cells, range(request.seeds or 1), request.only)
 
-    Raises:
-        UsageError: a pattern of ``--only`` matches none.
-    """
-    seeds = range(request.seeds or 1)
+
+def _require_matches(request: Request, chosen: Sequence[Chosen], seeds: range) -> None:
     cells = [cell for each in chosen for cell in each.table.cells]
     for glob in request.only:
         if not jobs_of(cells, seeds, [glob]):
             names = ", ".join(dict.fromkeys(job.training.name for job in jobs_of(cells, seeds)))
             raise UsageError(f"--only {glob!r} matches none of {names}")
-    wanted = [each.table for each in chosen if each.name not in request.optional]
-    return jobs_of([cell for table in wanted for cell in table.cells], seeds, request.only)
 
 
 class _Resolver:

@@ -20,6 +20,8 @@ from bench.files import write_text
 if TYPE_CHECKING:
     import distributed
 
+    _Futures = set[distributed.Future[Any]]
+
 # Seconds to wait for a scheduler and its first worker.
 CONNECTING = 30
 # Seconds that a cluster may be without workers: a job's time is up, and the next one is queued.
@@ -54,6 +56,9 @@ def cluster(settings: WorkerSettings, scheduler: str) -> Iterator[Backend]:
         runs_dir=settings.runs_dir.resolve(),
         data_dir=settings.data_dir.resolve(),
         fid_weights=settings.fid_weights and settings.fid_weights.resolve(),
+        plugin=tuple(
+            str(Path(name).resolve()) if name.endswith(".py") else name for name in settings.plugin
+        ),
     )
     # The client logs a traceback of what it loses; the command prints one line instead.
     logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
@@ -96,14 +101,12 @@ def _as_they_come(
 ) -> Iterator[Any]:
     """Results of tasks; raises where the cluster itself has given one up."""
     import distributed
+    from distributed.comm.core import CommClosedError
 
     pending, seen = set(futures), time.monotonic()
     try:
         while pending:
-            try:
-                done, pending = distributed.wait(pending, _POLL, return_when="FIRST_COMPLETED")
-            except TimeoutError:
-                done = set()
+            done, pending = _ended(pending)
             for future in done:
                 yield future.result()
             if client.status != "running":
@@ -120,8 +123,22 @@ def _as_they_come(
             "a run took several workers of the cluster with it, most likely for want of memory "
             f"({error})"
         ) from error
-    except (distributed.CancelledError, OSError) as error:
+    # Any other OSError is the task's own.
+    except (distributed.CancelledError, CommClosedError) as error:
         raise BenchError(_GONE) from error
     finally:
         with contextlib.suppress(Exception):
             client.cancel(list(pending))
+
+
+def _ended(pending: _Futures) -> tuple[_Futures, _Futures]:
+    """Of some tasks those that have ended by now, and the others."""
+    import distributed
+
+    try:
+        done, left = distributed.wait(pending, _POLL, return_when="FIRST_COMPLETED")
+    except TimeoutError:
+        return set(), pending
+    except OSError as error:
+        raise BenchError(_GONE) from error
+    return done, left

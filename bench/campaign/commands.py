@@ -77,9 +77,11 @@ def _run(request: Request, runs: Runs, store: Store, device: str) -> int:
         return 0
     for line in lines:
         say(line)
+    if request.mode == "retry_failed":
+        _forgive(plan, store)
     if request.mode in ("force", "retry_failed"):
-        _forget(plan, request, store)
-        runs = store.read()
+        # A worker forgets a run that is forced when it begins with it, and not before.
+        runs = Runs(store.root) if request.mode == "force" else store.read()
         plan = plan_runs(jobs, runs, store, estimate, insist=insist)
     missing = [p for p in plan if p.state not in (State.DONE, State.FAILED)]
     whole = True
@@ -89,7 +91,8 @@ def _run(request: Request, runs: Runs, store: Store, device: str) -> int:
         # Other processes may have ended runs meanwhile.
         runs = store.read()
         if not whole:
-            say("stopped by --stop-after; the same command goes on from the checkpoints")
+            without = " without --force" * (request.mode == "force")
+            say(f"stopped by --stop-after; the same command{without} goes on from the checkpoints")
     else:
         say(_of_cached(request, chosen, runs))
     status = render(request, chosen, runs)
@@ -196,13 +199,11 @@ def _verify(request: Request, runs: Runs, store: Store, device: str) -> int:
     return 1 if found else 0
 
 
-def _forget(plan: Sequence[PlannedRun], request: Request, store: Store) -> None:
-    """Clear runs for a new start, unless another process is working on them."""
+def _forgive(plan: Sequence[PlannedRun], store: Store) -> None:
+    """Have failed runs tried again, unless another process is working on them."""
     for planned in plan:
         with lock(store.lock_path(planned.run_id), wait=False) as held:
-            if held and request.mode == "force":
-                store.forget(planned.run_id)
-            elif held and planned.state is State.FAILED:
+            if held and planned.state is State.FAILED:
                 store.forgive(planned.run_id)
 
 
@@ -222,6 +223,7 @@ def _execute(request: Request, missing: Sequence[PlannedRun], store: Store, *, d
         threads=1 if request.scheduler else max(1, core_count() // jobs),
         located=tuple(map(dataset, sorted({p.job.training.dataset for p in missing}))),
         stop_at=time.time() + 60 * request.stop_after if request.stop_after else inf,
+        anew_since=time.time() if request.mode == "force" else 0.0,
     )
     with contextlib.ExitStack() as stack:
         if request.scheduler:

@@ -40,6 +40,7 @@ class WorkerSettings:
         fid_weights: Inception's weights file, where one was given.
         stop_at: no run is begun after this time, and training ends at its next checkpoint: seconds
             since 1970.
+        anew_since: what was trained or measured before this time is made anew: seconds since 1970.
         wait: wait for a run that another process is training, instead of passing it over.
         plugin: code of the user's own, which a worker loads too.
         located: data sets that were found on this machine, which a worker registers too.
@@ -51,6 +52,7 @@ class WorkerSettings:
     threads: int = 1
     fid_weights: Path | None = None
     stop_at: float = inf
+    anew_since: float = 0.0
     wait: bool = False
     plugin: tuple[str, ...] = ()
     located: tuple[Dataset, ...] = ()

@@ -142,7 +142,7 @@ def first_looks(
 
 
 def groups(jobs: Sequence[Job], device: str, together: int = 1) -> list[list[Job]]:
-    """Runs that are trained together, the longest first.
+    """Runs that are trained together, seed by seed and the longest first.
 
     On a CPU each run is a group, since a core is full with one. A GPU takes sixteen of those that
     leave it idle.
@@ -153,7 +153,11 @@ def groups(jobs: Sequence[Job], device: str, together: int = 1) -> list[list[Job
         together: groups that are trained at a time; no group takes more than its share.
     """
     alike: dict[TrainingSpec, list[Job]] = {}
-    for job in sorted(jobs, key=lambda job: (-job.training.steps, job.training.seed)):
+
+    def rank(job: Job) -> tuple[int, int]:
+        return job.training.seed, -job.training.steps
+
+    for job in sorted(jobs, key=rank):
         # Steps of as many images, that take about as long.
         shared = replace(job.training, method="", parameters=(), depth=0, init_scale=1.0, seed=0)
         alike.setdefault(shared, []).append(job)
@@ -162,7 +166,7 @@ def groups(jobs: Sequence[Job], device: str, together: int = 1) -> list[list[Job
         most = _SIDE_BY_SIDE if device != "cpu" and _leaves_idle(shared) else 1
         size = min(most, -(-len(members) // together))
         result += [members[i : i + size] for i in range(0, len(members), size)]
-    return result
+    return sorted(result, key=lambda group: rank(group[0]))
 
 
 def _leaves_idle(spec: TrainingSpec) -> bool:

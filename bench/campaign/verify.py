@@ -60,10 +60,11 @@ def differences(before: Result, store: Store, settings: WorkerSettings) -> Itera
     job = Job(before.run_id, before.spec, specs)
     with tempfile.TemporaryDirectory() as temporary:
         again = Store(Path(temporary) / "runs")
-        again.root.mkdir()
-        if store.cache.is_dir():
-            # What extractors have seen of real images, and prepared pictures.
-            again.cache.symlink_to(store.cache.resolve(), target_is_directory=True)
+        again.cache.mkdir(parents=True)
+        # What extractors have seen of real images, and prepared pictures; the locks are its own.
+        for path in store.cache.glob("*"):
+            if path != store.lock_path("").parent:
+                (again.cache / path.name).symlink_to(path.resolve())
         (folder,) = execute([job], replace(settings, runs_dir=again.root))
         after = result_of(job, folder)
         if after is None:

@@ -106,6 +106,8 @@ class _Group:
         """Bring every run to its end, unless it is time to stop."""
         if self._settings.is_over():
             return []
+        for job in self._jobs:
+            self._store.forget(job.run_id, self._settings.anew_since)
         left = [job for job in self._jobs if self._is_left(job)]
         # Measurements read the kept weights, also of a run that was trained just now, so that their
         # numbers do not depend on when they are made.
@@ -205,9 +207,7 @@ class _Group:
                 raise
             except (Exception, SystemExit) as error:  # noqa: BLE001 - the other runs go on
                 raise_unless_of_run(error, f"measuring {job.training.name}")
-                # What other processes left of the memory is no fault of the run's.
-                keep = not is_out_of_memory(error)
-                return self._failed(job.run_id, job.training, error, spec, keep=keep)
+                return self._failed(job.run_id, job.training, error, spec)
             record = MeasurementRecord(
                 run_id=job.run_id,
                 spec=spec,
@@ -236,8 +236,11 @@ class _Group:
         store = self._store
         folder = store.read_folder(record.run_id)
         others = Result(trained, measurements_of(folder, record.spec), folder.path)
+        path = folder.path / f"measured-{record.identity}.npz"
+        # One that is there already is of other weights.
+        path.unlink(missing_ok=True)
         if not kept_images(others, "originals"):
-            write_arrays(folder.path / f"measured-{record.identity}.npz", evaluation.images)
+            write_arrays(path, evaluation.images)
         store.write_measured(record)
 
     def _trained_model(self, job: Job, trained: TrainingRecord) -> Autoencoder:
@@ -261,7 +264,8 @@ class _Group:
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         trace = "".join(traceback.format_exception(error))
         failure = FailedRun(run_id, spec, reason, trace, measuring)
-        if keep:
+        # What other processes left of the memory is no fault of the run's.
+        if keep and not is_out_of_memory(error):
             self._store.write_failure(failure)
         return failure
 

@@ -103,10 +103,11 @@ class Task:
 
     @functools.cached_property
     def key(self) -> str:
-        """Identity of the work; changed files have another."""
+        """Identity of the work; changed files, and files of another place, have another."""
         listed = [[file.name, file.size, file.stamp] for file in (*self.train, *self.test)]
         rows = hashlib.sha256(b"".join(self.labels[name].tobytes() for name in sorted(self.labels)))
-        parts = [VERSION, listed, len(self.train), asdict(self.form), rows.hexdigest()]
+        place = str(self.source.path.resolve())
+        parts = [VERSION, place, listed, len(self.train), asdict(self.form), rows.hexdigest()]
         return sha256(canonical_json([*parts, self.distinct]))[:16]
 
     def folder(self, cache: Path) -> Path:

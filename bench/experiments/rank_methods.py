@@ -152,6 +152,8 @@ def _claims() -> Iterator[ClaimSpec]:
 
 _SETTINGS = ", ".join(f"{each.label}: {each.setting}" for each in RANK_METHODS)
 
+_LABELLED = tuple(dict.fromkeys(each.setting for each in RANK_METHODS))
+
 _ADAMW = "IRMAE-WD is trained by AdamW."
 
 RANK_TABLES = (
@@ -175,6 +177,7 @@ RANK_TABLES = (
             _ADAMW,
         ),
         claims=tuple(_claims_of_sweep()),
+        labelled=_LABELLED,
         seeds=3,
     ),
     TableSpec(
@@ -194,6 +197,7 @@ RANK_TABLES = (
             _ADAMW,
         ),
         claims=tuple(_claims()),
+        labelled=_LABELLED,
         seeds=3,
     ),
 )

@@ -344,6 +344,7 @@ class TableSpec:
         title: what the table shows, one line.
         axis: what its columns vary (``Depth l``).
         symbol: of what they vary, where sentences need one beside a number (``l``).
+        labelled: further settings whose values its labels name.
         seeds: number of seeds of each cell, fixed before they were trained: with fewer, a verdict
             is interim. 0 where none was fixed.
         cells: its places, row by row.
@@ -365,6 +366,7 @@ class TableSpec:
     published: str = ""
     claims: tuple[ClaimSpec, ...] = ()
     symbol: str = ""
+    labelled: tuple[str, ...] = ()
     seeds: int = 0
 
     def naming(self, place: Place) -> str:
@@ -383,9 +385,10 @@ class TableSpec:
 
     @property
     def varies(self) -> set[str]:
-        """Fields of training that differ between cells, which ``--set`` may not change."""
+        """Settings that differ between cells or are in labels, which ``--set`` may not change."""
         runs = [asdict(cell.training) for cell in self.cells]
-        return {name for name in runs[0] if len({run[name] for run in runs}) > 1}
+        different = {name for name in runs[0] if len({run[name] for run in runs}) > 1}
+        return different | set(self.labelled)
 
     def with_cells(self, change: Callable[[Cell], Cell]) -> TableSpec:
         """Copy with a change applied to every cell."""

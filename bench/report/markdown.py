@@ -64,7 +64,7 @@ def claims_markdown(verdicts: Sequence[Verdict]) -> str:
 def _claim_row(verdict: Verdict) -> str:
     """One row of the table of claims; each view has a line of measured numbers."""
     metric, cells = METRICS[verdict.claim.metric], verdict.cells
-    form = significant if metric.by_view else "{:.1f}".format
+    form = "{:.1f}".format if metric.whole else significant
     measured = [
         f"{view}: " * bool(str(view))
         + ", ".join(

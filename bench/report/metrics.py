@@ -54,6 +54,7 @@ class Metric:
             it, or in units, whichever is more; None where nothing is said of it.
         short: its name in formulas; empty for the label.
         printed_as: the metric whose printed numbers it is held against; empty for its own.
+        by_threshold: whether it depends on the rank's threshold as it is displayed.
         brief: whether it has one row alone, each number with what it says of the printed one.
         of_real: its values, of subsets of the training images, in a result as an extractor has it;
             empty where nothing was measured of any.
@@ -69,6 +70,7 @@ class Metric:
     near: tuple[float, float] | None = None
     short: str = ""
     printed_as: str = ""
+    by_threshold: bool = False
     brief: bool = False
     of_real: Callable[[Result, str], list[float]] = lambda *_: []
 
@@ -163,6 +165,7 @@ METRICS = {
         whole=True,
         near=_NEAR_RANK,
         short="rank",
+        by_threshold=True,
     ),
     "rank_1e-2": _rank_at(1e-2),
     "rank_1e-3": _rank_at(1e-3),
@@ -178,6 +181,7 @@ METRICS = {
             else None
         ),
         whole=True,
+        by_threshold=True,
     ),
     "fid": replace(_of_images("fid", "FID", decimals=None, lower_is_better=True), logarithmic=True),
     "kid": _of_images("kid", "KID", decimals=None, lower_is_better=True),

@@ -23,6 +23,7 @@ import zipfile
 import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -202,12 +203,13 @@ class Store:
         """Note that a run failed; it is shown, and repeated only on demand."""
         _write_checked(self.folder(failed.run_id) / "failure.json", asdict(failed))
 
-    def forget(self, run_id: str) -> None:
-        """Remove what would keep a run from starting over."""
+    def forget(self, run_id: str, before: float = inf) -> None:
+        """Remove what would keep a run from starting over, as far as it is of before a time."""
         names = ("training.json", "failure.json", "checkpoint.pt", "history.jsonl", "weights.pt")
         folder = self.folder(run_id)
         for path in (*map(folder.joinpath, names), *folder.glob("measured-*")):
-            path.unlink(missing_ok=True)
+            if path.exists() and path.stat().st_mtime < before:
+                path.unlink()
 
     def forgive(self, run_id: str) -> None:
         """Remove what would keep a failed run from being tried again."""

@@ -17,7 +17,7 @@ from bench.files import append_line, set_aside, sync, write_bytes
 from bench.store.folders import Store, read_history, write_spectra
 from bench.store.records import TrainingRecord
 from bench.tensors import load_tensors, save_state, save_tensors, state_sha256
-from bench.training.loop import HistoryLine
+from bench.training.loop import LOG_STEPS, HistoryLine
 from bench.training.run_in_training import RunInTraining
 
 # A checkpoint of the MNIST network is 25 MB. It is written about every 20 s by one CPU core, and
@@ -47,8 +47,11 @@ def resume(
         run.load_state_dict(state)
     run.start_segment(provenance)
     store.write_spec(run_id, spec)
-    # The steps after the checkpoint are trained again, and their lines written again.
+    # The steps after the checkpoint are trained again, and their lines written again. The last line
+    # of a shorter run may be one that this run would not have written.
     rows = [row for row in read_history(store.folder(source)) if row["step"] <= run.step]
+    if source != run_id and rows and rows[-1]["step"] % LOG_STEPS:
+        rows.pop()
     write_bytes(store.history(run_id), "".join(json.dumps(row) + "\n" for row in rows).encode())
     return run
 

@@ -186,10 +186,13 @@ def _report(
     The images are those that are trained on, and those of the spectrum.
     """
     step, spec = run.step, run.spec
-    at_end = step == spec.steps
-    if step % LOG_STEPS == 0 or at_end:
+    at_end, due = step == spec.steps, step % LOG_STEPS == 0
+    if due or at_end:
         loss, epoch = run.mean_loss(), step / spec.steps_per_epoch
         log(run, HistoryLine(step, round(epoch, 4), loss, round(run.seconds, 3)))
+    if due:
+        # A longer run, which goes on from the end of this one, has no line there.
+        run.forget_loss()
     if step % spec.steps_per_epoch == 0:
         training, test = images
         run.record_spectrum(test, training)

@@ -93,7 +93,7 @@ class RunInTraining:
         noise: generator for the method's loss, on the device.
         step: optimiser steps done.
         seconds: time spent in training; runs that train at once share their time equally.
-        loss: sum of the losses since the mean was last read, a scalar on the device.
+        loss: sum of the losses since :meth:`forget_loss`, a scalar on the device.
         side_by_side: largest number of runs that a GPU trained at once, this one included.
         spectra: spectrum of the test codes after each epoch so far, float64 (latent_dim,) each.
         segments: provenance of the segments of training so far, see :meth:`start_segment`.
@@ -118,7 +118,7 @@ class RunInTraining:
         self._epoch = -1
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that the rest of the run depends on; taken right after a line was logged."""
+        """Everything that the rest of the run and its history depend on."""
         return {
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -127,6 +127,8 @@ class RunInTraining:
             "side_by_side": self.side_by_side,
             "spectra": [torch.from_numpy(values) for values in self.spectra],
             "segments": self.segments,
+            "loss": self.loss,
+            "unread": self._unread,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -139,6 +141,8 @@ class RunInTraining:
         # Earlier versions of the suite wrote neither, or called the segments sittings.
         self.side_by_side = state.get("side_by_side", 1)
         self.segments = state.get("segments", state.get("sittings", []))
+        self.loss.copy_(state.get("loss", torch.zeros(())))
+        self._unread = state.get("unread", 0)
 
     def start_segment(self, provenance: Mapping[str, str | int]) -> None:
         """Note the provenance of the steps from here on, if it differs from the last segment's.
@@ -224,17 +228,20 @@ class RunInTraining:
         self.spectra.append(spectrum(joined))
 
     def mean_loss(self) -> float:
-        """Read the mean loss of the steps since it was last read.
+        """The mean loss of the steps since :meth:`forget_loss`.
 
         Raises:
             NonFiniteLossError: it is infinite or not a number.
         """
         loss = self.loss.item() / self._unread
-        first, self._unread = self.step - self._unread, 0
-        self.loss.zero_()
         if not math.isfinite(loss):
             raise NonFiniteLossError(
-                f"loss became {loss} between steps {first} and {self.step}; "
+                f"loss became {loss} between steps {self.step - self._unread} and {self.step}; "
                 "a smaller learning_rate may help"
             )
         return loss
+
+    def forget_loss(self) -> None:
+        """Begin a new mean."""
+        self.loss.zero_()
+        self._unread = 0

@@ -102,8 +102,10 @@ def test_runs_that_tables_share_are_asked_for_once(store: Store) -> None:
     assert len({job.run_id for job in jobs}) == len(jobs) == 2 * 6
     only = replace(request, only=["*-x2-*", "*-l2-*"])
     assert len(requested_jobs(only, chosen)) == 2 * 2
-    with pytest.raises(UsageError, match="matches none of"):
-        requested_jobs(replace(request, only=["*-l9-*"]), chosen)
+    for mode in ("run", "collect"):
+        wrong = replace(request, only=["*-l9-*"], mode=mode)
+        with pytest.raises(UsageError, match="matches none of"):
+            choose(wrong, store.read(), store.cache, "cpu")
 
 
 def test_nothing_is_trained_for_what_is_optional(store: Store, fill: Fill) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from bench.campaign import cluster as cluster_module
+from bench.campaign.job import WorkerSettings
 from bench.cli import main
 from bench.store.folders import Store
 from tests.support.processes import ROOT, last_line_of_failure
@@ -128,11 +129,17 @@ def test_a_scheduler_that_dies_is_one_line(runs_dir: Path, cluster: Cluster) -> 
         worker.wait(timeout=SECONDS)
 
 
+def _refused(item: int, settings: WorkerSettings) -> None:
+    raise PermissionError(13, "Permission denied", "weights.pt")
+
+
 def test_a_cluster_gives_the_numbers_of_this_process(
     tmp_path: Path, runs_dir: Path, cluster: Cluster
 ) -> None:
     cluster.worker()
-    only = ["--only", "*-l2-*"]
+    (tmp_path / "mine.py").write_text("")
+    # As it is written here, in another folder than the worker's.
+    only = ["--only", "*-l2-*", "--plugin", os.path.relpath(tmp_path / "mine.py")]
     assert main(_arguments(runs_dir, cluster, *only)) == 0
     folders = ["--runs-dir", str(tmp_path / "other"), "--tables-dir", str(tmp_path / "tables")]
     assert main(["--table", "4", *TINY_ARGUMENTS, *folders, "--jobs", "1", *only]) == 0
@@ -145,6 +152,11 @@ def test_a_cluster_gives_the_numbers_of_this_process(
     assert main(_arguments(runs_dir, cluster, *failing)) == 1
     (failed,) = [each.failure for each in Store(runs_dir).read().values() if each.failure]
     assert "NonFiniteLossError" in failed.reason
+    # What a disk refuses a worker does not mean that the scheduler is gone.
+    settings = WorkerSettings(runs_dir=runs_dir)
+    connected = cluster_module.cluster(settings, cluster.address)
+    with connected as backend, pytest.raises(PermissionError):
+        list(backend.results(_refused, [0], settings))
 
 
 def test_workers_with_a_disk_of_their_own_are_refused_before_anything_is_trained(

@@ -20,9 +20,11 @@ def _jobs(specs: list[TrainingSpec]) -> list[Job]:
 
 
 def test_seeds_are_trained_in_turns_so_that_every_cell_has_one_first() -> None:
-    specs = [replace(SHORT, depth=depth, seed=seed) for depth in (2, 4) for seed in (0, 1)]
-    order = [job.training for (job,) in groups(_jobs(specs), "cpu")]
-    assert [spec.seed for spec in order] == [0, 0, 1, 1]
+    for name, values in (("depth", (2, 4)), ("latent_dim", (8, 16)), ("epochs", (1, 2))):
+        changes = [{name: value, "seed": seed} for value in values for seed in (0, 1)]
+        specs = [replace(SHORT, **change) for change in changes]  # type: ignore[arg-type]
+        order = [job.training for (job,) in groups(_jobs(specs), "cpu")]
+        assert [spec.seed for spec in order] == [0, 0, 1, 1]
 
 
 def test_groups_are_of_runs_that_share_shapes_and_data() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from bench.cli import main
+from bench.files import lock
 from bench.store.folders import Store
 from tests.support.results import result, results_in, write
 from tests.support.tiny import TINY_ARGUMENTS
@@ -21,7 +22,9 @@ def test_a_run_is_verified(
     two, four = sorted(results_in(runs_dir), key=lambda each: each.spec.depth)
     before = {path: path.stat().st_mtime_ns for path in runs_dir.glob("mnist*/*")}
     capsys.readouterr()
-    assert main(["--verify", two.run_id, *folders]) == 0
+    # Another process may be measuring it meanwhile.
+    with lock(store.lock_path(two.run_id)):
+        assert main(["--verify", two.run_id, *folders]) == 0
     assert capsys.readouterr().out == f"{two.run_id}: the same to the last bit, times apart\n"
 
     # A measurement and a history that no longer say what happened.

@@ -16,6 +16,7 @@ from bench.campaign import worker
 from bench.campaign.job import Job, WorkerSettings
 from bench.data import dataset
 from bench.errors import BenchError
+from bench.evaluation.evaluate import Evaluation
 from bench.experiments.spec import TrainingSpec
 from bench.store.folders import RunFolder, Store
 from bench.store.identity import run_id
@@ -125,5 +126,25 @@ def test_a_run_that_cannot_be_measured_or_built_fails_alone(
     assert first.failure is not None
     assert str(error) in first.failure.reason
     assert second.measured
-    has_weights = Store(settings.runs_dir).read_folder(group[0].run_id).has_weights
-    assert has_weights == (name == "evaluate")
+    folder = Store(settings.runs_dir).read_folder(group[0].run_id)
+    assert folder.has_weights == (name == "evaluate")
+    # The next command tries what found no memory again.
+    assert (folder.failure is None) == (error is SHORT_OF_MEMORY)
+
+
+def test_images_of_earlier_weights_are_not_kept(
+    jobs: tuple[list[Job], WorkerSettings],
+) -> None:
+    """Which another extractor's measurement of them may have left."""
+    group, settings = jobs
+    folder, _ = _ended(group, settings)
+    store = Store(settings.runs_dir)
+    (record,) = folder.measured
+    other = replace(record, spec=replace(record.spec, extractor="imagenet"))
+    stale = folder.path / f"measured-{other.identity}.npz"
+    stale.write_bytes(b"images of other weights")
+    assert folder.trained is not None
+    evaluation = Evaluation(record.metrics, {}, {})
+    worker._Group(group, store, settings)._keep(other, folder.trained, evaluation)
+    assert not stale.exists()
+    assert (folder.path / f"measured-{record.identity}.npz").exists()

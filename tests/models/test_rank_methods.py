@@ -80,6 +80,8 @@ def test_the_volume_of_known_codes() -> None:
     codes = torch.tensor([[1.0, 3.0], [-1.0, -3.0], [0.0, 0.0]])
     assert volume(codes).item() == pytest.approx((2 * 4) ** 0.5)
     assert volume(torch.ones(5, 3)).item() == pytest.approx(1)
+    # A last batch may hold one image.
+    assert volume(torch.ones(1, 3)).item() == 1
 
 
 @pytest.mark.parametrize(("rows", "columns"), [(6, 9), (9, 6), (5, 5)])

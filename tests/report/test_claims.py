@@ -259,6 +259,14 @@ def test_verdicts_are_printed_and_stand_under_their_table(
         assert "no two runs to compare; " in text
 
 
+def test_small_errors_are_printed_with_digits_that_count() -> None:
+    names = [cell.name for cell in TABLES["rank-methods"].cells]
+    made = content_of("rank-methods", {name: [0.0123, 0.0124, 0.0125] for name in names})
+    lines = claims_markdown(judge(made)).splitlines()
+    (row,) = [line for line in lines if line.startswith("| The test error of RRAE 8 is below")]
+    assert "| 0.0124, 0.0124 |" in row
+
+
 def test_an_unrun_claim_is_in_the_list_and_not_under_the_table(tmp_path: Path) -> None:
     verdicts = judge(content_of("table6", {}))
     text = claims_markdown(verdicts)

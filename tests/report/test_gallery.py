@@ -117,6 +117,23 @@ def test_the_run_with_the_median_fid_is_shown_of_those_that_left_images(tmp_path
     leave_images(2)
     assert "2: seed 2, 61.0 (61.0 of 5)." in shown()
     assert "No images are cached of any run of 8." in shown()
+    assert "(gmm10, inception) is nearest" in shown()
+
+
+def test_fids_of_two_networks_are_not_compared(tmp_path: Path) -> None:
+    """The network that has seen every run chooses, whichever comes first."""
+    both = ["imagenet", "classifier"]
+    content = content_of("table4", {"2": [5, 6, 90]}, extractors=both, runs_dir=tmp_path)
+    (cell,) = [cell for cell, results in content.results.items() if results]
+    first, second, third = content.results[cell]
+    third = replace(third, measurements=third.measurements[1:])
+    second.seen("imagenet", "fid")["gmm10"] = 1e6
+    content = replace(content, results={cell: [first, second, third]})
+    for run in (first, second, third):
+        keep_images(run, {n: np.zeros((40, 1, 8, 8), np.uint8) for n in ("originals", "samples")})
+    text = str(gallery.draw(FIGURES["samples-depth"], content).get_label())
+    assert "(gmm10, classifier) is nearest" in text
+    assert "2: seed 1, 6.00 (6.00 of 3)." in text
 
 
 @pytest.mark.parametrize("channels", [1, 3])

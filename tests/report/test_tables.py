@@ -241,6 +241,13 @@ def test_csv_has_full_precision(tmp_path: Path) -> None:
     assert [float(row["mean"]) for row in rows] == [1 / 3, 2 / 3, 0.1, 1e-17]
 
 
+def test_the_csv_has_the_threshold_of_ranks_that_depend_on_it() -> None:
+    data = frame(content_of("table4-ranks", everywhere("table4-ranks", [9.0])))
+    assert data.rank_threshold.isna().all()
+    data = frame(content_of("shape", everywhere("shape", [9.0])))
+    assert set(data[data.rank_threshold == 1e-3].metric) == {"rank", "rank_sampled"}
+
+
 def test_known_answers_stand_where_nothing_is_published() -> None:
     content = content_of("shape", {"AE": [20], "VAE": [9], "IRMAE (l = 4)": [7]})
     text = forms(content)[".md"]

@@ -23,7 +23,12 @@ _FIRST_ITERATIONS = 100
 
 
 def volume(codes: torch.Tensor) -> torch.Tensor:
-    """Geometric mean of the standard deviations of codes (n, latent_dim), each plus one."""
+    """Geometric mean of the standard deviations of codes (n, latent_dim), each plus one.
+
+    A last batch may hold one image, which has no deviation: 1.
+    """
+    if len(codes) < 2:
+        return torch.ones((), device=codes.device)
     return torch.exp(torch.log(codes.std(dim=0) + _OFFSET).mean())
 
 

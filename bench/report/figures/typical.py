@@ -22,28 +22,38 @@ def typical_runs(
     """
     found: dict[Cell, Result | None] = {}
     for cell, results in content.results.items():
-        there = [result for result in results if drawable(result)]
+        fids = _fids(content, cell)
+        there = [result for result in results if result.run_id in fids and drawable(result)]
         if results:
-            middle = statistics.median(map(_fid, results))
-            found[cell] = min(there, key=lambda run: abs(_fid(run) - middle), default=None)
+            middle = statistics.median(fids.values()) if fids else 0.0
+            distances = {run.run_id: abs(fids[run.run_id] - middle) for run in there}
+            found[cell] = min(there, key=lambda run: distances[run.run_id], default=None)
     return found
 
 
 def typical_note(content: TableResults, shown: Mapping[Cell, Result | None]) -> str:
     """Which run each column shows, and how typical it is."""
     named = [
-        f"{cell.name}: seed {run.spec.seed}, {significant(_fid(run))} "
-        f"({significant(statistics.median(map(_fid, results)))} of {len(results)})"
+        f"{cell.name}: seed {run.spec.seed}, {significant(fids[run.run_id])} "
+        f"({significant(statistics.median(fids.values()))} of {len(fids)})"
         for cell, run in shown.items()
-        if run and (results := content.results[cell])
+        if run and (fids := _fids(content, cell))
     ]
     return (
         "One run a column: of those that can be drawn the one whose FID "
-        f"({HEADLINE_SAMPLER}) is nearest to the median of all seeds (in brackets); "
-        f"{'; '.join(named) or 'none'}."
+        f"({HEADLINE_SAMPLER}, {_extractor(content)}) is nearest to the median of all seeds (in "
+        f"brackets); {'; '.join(named) or 'none'}."
     )
 
 
-def _fid(result: Result) -> float:
-    """The FID of the headline sampler, by the first extractor."""
-    return float(result.seen(result.extractors[0], "fid")[HEADLINE_SAMPLER])
+def _extractor(content: TableResults) -> str:
+    """One that has seen every run, or else the first; FIDs of two are not to be compared."""
+    names = content.extractors
+    everywhere = [n for n in names if all(n in each.extractors for each in content.all_results)]
+    return next(iter(everywhere + names), "")
+
+
+def _fids(content: TableResults, cell: Cell) -> dict[str, float]:
+    """FID of the headline sampler by run, of a cell's runs that the extractor has seen."""
+    seen = {r.run_id: r.seen(_extractor(content), "fid") for r in content.results[cell]}
+    return {run_id: float(fid[HEADLINE_SAMPLER]) for run_id, fid in seen.items() if fid}
