@@ -73,7 +73,7 @@ def main() -> None:
         make_pictures(folder, min(count, 2_000), count)
         size = sum(path.stat().st_size for path in folder.iterdir()) / count
         files = Source(folder).listing().files
-        task = Task(Source(folder), files[: -count // 10], files[-count // 10 :], FORM, {})
+        task = Task(Source(folder), files[: -count // 10], files[-count // 10 :], FORM)
 
         def baseline() -> None:
             loader = DataLoader(Folder(folder), batch_size=256, num_workers=cores)

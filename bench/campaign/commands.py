@@ -20,7 +20,7 @@ from bench.files import lock
 from bench.machine import core_count, gpu_count
 from bench.screen import counted, say, show
 from bench.store.folders import Runs, Store
-from bench.store.housekeeping import collect_garbage, garbage, status_lines
+from bench.store.housekeeping import collect_garbage, status_lines
 
 
 def carry_out(request: Request) -> int:
@@ -54,9 +54,9 @@ def _tidy(request: Request, runs: Runs, store: Store) -> int:
     if request.mode == "status":
         lines = status_lines(runs, store)
     else:
-        written = (".csv", ".md", ".pdf", ".png", ".tex")
-        outputs = dict.fromkeys((request.tables_dir, request.figures_dir), written)
-        lines = collect_garbage(dict(garbage(runs, store, outputs, request.weights_of)), store)
+        tables, figures = (".csv", ".md", ".tex"), (".pdf", ".png", ".txt")
+        outputs = [(request.tables_dir, tables), (request.figures_dir, figures)]
+        lines = collect_garbage(runs, store, outputs, request.weights_of)
     for line in lines:
         show(line)
     return 0
@@ -204,7 +204,7 @@ def _forgive(plan: Sequence[PlannedRun], store: Store) -> None:
     for planned in plan:
         with lock(store.lock_path(planned.run_id), wait=False) as held:
             if held and planned.state is State.FAILED:
-                store.forgive(planned.run_id)
+                store.clear_failure(planned.run_id)
 
 
 def _execute(request: Request, missing: Sequence[PlannedRun], store: Store, *, device: str) -> bool:

@@ -109,7 +109,7 @@ def _planned(
         return PlannedRun(job, State.DONE, unmeasured=unseen)
     steps = store.steps_done(job.run_id) if folder.has_checkpoint else 0
     if not steps and (shorter := store.shorter(job.run_id, job.training)):
-        steps = store.steps_done(shorter.run_id)
+        steps = store.steps_done(shorter)
     return PlannedRun(
         job,
         State.STARTED if steps or folder.has_checkpoint else State.TO_TRAIN,

@@ -82,8 +82,8 @@ def unseen_by(job: Job, folder: RunFolder) -> tuple[str, ...]:
 
 def failure_of(job: Job, folder: RunFolder) -> FailedRun | None:
     """Why training, or what is missing of the measurements, has failed; None where it has not."""
-    failures = (folder.failure_of(spec) for spec in missing_of(job, folder))
-    return next((each for each in failures if each), None)
+    failed, missing = folder.failure, missing_of(job, folder)
+    return failed if failed and missing and failed.measurement in (None, *missing) else None
 
 
 def result_of(job: Job, folder: RunFolder) -> Result | None:

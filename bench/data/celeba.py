@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
+import contextlib
 import importlib.util
 import re
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from bench.data import DATASETS, Dataset
 from bench.data.download import reach
-from bench.data.pictures import File, Form, Source, is_picture
+from bench.data.pictures import UNREADABLE, File, Form, Source, is_picture
 from bench.data.prepared import MAX_BAD_SHARE, Task, prepare
 from bench.data.splits import BY_HASH, split_by_hash
 from bench.errors import BenchError
 
 FORM = Form(64, 3, "celeba")
-PICTURES, PARTITION, ATTRIBUTES = "img_align_celeba", "list_eval_partition", "list_attr_celeba"
+PICTURES, PARTITION = "img_align_celeba", "list_eval_partition"
 # What to do where a data set is not found, by its name.
 HELP = {
     "celeba": (
@@ -53,9 +51,10 @@ def _candidates(data_dir: Path) -> Iterator[tuple[Path, Path]]:
             if path.name in (PICTURES, f"{PICTURES}.zip") and path.parent.name not in DATASETS:
                 yield path, root
     for root in roots:
-        for path in filter(zipfile.is_zipfile, sorted(root.glob("*.zip"))):
-            with zipfile.ZipFile(path) as archive:
-                if any(f"{PICTURES}/" in name for name in archive.namelist()):
+        for path in sorted(root.glob("*.zip")):
+            # Whatever else is called so, and may be broken, is no concern of CelebA's.
+            with contextlib.suppress(BenchError):
+                if any(f"{PICTURES}/" in file.name for file in Source(path).listing().files):
                     yield path, root
 
 
@@ -76,47 +75,34 @@ def declare(declared: Dataset, data_dir: Path, cache: Path, *, make: bool) -> Da
         BenchError: it is there, but it cannot be used.
     """
     part = data_dir / declared.name
-    candidates = [(part, part)] if declared.part_of else _candidates(data_dir)
-    # Unpackers that gave up leave an empty folder beside the zip.
-    found = ((Source(p), root) for p, root in candidates if p.exists() and not Source(p).empty)
-    source, root = next(found, (None, data_dir))
-    if source is None:
+    for path, root in [(part, part)] if declared.part_of else _candidates(data_dir):
+        source = Source(path)
+        # Unpackers that gave up leave an empty folder beside the zip.
+        if path.exists() and (files := source.listing().files):
+            train, test, split = _split(source, root, files)
+            break
+    else:
         return None
-    train, test, split = _split(source, root)
-    names = [file.name for file in (*train, *test)]
-    labels: dict[str, np.ndarray] = {}
-    if attributes := _list(ATTRIBUTES, source, root):
-        rows = _table(*attributes, {-1, 0, 1})
-        lacking = [name for name in names if _base(name) not in rows]
-        if lacking:
-            raise BenchError(
-                f"{attributes[0]}: has no line for {lacking[0]}; complete or remove it"
-            )
-        labels = {name: (np.array(rows[_base(name)]) > 0).astype(np.uint8) for name in names}
-    task = Task(source, train, test, FORM, labels, distinct=split == _BY_HASH)
+    task = Task(source, train, test, FORM, distinct=split == _BY_HASH)
     index = prepare(task, cache, make)
     content = {"prepare": FORM.description, "split": split}
     if index is None:
-        return replace(declared, content=content)
-    if labels:
-        stacked = np.stack([labels[name] for name in names])
-        content["attributes"] = hashlib.sha256(stacked.tobytes()).hexdigest()
+        return replace(declared, content=content, train=len(train), test=len(test))
     # Leave out the remarks that an earlier call added.
     described = declared.description.partition(";")[0]
     return replace(
         declared,
         description="; ".join([described, split, *index.remarks]),
         content=content | {"pictures": index.digest},
-        classes=(2,) * len(next(iter(labels.values()))) if labels else (),
         train=index.train,
         test=index.test,
         folder=str(task.folder(cache).resolve()),
     )
 
 
-def _list(stem: str, source: Source, root: Path) -> tuple[str, bytes] | None:
-    """Name and content of a list: as published (.txt) or Kaggle's (.csv), also within the zip."""
-    names = (f"{stem}.txt", f"{stem}.csv")
+def _partition(source: Source, root: Path) -> tuple[str, bytes] | None:
+    """Name and content of the list: as published (.txt) or Kaggle's (.csv), also within the zip."""
+    names = (f"{PARTITION}.txt", f"{PARTITION}.csv")
     for name in names:
         for path in (root / name, *sorted(root.glob(f"*/{name}"))):
             if path.is_file():
@@ -124,17 +110,19 @@ def _list(stem: str, source: Source, root: Path) -> tuple[str, bytes] | None:
     if source.path.is_file():
         with zipfile.ZipFile(source.path) as archive:
             for member in archive.namelist():
-                if _base(member) in names:
-                    return f"{source.path}: {member}", archive.read(member)
+                if _base(member.replace("\\", "/")) in names:
+                    try:
+                        return f"{source.path}: {member}", archive.read(member)
+                    except UNREADABLE as error:
+                        raise BenchError(f"{source.path}: {member}: broken ({error})") from error
     return None
 
 
-def _split(source: Source, root: Path) -> tuple[list[File], list[File], str]:
-    files = source.listing().files
-    partition = _list(PARTITION, source, root)
+def _split(source: Source, root: Path, files: Sequence[File]) -> tuple[list[File], list[File], str]:
+    partition = _partition(source, root)
     if partition is None:
         return *split_by_hash(files, key=_base), _BY_HASH
-    parts = _table(*partition, {0, 1, 2}, width=1)
+    parts = _parts(*partition)
     by_name = {_base(file.name): file for file in files}
     missing = [name for name in parts if name not in by_name]
     if len(missing) > MAX_BAD_SHARE * len(parts):
@@ -144,42 +132,36 @@ def _split(source: Source, root: Path) -> tuple[list[File], list[File], str]:
             "names"
         )
     train, test = (
-        [by_name[name] for name, part in parts.items() if part == [wanted] and name in by_name]
-        for wanted in (0, 2)
+        [by_name[name] for name, part in parts.items() if part == wanted and name in by_name]
+        for wanted in "02"
     )
     split = "CelebA's own split" + (f", {len(missing)} listed pictures missing" if missing else "")
     return train, test, split
 
 
-def _table(
-    title: str, content: bytes, allowed: set[int], width: int | None = None
-) -> dict[str, list[int]]:
-    """Rows of ``width`` allowed numbers by the picture's name in front of them.
+def _parts(title: str, content: bytes) -> dict[str, str]:
+    """Each picture's part, 0, 1 or 2, by its name in front of it.
 
     Headings before the first picture, quotes, commas and a byte order mark are taken as they come.
-    All rows are as long as the first where ``width`` is None.
 
     Raises:
         BenchError: a line is something else; the message names list and line.
     """
-    rows: dict[str, list[int]] = {}
+    parts: dict[str, str] = {}
     lines = content.decode("utf-8-sig", errors="replace").splitlines()
     for number, line in enumerate(lines, 1):
         name, *values = re.sub(r"[,;\"']", " ", line).split() or [""]
-        if not name or (not rows and not is_picture(name)):
+        if not name or (not parts and not is_picture(name)):
             continue
-        row = [int(value) for value in values if re.fullmatch("-?[0-9]", value)]
-        width = width or max(1, len(values))
-        fits = len(row) == len(values) == width and allowed.issuperset(row)
-        if not fits or rows.setdefault(name, row) != row:
+        part = " ".join(values)
+        if part not in ("0", "1", "2") or parts.setdefault(name, part) != part:
             raise BenchError(
-                f"{title}: line {number} is not a picture's name and {width} of the numbers "
-                f"{', '.join(map(str, sorted(allowed)))}, or says other than an earlier one; "
-                "correct or remove the list"
+                f"{title}: line {number} is not a picture's name and 0, 1 or 2, or says other than "
+                "an earlier one; correct or remove the list"
             )
-    if not rows:
+    if not parts:
         raise BenchError(f"{title}: no line begins with a picture's name; correct or remove it")
-    return rows
+    return parts
 
 
 def _base(name: str) -> str:

@@ -82,11 +82,6 @@ def missing_files(folder: Path, found: dict[str, Path]) -> str:
     return f"no {', '.join(lacking)}{hint}"
 
 
-def is_transposed(path: Path) -> bool:
-    """Whether a file's name is one of EMNIST's, whose pictures are stored column by column."""
-    return path.name.lower().startswith("emnist-")
-
-
 class Idx(NamedTuple):
     """An idx file's array, uint8 or 32-bit integers, and the SHA-256 of its uncompressed bytes."""
 
@@ -113,12 +108,10 @@ def read(path: Path) -> Idx:
             # As much as the header declares and a byte: what is longer is refused for it, and a
             # small file cannot become a huge one.
             data = file.read(min(size, MAX_BYTES) + 1)
-    except (KeyError, IndexError, struct.error) as error:
+    except (KeyError, IndexError, struct.error, EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise BenchError(
             f"{path}: truncated or altered, or not an idx file of unsigned bytes or 32-bit integers"
         ) from error
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise BenchError(f"{path}: truncated or altered ({error}); fetch it again") from error
     except OSError as error:
         raise BenchError(f"{path}: cannot be read ({error.strerror})") from error
     if len(data) != size:

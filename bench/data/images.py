@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch.nn import functional as F
-
-from bench.hashing import derive_seed, sha256
-
-if TYPE_CHECKING:
-    from bench.data import Dataset
 
 # Images may be mapped into memory, and more than it holds.
 _CHUNK = 4_096
@@ -76,25 +70,6 @@ class LoadedData:
     train: Split
     test: Split
     source: str
-
-    @property
-    def checksum(self) -> str:
-        """SHA-256 over the checksums of both splits, in hex."""
-        return sha256(self.train.checksum + self.test.checksum)
-
-
-def generated(dataset: Dataset, generate: Callable[[int, int], Split]) -> LoadedData:
-    """Both splits of a data set that is drawn from the seed in its declaration.
-
-    Args:
-        dataset: its declaration.
-        generate: draws so many images from a seed.
-    """
-    train, test = (
-        generate(count, derive_seed(split, int(dataset.content["seed"])))
-        for split, count in (("train", dataset.train), ("test", dataset.test))
-    )
-    return LoadedData(train, test, "generated")
 
 
 def resize(images: torch.Tensor, size: int) -> torch.Tensor:

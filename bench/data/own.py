@@ -88,9 +88,11 @@ def _name(path: Path, kind: str, asked: str | None) -> str:
     stem = path.stem if path.is_file() else path.name
     if stem.lower() in _GENERIC:
         stem = f"{path.parent.name}-{stem}"
+    words = re.sub(r"[^a-z0-9]+", "-", (asked or stem).lower()).strip("-")
     if asked is not None:
         require_name("data set (--name)", asked)
-    words = re.sub(r"[^a-z0-9]+", "-", (asked or stem).lower()).strip("-")
+        if not words:
+            raise UsageError(f"--name {asked}: has none of the letters a to z and digits")
     name = words[:LONGEST_NAME].strip("-") or kind
     declared = DATASETS.get(name)
     if declared is None or declared.own:
@@ -117,9 +119,11 @@ def _idx(given: Path, name: str) -> Dataset:
         raise BenchError(f"--dataset: {folder} has {idx.missing_files(folder, found)}")
     files = {each: idx.read(found[each]) for each in IDX_FILES}
     for each, (array, _) in files.items():
-        if f"idx{array.ndim}" not in found[each].name.lower():
+        wide = array.ndim == 3 and array.itemsize > 1
+        if wide or f"idx{array.ndim}" not in found[each].name.lower():
             raise BenchError(
-                f"{found[each]}: has {array.ndim} dimensions, which does not fit its name"
+                f"{found[each]}: has {array.ndim} dimensions of {array.dtype.name}, which does not "
+                "fit its name"
             )
         if len(array) < 2 or array.size == 0:
             raise BenchError(f"{found[each]}: holds {len(array)} of at least 2 that are needed")
@@ -133,7 +137,8 @@ def _idx(given: Path, name: str) -> Dataset:
             f"{folder}: images of {' and '.join(sorted(sizes))} pixels; the suite takes squares of "
             "one size in this format, and pictures of any size as images:FOLDER"
         )
-    turned = idx.is_transposed(found[IDX_FILES[0]])
+    # EMNIST's pictures are stored column by column.
+    turned = found[IDX_FILES[0]].name.lower().startswith("emnist-")
     description = f"{_title(folder)} (idx files), 32x32"
     return Dataset(
         name=name,
@@ -163,7 +168,7 @@ def _images(source: Source, cache: Path, name: str, make: bool) -> Dataset:
         )
     size, channels = _preset(source, files)
     train, test, split = split_own(files)
-    task = Task(source, train, test, Form(size, channels, "square"), {}, distinct=True)
+    task = Task(source, train, test, Form(size, channels, "square"), distinct=True)
     if make and remark:
         say(f"{path}: {remark}")
     index = prepare(task, cache, make)

@@ -23,7 +23,8 @@ _LEFT_BY_SYSTEMS = ("@eaDir", "__MACOSX")
 # No photograph is larger; what claims to be is not read.
 MAX_BYTES = 64 * 2**20
 
-_UNREADABLE = (OSError, EOFError, zipfile.BadZipFile, zlib.error)
+# zipfile raises the last two for names, versions and passwords that it cannot deal with.
+UNREADABLE = (OSError, EOFError, zipfile.BadZipFile, zlib.error, ValueError, RuntimeError)
 
 
 class BadPictureError(ValueError):
@@ -81,7 +82,7 @@ class Source:
                     files.append(found)
                 else:
                     passed_over.setdefault(reason, []).append(found)
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             raise BenchError(f"{self.path}: cannot be read ({error}); {TAKEN}") from error
         parts = [
             f"{len(names):,} {reason} ({printable(min(names))}{', ...' if names[1:] else ''})"
@@ -91,11 +92,6 @@ class Source:
             tuple(sorted(files, key=lambda file: file.name)),
             f"passed over: {', '.join(parts)}" if parts else "",
         )
-
-    @property
-    def empty(self) -> bool:
-        """Whether this is a folder without any picture, found without listing all of it."""
-        return self.path.is_dir() and not any(isinstance(f, File) for f, _ in self._found())
 
     def _found(self) -> Iterator[tuple[File | str, str]]:
         """Pictures, and names of what else there is with the reason why it does not count."""
@@ -152,7 +148,7 @@ class Source:
             with archive.open(members[file.name]) as member:
                 # Unpacked no further than it declares.
                 return member.read(file.size + 1)
-        except (*_UNREADABLE, ValueError, RuntimeError) as error:
+        except UNREADABLE as error:
             raise BadPictureError(f"cannot be read ({error})") from error
 
 

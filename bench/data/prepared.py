@@ -1,7 +1,6 @@
 """Pictures prepared once: decoded and resized into one memory-mapped file of bytes.
 
 <cache>/images-<source>/  images.npy   uint8 (n, size, size, channels), training images first
-                          labels.npy   uint8 (n, labels), where there are any
                           index.json   what they are; its presence means that they are complete
 """
 
@@ -13,7 +12,7 @@ import json
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -89,7 +88,6 @@ class Task:
         train: files of the training split, in order.
         test: files of the test split, in order.
         form: what the pictures are turned into.
-        labels: uint8 row of labels of each file name; empty where there are none.
         distinct: take one of several pictures of the same content, so that none is in both splits;
             the files of a split are sorted by name then.
     """
@@ -98,17 +96,15 @@ class Task:
     train: Sequence[File]
     test: Sequence[File]
     form: Form
-    labels: Mapping[str, np.ndarray]
     distinct: bool = False
 
     @functools.cached_property
     def key(self) -> str:
         """Identity of the work; changed files, and files of another place, have another."""
         listed = [[file.name, file.size, file.stamp] for file in (*self.train, *self.test)]
-        rows = hashlib.sha256(b"".join(self.labels[name].tobytes() for name in sorted(self.labels)))
         place = str(self.source.path.resolve())
-        parts = [VERSION, place, listed, len(self.train), asdict(self.form), rows.hexdigest()]
-        return sha256(canonical_json([*parts, self.distinct]))[:16]
+        parts = [VERSION, place, listed, len(self.train), asdict(self.form), self.distinct]
+        return sha256(canonical_json(parts))[:16]
 
     def folder(self, cache: Path) -> Path:
         """Where the prepared images lie."""
@@ -196,11 +192,6 @@ def _prepare(task: Task, folder: Path) -> Index:
         for part in (train, test):
             part.seek(0)
             shutil.copyfileobj(part, target)
-    checksums = {"images.npy": file_sha256(folder / "images.npy")}
-    if task.labels:
-        with atomic(folder / "labels.npy") as target:
-            np.save(target, np.stack([task.labels[file.name] for file, _ in taken]))
-        checksums["labels.npy"] = file_sha256(folder / "labels.npy")
     index = Index(
         key=task.key,
         train=trained,
@@ -209,7 +200,7 @@ def _prepare(task: Task, folder: Path) -> Index:
         bad=tuple(bad),
         converted=sum(picture.converted for _, picture in taken),
         repeated=repeated,
-        checksums=checksums,
+        checksums={"images.npy": file_sha256(folder / "images.npy")},
         unused=sum(picture.unused for _, picture in taken),
     )
     write_bytes(folder / "index.json", f"{json.dumps(asdict(index), indent=1)}\n".encode())
@@ -305,11 +296,14 @@ def load(dataset: Dataset, data_dir: Path) -> LoadedData:
     try:
         # Copy on write: PyTorch takes no array that is read-only.
         images = np.load(folder / "images.npy", mmap_mode="c")
-        labels = np.load(folder / "labels.npy") if dataset.classes else np.empty((len(images), 0))
     except (OSError, ValueError) as error:
         raise BenchError(f"{folder}: cannot be read ({error}); delete the folder") from error
-    if len(images) != dataset.train + dataset.test or len(labels) != len(images):
+    if len(images) != dataset.train + dataset.test:
         raise BenchError(f"{folder}: not the images that were prepared; delete the folder")
-    data = torch.from_numpy(images).permute(0, 3, 1, 2), torch.from_numpy(labels.astype(np.int64))
-    train, test = zip(*(part.split([dataset.train, dataset.test]) for part in data), strict=True)
-    return LoadedData(Split(*train), Split(*test), f"prepared in {folder}")
+    train, test = (
+        Split(part, torch.empty(len(part), 0, dtype=torch.int64))
+        for part in torch.from_numpy(images)
+        .permute(0, 3, 1, 2)
+        .split([dataset.train, dataset.test])
+    )
+    return LoadedData(train, test, f"prepared in {folder}")

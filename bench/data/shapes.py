@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import functools
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from bench.data import Dataset
-from bench.data.images import LoadedData, Split, generated
+from bench.data.images import LoadedData, Split
+from bench.hashing import derive_seed
 
 IMAGE_SIZE = 32
 SIZES = (3, 8)
@@ -19,8 +19,12 @@ _CHUNK = 4096
 
 def load(dataset: Dataset, data_dir: Path) -> LoadedData:
     """Generate both splits from the declared seed, see :meth:`bench.data.Dataset.load`."""
-    enlarged = int(dataset.content.get("enlarged", 1))
-    return generated(dataset, functools.partial(generate, enlarged=enlarged))
+    seed, enlarged = int(dataset.content["seed"]), int(dataset.content.get("enlarged", 1))
+    train, test = (
+        generate(count, derive_seed(split, seed), enlarged)
+        for split, count in (("train", dataset.train), ("test", dataset.test))
+    )
+    return LoadedData(train, test, "generated")
 
 
 def generate(count: int, seed: int, enlarged: int = 1) -> Split:

@@ -1,1 +1,1 @@
-"""Runs on disk: identity, records, housekeeping, event files."""
+"""Runs on disk: identity, records, folders, housekeeping."""

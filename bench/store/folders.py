@@ -10,11 +10,13 @@ runs/<name>-<hash>/  spec.json         what is trained, for whoever looks into t
                      failure.json      instead, why it failed
                      checkpoint.pt     what training goes on from, with more epochs too; likewise
                      tsne-<hash>.npz   once drawn
-runs/.cache/         extractors and reference statistics, shared by runs
+runs/.cache/         what extractors see of real images, prepared pictures, locks
 """
 
 from __future__ import annotations
 
+import contextlib
+import glob
 import io
 import json
 import logging
@@ -23,12 +25,11 @@ import zipfile
 import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import BenchError
-from bench.experiments.spec import MeasurementSpec, TrainingSpec
+from bench.experiments.spec import TrainingSpec
 from bench.files import set_aside, write_bytes
 from bench.hashing import canonical_json, sha256
 from bench.store.records import FailedRun, MeasurementRecord, Result, TrainingRecord
@@ -75,11 +76,6 @@ class RunFolder:
     has_weights: bool = False
     has_checkpoint: bool = False
     damage: tuple[Damage, ...] = ()
-
-    def failure_of(self, measurement: MeasurementSpec) -> FailedRun | None:
-        """Why training failed, or this measurement of it; None where neither did."""
-        failed = self.failure
-        return failed if failed and failed.measurement in (None, measurement) else None
 
 
 class Runs(dict[str, RunFolder]):
@@ -156,22 +152,22 @@ class Store:
             damage=tuple(damage),
         )
 
-    def shorter(self, run_id: str, spec: TrainingSpec) -> RunFolder | None:
+    def shorter(self, run_id: str, spec: TrainingSpec) -> str | None:
         """The longest trained run that is the beginning of another, and whose checkpoint is kept.
 
         Args:
             run_id: identity of the other.
             spec: the other, of more epochs.
         """
-        paths = self.root.glob(f"{spec.name}-*/checkpoint.pt")
-        found = {
-            folder.trained.spec.epochs: folder
-            for folder in (self.read_folder(path.parent.name) for path in sorted(paths))
-            if folder.trained
-            and folder.trained.spec.epochs < spec.epochs
-            and folder.trained.with_epochs(spec.epochs) == run_id
-        }
-        return found[max(found)] if found else None
+        paths = self.root.glob(f"{glob.escape(spec.name)}-*/checkpoint.pt")
+        found = [
+            (run.spec.epochs, run.run_id)
+            for path in paths
+            if (run := self.read_folder(path.parent.name).trained)
+            and run.spec.epochs < spec.epochs
+            and run.with_epochs(spec.epochs) == run_id
+        ]
+        return max(found)[1] if found else None
 
     def _read(self, run_id: str, name: str, kind: Any, damage: list[Damage]) -> Any:  # noqa: ANN401
         """A record of that kind; None, with a line on the damage, where it cannot be trusted."""
@@ -191,19 +187,19 @@ class Store:
     def write_trained(self, record: TrainingRecord) -> None:
         """Write a training record, last of its files, which makes the run trained."""
         _write_checked(self.folder(record.run_id) / "training.json", asdict(record))
-        (self.folder(record.run_id) / "failure.json").unlink(missing_ok=True)
+        self.clear_failure(record.run_id)
 
     def write_measured(self, record: MeasurementRecord) -> None:
         """Write a measurement, and clear an earlier failure."""
         path = self.folder(record.run_id) / f"measured-{record.identity}.json"
         _write_checked(path, asdict(record))
-        (self.folder(record.run_id) / "failure.json").unlink(missing_ok=True)
+        self.clear_failure(record.run_id)
 
     def write_failure(self, failed: FailedRun) -> None:
         """Note that a run failed; it is shown, and repeated only on demand."""
         _write_checked(self.folder(failed.run_id) / "failure.json", asdict(failed))
 
-    def forget(self, run_id: str, before: float = inf) -> None:
+    def forget(self, run_id: str, before: float) -> None:
         """Remove what would keep a run from starting over, as far as it is of before a time."""
         names = ("training.json", "failure.json", "checkpoint.pt", "history.jsonl", "weights.pt")
         folder = self.folder(run_id)
@@ -211,7 +207,7 @@ class Store:
             if path.exists() and path.stat().st_mtime < before:
                 path.unlink()
 
-    def forgive(self, run_id: str) -> None:
+    def clear_failure(self, run_id: str) -> None:
         """Remove what would keep a failed run from being tried again."""
         (self.folder(run_id) / "failure.json").unlink(missing_ok=True)
 
@@ -238,14 +234,13 @@ class Store:
 
     def steps_done(self, run_id: str) -> int:
         """Steps that an unfinished run's history tells of; 0 where it has none."""
-        try:
-            with self.history(run_id).open("rb") as file:
-                file.seek(max(0, self.history(run_id).stat().st_size - 512))
-                lines = file.read().decode().splitlines()
+        with contextlib.suppress(FileNotFoundError), self.history(run_id).open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - 512))
             # The last line may be half-written, the first one half-read.
-            return int(json.loads(lines[-1])["step"])
-        except (FileNotFoundError, ValueError, IndexError, KeyError, TypeError):
-            return 0
+            for line in reversed(file.read().splitlines()):
+                with contextlib.suppress(ValueError, KeyError, TypeError):
+                    return int(json.loads(line)["step"])
+        return 0
 
 
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
@@ -323,21 +318,18 @@ def _write_checked(path: Path, value: dict[str, Any]) -> None:
     write_bytes(path, f"{json.dumps(content, indent=1, allow_nan=False)}\n".encode())
 
 
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is no number of JSON's")
-
-
 def _read_checked(path: Path) -> Any | None:  # noqa: ANN401 - JSON
     try:
-        value = json.loads(path.read_bytes(), parse_constant=_refuse)
+        value = json.loads(path.read_bytes())
         schema, checksum, content = value["schema"], value["checksum"], value["content"]
+        actual = sha256(canonical_json(content))
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError) as error:
         raise BenchError(f"truncated or not a record ({error})") from error
     if schema != SCHEMA:
         raise BenchError(f"written in schema {schema}, this version reads {SCHEMA}")
-    if sha256(canonical_json(content)) != checksum:
+    if actual != checksum:
         raise BenchError("altered since it was written")
     if not isinstance(content, dict):
         raise BenchError("not a record")

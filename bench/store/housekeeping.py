@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from bench.errors import refused
@@ -58,28 +58,18 @@ def _state(folder: RunFolder) -> tuple[str, str]:
     return ("started", "") if folder.has_checkpoint else ("empty", "")
 
 
-def garbage(
+def _garbage(
     runs: Runs,
     store: Store,
-    outputs: Mapping[Path, tuple[str, ...]],
-    weights_of: str | None = None,
+    outputs: Iterable[tuple[Path, tuple[str, ...]]],
+    weights_of: str | None,
 ) -> Iterator[tuple[Path, str]]:
-    """Files that can go, and why: checkpoints of failed runs, and what dead writers left.
-
-    Whatever else lies in the folders is not the suite's, and stays: files under other names, in
-    folders below, and weights without a record beside them.
-
-    Args:
-        runs: the runs; a checkpoint that training can go on from stays.
-        store: where they are.
-        outputs: folders that outputs are written to, and the endings of what is written there.
-        weights_of: a pattern of runs whose weights and checkpoints are to go too; None for none.
-    """
-    places = dict.fromkeys((store.cache, *store.cache.glob("images-*")), _CACHE) | dict(outputs)
+    shared = (store.cache, *store.cache.glob("images-*"))
+    places: list[tuple[Path, tuple[str, ...]]] = [*((each, _CACHE) for each in shared), *outputs]
     for run_id, folder in runs.items():
         ended = "trained" if folder.trained else "failed" if folder.failure else ""
         if ended or folder.has_checkpoint:
-            places[store.folder(run_id)] = _RUN
+            places.append((store.folder(run_id), _RUN))
         if not ended or is_locked(store.lock_path(run_id)):
             continue
         asked = weights_of is not None and fnmatch.fnmatchcase(run_id, weights_of)
@@ -90,23 +80,35 @@ def garbage(
             )
         if folder.has_weights and asked:
             yield store.weights(run_id), "asked for by --weights-of"
-    for place, endings in places.items():
+    for place, endings in places:
         for path in temporaries(place, endings):
             # Writers hold a lock on what they write.
             if path.is_file() and not is_locked(path):
                 yield path, "left by a process that is gone"
 
 
-def collect_garbage(found: Mapping[Path, str], store: Store) -> Iterator[str]:
+def collect_garbage(
+    runs: Runs,
+    store: Store,
+    outputs: Iterable[tuple[Path, tuple[str, ...]]],
+    weights_of: str | None,
+) -> Iterator[str]:
     """List what can go and the weights that stay, then remove what can go.
 
+    That is checkpoints of failed runs and what dead writers left. Whatever else lies in the folders
+    is not the suite's, and stays: files under other names, in folders below, and weights without a
+    record beside them.
+
     Args:
-        found: files and why they can go, see :func:`garbage`.
-        store: where the weights are that stay.
+        runs: the runs; a checkpoint that training can go on from stays.
+        store: where they are.
+        outputs: folders that outputs are written to, and the endings of what is written there.
+        weights_of: a pattern of runs whose weights and checkpoints are to go too; None for none.
 
     Raises:
         BenchError: a file cannot be removed.
     """
+    found = dict(_garbage(runs, store, outputs, weights_of))
     sizes = {path: path.stat().st_size for path in found}
     for path, reason in found.items():
         yield f"{_megabytes(sizes[path]):>9}  {path} ({reason})"

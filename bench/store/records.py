@@ -125,9 +125,8 @@ class MeasurementRecord:
             record = cls(**value | {"spec": MeasurementSpec.from_json(value["spec"])})
         except (KeyError, TypeError) as error:
             raise BenchError(f"not a measurement ({error})") from error
-        if not all(
-            isinstance(v, dict) for v in (record.metrics, record.versions, record.extractor)
-        ):
+        objects = (record.metrics, record.versions, record.extractor)
+        if not all(isinstance(each, dict) for each in objects):
             raise BenchError("not a measurement (metrics, versions, extractor are JSON objects)")
         if not isinstance(record.extractor.get("checksum"), str):
             raise BenchError("not a measurement (its extractor has no checksum)")

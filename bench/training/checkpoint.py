@@ -38,11 +38,9 @@ def resume(
     are left get this provenance, see :mod:`bench.store.provenance`.
     """
     run = RunInTraining(spec, device)
-    source = run_id
-    state = _read(source, store)
+    source, state = run_id, _read(run_id, store)
     if state is None and (shorter := store.shorter(run_id, spec)):
-        source = shorter.run_id
-        state = _read(source, store)
+        source, state = shorter, _read(shorter, store)
     if state is not None:
         run.load_state_dict(state)
     run.start_segment(provenance)

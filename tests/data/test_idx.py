@@ -187,11 +187,20 @@ def _torn(folder: Path) -> None:
     (folder / IDX_FILES[2]).write_bytes((folder / IDX_FILES[2]).read_bytes()[:-1])
 
 
+def _wide(folder: Path) -> None:
+    """Pictures of 32-bit integers."""
+    path = folder / IDX_FILES[0]
+    content = path.read_bytes()
+    pixels = np.frombuffer(content[16:], np.uint8).astype(">i4")
+    path.write_bytes(b"\0\0\x0c\x03" + content[4:16] + pixels.tobytes())
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
         (_without, "has no t10k-labels"),
         (_swapped, "does not fit its name"),
+        (_wide, "3 dimensions of int32, which does not fit its name"),
         (_short, "1024 images, but 3 labels of train"),
         (_torn, "its header declares"),
     ],

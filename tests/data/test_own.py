@@ -15,6 +15,7 @@ from bench.data.splits import split_own
 from bench.errors import UsageError
 from tests.support.pictures import (
     SAMPLE_FOLDER,
+    checksums,
     declared,
     loaded,
     photograph,
@@ -33,7 +34,7 @@ def test_own_data_are_declared_by_their_content(tmp_path: Path, sample: LoadedDa
     assert (first.name, first.classes, first.train) == ("my-digits", (10,), 1024)
     assert first.fingerprint == second.fingerprint
     register_dataset(first)
-    assert dataset("my-digits").load(tmp_path / "elsewhere").checksum == sample.checksum
+    assert checksums(dataset("my-digits").load(tmp_path / "elsewhere")) == checksums(sample)
     # The name of another data set is not taken over.
     place_idx(tmp_path / "mnist", compressed=True)
     assert declared(tmp_path / "mnist", Path("cache"), "idx").name == "mnist-idx"
@@ -57,6 +58,8 @@ def test_names_tell_folders_of_one_name_apart(tmp_path: Path) -> None:
     assert (first.name, second.name) == ("kmnist-raw", "fashionmnist-raw")
     assert "KMNIST/raw" in first.description
     assert declared(tmp_path / "KMNIST/raw", tmp_path, "idx", name="Old Kana").name == "old-kana"
+    with pytest.raises(UsageError, match="--name 仮名: "):
+        declared(tmp_path / "KMNIST/raw", tmp_path, "idx", name="仮名")
     assert len(declared(tmp_path / ("x" * 240), tmp_path, "idx").name) <= 48
     with pytest.raises(UsageError, match="--name MNIST: a data set of the suite"):
         declared(tmp_path / "KMNIST/raw", tmp_path, "idx", name="MNIST")

@@ -16,7 +16,15 @@ from bench.data.own import declare
 from bench.data.pictures import Form, Source
 from bench.data.splits import split_by_hash
 from bench.errors import BenchError
-from tests.support.pictures import declare_celeba, declared, loaded, photograph, picture, pictures
+from tests.support.pictures import (
+    checksums,
+    declare_celeba,
+    declared,
+    loaded,
+    photograph,
+    picture,
+    pictures,
+)
 
 
 def _damage(folder: Path, names: Sequence[str]) -> None:
@@ -66,7 +74,7 @@ def test_an_interrupted_preparation_starts_over_and_leaves_nothing(
         declare_celeba(original, tmp_path / "cache")
     assert not [path for path in tmp_path.glob("cache/images-*/*") if path.is_file()]
     monkeypatch.setattr(decoding, "decode", real)
-    assert loaded(declare_celeba(original, tmp_path / "cache")).checksum == whole.checksum
+    assert checksums(loaded(declare_celeba(original, tmp_path / "cache"))) == checksums(whole)
 
 
 def test_what_is_left_out_changes_the_count_and_nothing_else(tmp_path: Path) -> None:
@@ -83,7 +91,7 @@ def test_what_is_left_out_changes_the_count_and_nothing_else(tmp_path: Path) -> 
 def test_a_damaged_cache_is_made_again_and_a_whole_one_is_kept(
     original: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    checksum = loaded(declare_celeba(original, tmp_path)).checksum
+    checksum = checksums(loaded(declare_celeba(original, tmp_path)))
     assert "preparing 54 pictures" in capsys.readouterr().err
     declare_celeba(original, tmp_path)
     assert "preparing" not in capsys.readouterr().err
@@ -91,7 +99,7 @@ def test_a_damaged_cache_is_made_again_and_a_whole_one_is_kept(
     content = bytearray(images.read_bytes())
     content[-1] ^= 1
     images.write_bytes(bytes(content))
-    assert loaded(declare_celeba(original, tmp_path)).checksum == checksum
+    assert checksums(loaded(declare_celeba(original, tmp_path))) == checksum
     assert "preparing 54 pictures" in capsys.readouterr().err
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -56,6 +57,7 @@ def _truncate(text: str) -> str:
         (_truncate, "truncated or not a record"),
         (lambda text: text.replace('"weights_sha256": "11"', '"weights_sha256": "22"'), "altered"),
         (lambda text: text.replace('"schema": 4', '"schema": 5'), "schema 5"),
+        (lambda text: re.sub(r": \d+\.\d+", ": 1e400", text), "truncated or not a record"),
         (lambda text: "[]", "not a record"),
     ],
 )
@@ -251,6 +253,16 @@ def test_history_ends_where_it_was_torn(tmp_path: Path) -> None:
     assert read_history(tmp_path) == []
     path.write_text('{"step": 1}\n{"step": 2}\n{"st')
     assert [row["step"] for row in read_history(tmp_path)] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("content", "steps"),
+    [("", 0), ('{"st', 0), ('{"step": 100}\n', 100), ('{"step": 100}\n{"step": 200}\n{"st', 200)],
+)
+def test_steps_done_are_of_the_last_whole_line(store: Store, content: str, steps: int) -> None:
+    assert store.steps_done(RUN_ID) == 0
+    write_bytes(store.history(RUN_ID), content.encode())
+    assert store.steps_done(RUN_ID) == steps
 
 
 def test_records_are_json_that_people_can_read(store: Store) -> None:

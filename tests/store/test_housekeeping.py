@@ -67,7 +67,9 @@ def test_gc_removes_what_nothing_needs_and_lists_it_first(
         store.folder(RUN_ID) / ".weights.pt.a1b2c3d4.tmp",
         store.cache / ".reference-mnist.pt.abcdefgh.tmp",
         tables / ".table4.tex.x_y_z_12.tmp",
+        store.root.parent / "figures" / ".figure1.txt.a1b2c3d4.tmp",
     ]
+    left[-1].parent.mkdir()
     for path in left:
         path.write_bytes(b"half")
     kept = {path for path in store.root.parent.rglob("*") if path.is_file()}
@@ -85,7 +87,7 @@ def test_gc_removes_what_nothing_needs_and_lists_it_first(
         f"{store.checkpoint('failed-00')} (its run failed)",
         *(f"{path} (left by a process that is gone)" for path in left),
     }
-    assert lines[-1].startswith("removed 4 files, 2.0 MB; kept 3 checkpoints and the weights of 0")
+    assert lines[-1].startswith("removed 5 files, 2.0 MB; kept 3 checkpoints and the weights of 0")
     # What was running has failed since.
     assert _lines(store, "--gc", capsys=capsys)[-1].startswith("removed 1 file, ")
     assert _lines(store, "--gc", capsys=capsys)[-1].startswith("removed 0 files")

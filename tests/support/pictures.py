@@ -48,8 +48,6 @@ def idx_content(name: str) -> bytes:
 
 COUNT = 60
 
-ATTRIBUTES = 40
-
 
 def photograph(
     path: Path, seed: int, size: tuple[int, int] = (178, 218), mode: str = "RGB"
@@ -70,15 +68,14 @@ def write_celeba(root: Path) -> Path:
     names = [f"{index + 1:06d}.jpg" for index in range(COUNT)]
     for index, name in enumerate(names):
         photograph(folder / "img_align_celeba" / name, index)
-    signs = np.random.default_rng(0).choice([-1, 1], (COUNT, ATTRIBUTES))
 
     def table(name: str, rows: Sequence[Sequence[object]], *heading: str) -> None:
         lines = [f"{n} {' '.join(map(str, row))}" for n, row in zip(names, rows, strict=True)]
         (folder / name).write_text("\n".join([*heading, *lines]) + "\n")
 
     table("list_eval_partition.txt", [[_part(i)] for i in range(COUNT)])
-    heading = " ".join(f"attribute_{i}" for i in range(ATTRIBUTES))
-    table("list_attr_celeba.txt", signs.tolist(), str(COUNT), heading)
+    # torchvision reads the other lists, too.
+    table("list_attr_celeba.txt", [[1, -1]] * COUNT, str(COUNT), "smiling young")
     table("identity_CelebA.txt", [[i] for i in range(COUNT)])
     table("list_bbox_celeba.txt", [[1, 2, 3, 4]] * COUNT, str(COUNT), "x_1 y_1 width height")
     marks = " ".join(f"mark_{i}" for i in range(10))
@@ -90,6 +87,10 @@ def declare_celeba(data_dir: Path, cache: Path) -> Dataset:
     found = celeba.declare(dataset("celeba"), data_dir, cache, make=True)
     assert found is not None
     return found
+
+
+def checksums(data: LoadedData) -> tuple[str, str]:
+    return data.train.checksum, data.test.checksum
 
 
 def loaded(found: Dataset) -> LoadedData:
