@@ -172,7 +172,8 @@ def _images(source: Source, cache: Path, name: str, make: bool) -> Dataset:
     if make and remark:
         say(f"{path}: {remark}")
     index = prepare(task, cache, make)
-    content = {"prepare": task.form.description, "split": split}
+    # What lies unused beside the pictures does not make them others.
+    content = {"prepare": task.form.description, "split": split.partition(",")[0]}
     described = [f"{_title(path)} (pictures), {task.form.description}", split]
     return Dataset(
         name=name,

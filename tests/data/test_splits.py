@@ -40,9 +40,13 @@ def test_train_and_test_folders_are_the_split(tmp_path: Path, around: str) -> No
             picture(tmp_path / "data" / around / place / f"{index}.png", len(place) * 100 + index)
     found = declared(tmp_path / "data", tmp_path / "cache")
     assert (found.train, found.test) == (6, 4)
-    assert "split by the folders train and test, 3 pictures beside them not used" in (
-        found.description
-    )
+    said = "split by the folders train and test, 3 pictures beside them not used"
+    assert said in found.description
+    # What is not used makes them no other data.
+    picture(tmp_path / "data" / around / "val/dog" / "a.png", 9)
+    more = declared(tmp_path / "data", tmp_path / "cache")
+    assert "test, 4 pictures beside" in more.description
+    assert more.fingerprint == found.fingerprint
 
 
 @pytest.mark.parametrize(
