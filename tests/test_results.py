@@ -143,7 +143,7 @@ def test_a_block_is_what_its_arguments_print(
     assert embed_main(command) == 0
     table, claims = document.read_text().split("\n\n")
     assert table.startswith(f"before\n{mark}|")
-    assert re.search(r"\| Latent rank +\| paper ", table)
+    assert re.search(r"\| Latent rank +\| paper, not comparable ", table)
     assert claims.startswith("- Claim: ")
     assert claims.endswith("\n<!-- end -->\nafter\n")
     assert embed_main([*command, "--check"]) == 0

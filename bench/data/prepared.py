@@ -131,7 +131,7 @@ def prepare(task: Task, cache: Path, make: bool = True) -> Index | None:
     if index := _index(task, folder):
         return index
     if not make:
-        say(f"{count:,} {pictures} are to be prepared first")
+        say(f"{count:,} {pictures} are to be prepared first, which tells whether runs are done")
         return None
     with lock(folder.with_suffix(".lock")):
         # Another process may have prepared them while this one waited.

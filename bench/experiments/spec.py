@@ -86,7 +86,9 @@ class TrainingSpec:
                 object.__setattr__(self, f.name, float(getattr(self, f.name)))
         numbers = tuple((name, float(value)) for name, value in self.parameters)
         object.__setattr__(self, "parameters", numbers)
-        _known(self, {"precision": PRECISIONS, "architecture": ARCHITECTURES})
+        for name, known in (("precision", PRECISIONS), ("architecture", ARCHITECTURES)):
+            if getattr(self, name) not in known:
+                raise unknown(name, str(getattr(self, name)), known)
         _at_least(self, {"latent_dim": 1, "batch_size": 1, "epochs": 1, "train_images": 2})
         _at_least(self, {"depth": 0, "seed": 0})
         for name in ("learning_rate", "init_scale", "width"):
@@ -177,12 +179,6 @@ class MeasurementSpec:
             now = {first: name for name, first in _FIRST_NAMES.items()}
             values = {now.get(name, name): value for name, value in values.items()}
         return cls(**_checked_fields(cls, values))
-
-
-def _known(spec: object, choices: Mapping[str, Sequence[str]]) -> None:
-    for name, known in choices.items():
-        if getattr(spec, name) not in known:
-            raise unknown(name, str(getattr(spec, name)), known)
 
 
 def _at_least(spec: object, smallest: Mapping[str, int]) -> None:
@@ -345,8 +341,8 @@ class TableSpec:
         axis: what its columns vary (``Depth l``).
         symbol: of what they vary, where sentences need one beside a number (``l``).
         labelled: further settings whose values its labels name.
-        seeds: number of seeds of each cell, fixed before they were trained: with fewer, a verdict
-            is interim. 0 where none was fixed.
+        seeds: number of seeds of each cell, as it was fixed (docs/decisions.md): with fewer, a
+            verdict is interim. 0 where none was fixed.
         cells: its places, row by row.
         metrics: names of rows, see :data:`bench.report.metrics.METRICS`.
         notes: footnotes that hold whatever was measured.

@@ -306,13 +306,14 @@ def register_cell(table: str, cell: Cell) -> None:
     """Add a column to a declared table.
 
     Raises:
-        UsageError: an unknown table, or one that has a column of that label already.
+        UsageError: an unknown table, or one that has another cell in that place.
     """
     if table not in TABLES:
         raise unknown("table", table, TABLES)
     require_name("column", cell.label)
     declared = TABLES[table]
-    if any(c.label == cell.label and c.training != cell.training for c in declared.cells):
+    places = {(c.row, c.label): c for c in declared.cells}
+    if places.get((cell.row, cell.label), cell) != cell:
         raise UsageError(f"{table} has a column {cell.label!r} already; choose another label")
     if cell not in declared.cells:
         TABLES[table] = replace(declared, cells=(*declared.cells, cell))

@@ -9,7 +9,7 @@ from enum import StrEnum
 from math import exp
 
 from bench.experiments.published import PUBLISHED
-from bench.experiments.spec import HEADLINE_SAMPLER, PRIOR, ClaimSpec, Place, TableSpec
+from bench.experiments.spec import HEADLINE_SAMPLER, PRIOR, Cell, ClaimSpec, Place, TableSpec
 from bench.report.frame import TableResults
 from bench.report.metrics import METRICS, REAL, Metric, View
 from bench.report.statistics import TAIL, Difference, difference, holm, interval
@@ -32,8 +32,14 @@ class Standing(StrEnum):
     UNDECIDED = "undecided"
     DEPENDS = "depends"
     NOT_RUN = "not run"
+    NOT_MEASURED = "not measured"
     NOT_LEARNED = "not learned"
     SHOWN = "no verdict"
+
+    @property
+    def empty(self) -> bool:
+        """Whether there are no numbers to tell by."""
+        return self in (Standing.NOT_RUN, Standing.NOT_MEASURED, Standing.NOT_LEARNED)
 
 
 @dataclass(frozen=True)
@@ -83,18 +89,17 @@ class Comparison:
     def evidence(self) -> str:
         """The difference or ratio with its interval."""
         if self.n == 0:
-            return f"no run of {self.lower if not self.below else self.higher}"
+            return f"no {self.metric.symbol} of {self.lower if not self.below else self.higher}"
         found = self.difference
         ends = [found.mean, *found.interval]
         if self.metric.logarithmic:
             ends = [exp(end) for end in ends]
         sign = "/" if self.metric.logarithmic else "\N{MINUS SIGN}"
         what = f"{self.metric.symbol}({self.higher}) {sign} {self.metric.symbol}({self.lower})"
-        text = "{:.3g} [{:.3g}, {:.3g}]".format(*ends)
-        if self.n < 2:
-            text = f"{ends[0]:.3g}"
+        shown = "{:.3g}" if self.n < 2 else "{:.3g} [{:.3g}, {:.3g}]"
         counts = dict.fromkeys([len(self.above), len(self.below)])
-        return f"{what} = {text}, {' and '.join(map(str, counts))} seeds"
+        seeds = f"{' and '.join(map(str, counts))} seed{'' if max(counts) == 1 else 's'}"
+        return f"{what} = {shown.format(*ends)}, {seeds}"
 
 
 @dataclass(frozen=True)
@@ -104,12 +109,14 @@ class Judgement:
     Attributes:
         view: extractor and sampler; empty for metrics that are not of images.
         comparisons: of all its orders.
+        finished: whether each of its cells has a run.
         unlearned: runs of its cells that are left out, since they have not learned.
         judged: whether the claim says enough to be judged.
     """
 
     view: View
     comparisons: Sequence[Comparison]
+    finished: bool = True
     unlearned: int = 0
     judged: bool = True
 
@@ -121,7 +128,9 @@ class Judgement:
         the number of orders, so that a claim is refuted by chance no more often than it is held up.
         """
         if any(comparison.n == 0 for comparison in self.comparisons):
-            return Standing.NOT_LEARNED if self.unlearned else Standing.NOT_RUN
+            if self.unlearned:
+                return Standing.NOT_LEARNED
+            return Standing.NOT_MEASURED if self.finished else Standing.NOT_RUN
         if not self.judged:
             return Standing.SHOWN
         if self.seeds < LEAST_SEEDS:
@@ -148,10 +157,8 @@ class Judgement:
 
     @property
     def _evidence(self) -> str:
-        if self.standing in (Standing.NOT_RUN, Standing.NOT_LEARNED):
-            missing = [c.evidence for c in self.comparisons if c.n == 0]
-            every = len(missing) == len(self.comparisons)
-            return "no two runs to compare" if every else "; ".join(dict.fromkeys(missing))
+        if self.standing.empty:
+            return self._lacking
         if self.standing is Standing.SHOWN:
             return "; ".join(c.evidence for c in self.comparisons)
         if self.seeds < LEAST_SEEDS:
@@ -169,6 +176,15 @@ class Judgement:
         which = f"closest of {len(self.comparisons)}: " if len(self.comparisons) > 1 else ""
         return which + closest.evidence
 
+    @property
+    def _lacking(self) -> str:
+        """What there is nothing of."""
+        missing = [c.evidence for c in self.comparisons if c.n == 0]
+        if self.standing is Standing.NOT_MEASURED:
+            return f"{self.view}: " * bool(str(self.view)) + "; ".join(dict.fromkeys(missing))
+        every = len(missing) == len(self.comparisons)
+        return "no two runs to compare" if every else "; ".join(dict.fromkeys(missing))
+
     def _corrected(self, comparison: Comparison) -> str:
         """What is to be said of an order that one test alone would refute."""
         if not comparison.p_against <= TAIL:
@@ -184,7 +200,7 @@ class ClaimedCell:
     Attributes:
         printed: the paper's number; None where it prints none, or of other data.
         means: over seeds, in each view; NaN where there is no run.
-        n: number of seeds.
+        n: number of seeds, learned or not, in the view that has fewest.
     """
 
     printed: float | None
@@ -224,13 +240,10 @@ class Verdict:
     def text(self) -> str:
         """The verdict in words."""
         counts = [cell.n for cell in self.cells]
-        if self.seeds and counts and 0 < min(counts) < self.seeds and self._decidable:
+        judged = not self.standing.empty and self.standing is not Standing.SHOWN
+        if judged and 0 < min(counts, default=0) < self.seeds:
             return f"{self._text} (interim: {span(counts)} of {self.seeds} seeds)"
         return self._text
-
-    @property
-    def _decidable(self) -> bool:
-        return self.standing not in (Standing.NOT_RUN, Standing.NOT_LEARNED, Standing.SHOWN)
 
     @property
     def _text(self) -> str:
@@ -269,7 +282,7 @@ class Verdict:
     @property
     def evidence(self) -> list[str]:
         """What is behind it, in each view."""
-        if len(self.judgements) == 1 or self.standing in (Standing.NOT_RUN, Standing.NOT_LEARNED):
+        if len(self.judgements) == 1 or self.standing.empty:
             return [self.judgements[0].evidence]
         return [f"{j.view}: {j.evidence}" for j in self.judgements]
 
@@ -281,46 +294,38 @@ def judge(content: TableResults) -> list[Verdict]:
     factors by their logarithms; see docs/decisions.md for the error rates of this and other tests.
     """
     table = content.table
+    cells = {(cell.row, cell.label): cell for cell in table.cells}
     verdicts = []
     for claim in table.claims:
         declared = [view for view in content.views(claim.metric) if view.sampler != REAL]
         values = {
             view: {
-                (cell.row, cell.label): content.values(claim.metric, view, cell, learned=True)
-                for cell in table.cells
+                place: content.values(claim.metric, view, cell, learned=True)
+                for place, cell in cells.items()
             }
-            for view in declared
+            for view in declared or [View()]
         }
         named = _places(claim)
         everywhere = [
             view for view, numbers in values.items() if all(numbers.get(place) for place in named)
         ]
-        unlearned = sum(
-            len(content.unlearned(cell)) for cell in table.cells if (cell.row, cell.label) in named
-        )
+        judged = everywhere or list(values)[:1]
         judgements = [
             Judgement(
                 view,
                 [_compare(table, claim, values[view], *order) for order in claim.orders],
-                unlearned,
-                claim.judged,
+                finished=all(content.results.get(cells[place]) for place in named),
+                unlearned=sum(len(content.unlearned(cells[place])) for place in named),
+                judged=claim.judged,
             )
-            for view in everywhere or list(values)[:1]
+            for view in judged
         ]
         if not claim.judged:
             judgements += _against_priors(table, claim, values)
-        cells = [_claimed(content, claim, place, values) for place in named]
-        data = table.cells[0].training.dataset
+        claimed = [_claimed(content, claim, cells[place], values, judged) for place in named]
+        data, names = table.cells[0].training.dataset, _names(table, named)
         verdicts.append(
-            Verdict(
-                claim,
-                data,
-                content.profile,
-                judgements,
-                cells,
-                _names(table, named),
-                table.seeds,
-            )
+            Verdict(claim, data, content.profile, judgements, claimed, names, table.seeds)
         )
     return verdicts
 
@@ -361,20 +366,19 @@ def _names(table: TableSpec, places: Sequence[Place]) -> str:
 def _claimed(
     content: TableResults,
     claim: ClaimSpec,
-    place: Place,
+    cell: Cell,
     values: Mapping[View, Mapping[Place, Mapping[int, float]]],
+    judged: Sequence[View],
 ) -> ClaimedCell:
+    place = (cell.row, cell.label)
     found = PUBLISHED.get((content.table.published, claim.metric, *place))
     metric = METRICS[claim.metric]
     seeds = {view: list(numbers.get(place, {}).values()) for view, numbers in values.items()}
     means = {
         view: interval(each, logarithmic=metric.logarithmic).mean for view, each in seeds.items()
     }
-    return ClaimedCell(
-        found.value if found else None,
-        means,
-        max(map(len, seeds.values()), default=0),
-    )
+    n = min(len(content.values(claim.metric, view, cell)) for view in judged)
+    return ClaimedCell(found.value if found else None, means, n)
 
 
 def _compare(
@@ -384,10 +388,10 @@ def _compare(
     lower: Place,
     higher: Place,
 ) -> Comparison:
-    return Comparison(
-        METRICS[claim.metric],
-        table.naming(lower),
-        table.naming(higher),
-        list(values[lower].values()),
-        list(values[higher].values()),
+    metric = METRICS[claim.metric]
+    below, above = (
+        # A distance of 0 has no logarithm.
+        [value for value in values[place].values() if value > 0 or not metric.logarithmic]
+        for place in (lower, higher)
     )
+    return Comparison(metric, table.naming(lower), table.naming(higher), below, above)

@@ -27,8 +27,7 @@ def tidy(results: Iterable[Result], display: Display) -> pd.DataFrame:
         ``log_likelihood_`` with a sampler and ``_train`` or ``_held_out``.
     """
     rows = []
-    measured_runs = ((result, record) for result in results for record in result.measurements)
-    for result, measured in measured_runs:
+    for result, measured in [(each, record) for each in results for record in each.measurements]:
         trained = result.trained
         common = (
             asdict(result.spec)
@@ -45,8 +44,7 @@ def tidy(results: Iterable[Result], display: Display) -> pd.DataFrame:
                 "images_per_second": trained.timing["images_per_second"],
             }
         )
-        read = [("rank", display.rank(result))]
-        for metric, value in [*measured.numbers(), *read]:
+        for metric, value in [*measured.numbers(), ("rank", display.rank(result))]:
             rows.append({"run_id": result.run_id, "metric": metric, "value": value} | common)
     return pd.DataFrame(rows)
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pandas as pd
 
+from bench.data import dataset
 from bench.evaluation.extractors import in_order
 from bench.experiments.published import PUBLISHED
 from bench.experiments.spec import Cell, TableSpec
@@ -74,9 +76,10 @@ class TableResults:
         found = [View(e, s) for e in self.extractors for s in asked if View(e, s) in present]
         return found or [View(self.table.cells[0].measurement.extractor)]
 
-    def of_real(self, metric: str, extractor: str) -> list[float]:
-        """A metric of subsets of the training images, which are the same for every run."""
-        found = (METRICS[metric].of_real(result, extractor) for result in self.all_results)
+    def of_real(self, metric: str, extractor: str, data: str) -> list[float]:
+        """A metric of subsets of a data set's training images, the same for every run on it."""
+        of_data = (result for result in self.all_results if result.spec.dataset == data)
+        found = (METRICS[metric].of_real(result, extractor) for result in of_data)
         return next(filter(None, found), [])
 
     def values(
@@ -101,8 +104,8 @@ def frame(content: TableResults) -> pd.DataFrame:
         the mean, Student t) are over the ``n`` runs with ``seeds``, of logarithms where
         ``logarithmic``; an interval needs two. Of real images, ``mean`` and ``deviation`` are over
         subsets of the training images. ``difference`` is mean minus ``paper``, left out
-        where the two are not ``comparable`` (other data, another extractor, a caveat) or the
-        profile is not the paper's. Missing numbers are NaN.
+        where the two are not ``comparable`` (a part of the data, another extractor, a caveat) or
+        the profile is not the paper's. Missing numbers are NaN.
     """
     rows = [
         _row(content, name, view, cell)
@@ -131,19 +134,21 @@ def _row(content: TableResults, name: str, view: View, cell: Cell) -> dict[str, 
     spread = math.nan
     if view.sampler == REAL:
         # It is the same for every seed.
-        subsets = content.of_real(name, view.extractor) if content.results.get(cell) else []
+        data = cell.training.dataset
+        subsets = content.of_real(name, view.extractor, data) if content.results.get(cell) else []
         centre = statistics.mean(subsets) if subsets else mean.mean
-        mean = Interval(centre, math.nan, math.nan, mean.n)
+        mean = Interval(centre, math.nan, math.nan)
         spread = statistics.stdev(subsets) if len(subsets) > 1 else math.nan
     published = PUBLISHED.get((table.published, metric.printed_as or name, cell.row, cell.label))
     reference = published.value if published else table.answers.get(name)
     comparable = published is None or (
         (published.extractor or "") == view.extractor
-        and table.name.startswith(table.published)
+        and not dataset(cell.training.dataset).part_of
         and not published.caveat
     )
-    of_samples = view.sampler != REAL
-    settled = comparable and (published is None or content.profile == "paper") and of_samples
+    # How long a run was trained is what a reading is about.
+    profile = re.sub(r", epochs=\d+$", "", content.profile) if metric.brief else content.profile
+    settled = comparable and (published is None or profile == "paper") and view.sampler != REAL
     checksums = {
         record.extractor["checksum"]
         for result in content.results.get(cell, ())
@@ -156,7 +161,7 @@ def _row(content: TableResults, name: str, view: View, cell: Cell) -> dict[str, 
         "row": cell.row,
         "column": cell.label,
         "sampler": view.sampler,
-        "n": mean.n,
+        "n": len(values),
         "mean": mean.mean,
         "low": mean.low,
         "high": mean.high,

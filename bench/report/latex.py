@@ -48,15 +48,18 @@ def escape_latex(text: str) -> str:
     one_line = " ".join(text.split())
     escaped = "".join(_LATEX_SPECIAL.get(character) or _ascii(character) for character in one_line)
     # Options of the command line, not dashes.
-    return escaped.replace("--", "-{}-")
+    return re.sub("-(?=-)", "-{}", escaped)
 
 
 def _ascii(character: str) -> str:
-    """A character in ASCII: without its accents, or by its number in Unicode."""
-    plain = unicodedata.normalize("NFKD", character).encode("ascii", "ignore").decode()
-    plain = "".join(_LATEX_SPECIAL.get(each, each) for each in plain if each.isprintable())
+    """A character in ASCII: a letter without its accents, or by its number in Unicode."""
+    first, *marks = list(unicodedata.normalize("NFKD", character))
+    accented = first.isalpha() and all(map(unicodedata.combining, marks))
+    plain = first if accented else character
+    if plain.isascii() and plain.isprintable():
+        return plain
     # Combining marks belong to the letter before them.
-    return plain or ("" if unicodedata.combining(character) else f"[U+{ord(character):04X}]")
+    return "" if unicodedata.combining(character) else f"[U+{ord(character):04X}]"
 
 
 def _paragraphs(note: Note) -> list[str]:
@@ -88,6 +91,8 @@ def latex(content: TableResults, printed: Sequence[Row], said: Sequence[Note]) -
             if row.label != previous:
                 body += [r"\midrule"] if previous is None else [r"\addlinespace"]
             label = "" if row.label == previous else escape_latex(row.label)
+            # Behind a rule, a bracket would begin an option.
+            label = label.replace("[", "{[}")
             cells = [label, escape_latex(row.kind), *(show(cell) for cell in row.cells[columns])]
             body.append(" & ".join(cells) + r" \\")
             previous = row.label

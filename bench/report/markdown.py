@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from math import isnan
 
@@ -75,16 +76,17 @@ def _claim_row(verdict: Verdict) -> str:
         if all(view in cell.means for cell in cells)
     ]
     printed = [MISSING if cell.printed is None else f"{cell.printed:g}" for cell in cells]
-    texts = [
+    before = [
         f"{verdict.claim.statement} ({verdict.claim.source})",
         f"{metric.symbol} of {verdict.names}",
         ", ".join(printed) if set(printed) != {MISSING} else MISSING,
-        "<br>".join(map(escape, measured)),
+    ]
+    behind = [
         verdict.text,
         span([cell.n for cell in cells]),
         f"{verdict.data}, {verdict.profile}",
     ]
-    shown = (text if "<br>" in text else escape(text) for text in texts)
+    shown = [*map(escape, before), "<br>".join(map(escape, measured)), *map(escape, behind)]
     return f"| {' | '.join(shown)} |"
 
 
@@ -102,4 +104,4 @@ def _bullets(said: Iterable[Note]) -> list[str]:
 
 def escape(text: str) -> str:
     """Text on one line in which nothing is HTML or the border of a cell."""
-    return " ".join(text.split()).replace("<", r"\<").replace("|", r"\|")
+    return re.sub(r"[\\<|]", r"\\\g<0>", " ".join(text.split()))

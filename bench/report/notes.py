@@ -138,7 +138,8 @@ def fid_notes(content: TableResults) -> list[str]:
 
 
 def _real_images(content: TableResults) -> str:
-    counts = {len(content.of_real("fid", extractor)) for extractor in content.extractors}
+    data = {cell.training.dataset for cell in content.table.cells}
+    counts = {len(content.of_real("fid", e, d)) for e in content.extractors for d in data}
     text = "as many training images in place of samples"
     subsets = f"mean and standard deviation over {max(counts)} disjoint sets of {text}"
     if max(counts) < 2:
@@ -162,9 +163,8 @@ def headline_note(content: TableResults) -> str:
 def run_notes(content: TableResults) -> list[str]:
     """What must be said of runs, in a table or a figure: data, profile, departures."""
     table, run = content.table, content.table.cells[0].training
-    result = [
-        f"Data: {dataset(run.dataset).description}. Profile {content.profile}: {_settings(table)}."
-    ]
+    data = {cell: dataset(cell.training.dataset).description for cell in table.cells}
+    result = [f"Data: {_by_column(table, data)}. Profile {content.profile}: {_settings(table)}."]
     shares = {
         cell.name: [
             f"{error_share(each):.0%}"
@@ -185,7 +185,7 @@ def run_notes(content: TableResults) -> list[str]:
         )
     if run.shuffle:
         result.append("Images are shuffled every epoch; the authors' code keeps their order.")
-    if not content.profile.startswith("paper"):
+    if content.profile != "paper":
         result.append(
             "Not the paper's setting: see the profile. Compare columns with each other, not with "
             "printed values."

@@ -167,16 +167,18 @@ def _line(content: TableResults, data: pd.DataFrame, view: View) -> pd.DataFrame
 def _best(content: TableResults, name: str, view: View, line: str) -> list[bool]:
     """Tell which cell of a row has the smallest mean.
 
-    None has where fewer than two have :data:`bench.report.claims.LEAST_SEEDS` seeds that learned.
+    None has where fewer than two have :data:`bench.report.claims.LEAST_SEEDS` seeds that learned,
+    or where columns are of different data.
     """
     metric, cells = METRICS[name], _cells(content, line)
-    if not metric.lower_is_better or view.sampler == REAL:
+    several = len({cell.training.dataset for cell in cells if cell}) > 1
+    if not metric.lower_is_better or view.sampler == REAL or several:
         return [False] * len(cells)
     values = [content.values(name, view, cell, learned=True) if cell else {} for cell in cells]
     means = {
         i: interval(list(each.values()), logarithmic=metric.logarithmic).mean
         for i, each in enumerate(values)
-        if len(each) >= LEAST_SEEDS
+        if len(each) >= LEAST_SEEDS and not any(map(math.isnan, each.values()))
     }
     smallest = min(means, key=lambda i: means[i]) if len(means) > 1 else None
     return [i == smallest for i in range(len(cells))]
@@ -188,9 +190,9 @@ _Form = Callable[[float], str]
 
 def _form(part: pd.DataFrame, metric: Metric) -> _Form:
     """How the numbers of a row are printed."""
-    if metric.by_view and metric.decimals is None:
-        return significant
     decimals = metric.decimals
+    if decimals is None and not metric.whole:
+        return significant
     if decimals is None:
         means = part["mean"].dropna()
         whole = part.n.max() <= 1 and (means == means.round()).all()

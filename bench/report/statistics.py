@@ -20,16 +20,14 @@ class Interval:
     """A mean and its interval; NaN stands for what cannot be told.
 
     Attributes:
-        mean: of ``n`` values: NaN of none. Geometric where logarithms were taken.
+        mean: NaN of no values. Geometric where logarithms were taken.
         low: lower end of its 95 % interval (Student t); NaN below two values.
         high: upper end.
-        n: number of values.
     """
 
     mean: float
     low: float
     high: float
-    n: int
 
 
 def interval(values: Sequence[float], *, logarithmic: bool = False, least: float = 0.0) -> Interval:
@@ -45,13 +43,13 @@ def interval(values: Sequence[float], *, logarithmic: bool = False, least: float
     """
     n = len(values)
     if n == 0:
-        return Interval(nan, nan, nan, 0)
+        return Interval(nan, nan, nan)
     if logarithmic and n > 1 and min(values) > 0:
         inner = interval([log(value) for value in values], least=least)
-        return Interval(exp(inner.mean), exp(inner.low), exp(inner.high), n)
+        return Interval(exp(inner.mean), exp(inner.low), exp(inner.high))
     mean = sum(values) / n
     half = quantile(n - 1) * deviation(values, least) / sqrt(n) if n > 1 else nan
-    return Interval(mean, mean - half, mean + half, n)
+    return Interval(mean, mean - half, mean + half)
 
 
 @dataclass(frozen=True)
@@ -93,13 +91,10 @@ def difference(
     Args:
         lower: what is taken away.
         higher: what it is taken from.
-        logarithmic: take logarithms; numbers without one are left out.
+        logarithmic: take logarithms, of numbers above 0.
         least: the least standard deviation that is believed, see :func:`deviation`.
     """
-    sides = [
-        [log(value) for value in side if value > 0] if logarithmic else list(side)
-        for side in (lower, higher)
-    ]
+    sides = [list(map(log, side)) if logarithmic else list(side) for side in (lower, higher)]
     sizes = [len(side) for side in sides]
     if not all(sizes):
         return Difference(nan, nan, 0)

@@ -307,7 +307,7 @@ def read_history(folder: Path) -> list[dict[str, float]]:
             row = json.loads(line)
         except ValueError:
             break
-        if not isinstance(row, dict) or "step" not in row:
+        if not isinstance(row, dict) or not {"step", "epoch", "loss"} <= row.keys():
             break
         rows.append(row)
     return rows

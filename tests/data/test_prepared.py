@@ -185,7 +185,8 @@ def test_pictures_that_are_to_be_prepared_are_told_once(
     pictures(tmp_path / "data")
     declare(f"images:{tmp_path / 'data'}", tmp_path / "cache", make=False)
     assert capsys.readouterr().err == (
-        f"40 pictures of {tmp_path / 'data'} are to be prepared first\n"
+        f"40 pictures of {tmp_path / 'data'} are to be prepared first, which tells whether runs "
+        "are done\n"
     )
     assert not (tmp_path / "cache").exists()
     declared(tmp_path / "data", tmp_path / "cache")

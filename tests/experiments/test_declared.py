@@ -6,18 +6,30 @@ from math import sqrt
 import pytest
 
 from bench.data import dataset
+from bench.errors import UsageError
 from bench.experiments.figures import FIGURES
 from bench.experiments.profiles import PROFILES
 from bench.experiments.published import PUBLISHED
 from bench.experiments.rank_methods import RANK_TABLES
 from bench.experiments.spec import TrainingSpec
-from bench.experiments.tables import PAPER_TABLES, TABLES
+from bench.experiments.tables import PAPER_TABLES, TABLES, register_cell
 from bench.models.methods import method
 from bench.report.metrics import METRICS
 
 
 def _runs(name: str) -> list[TrainingSpec]:
     return [cell.training for cell in TABLES[name].cells]
+
+
+def test_a_place_of_a_table_is_given_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(TABLES, "table6", TABLES["table6"])
+    first = TABLES["table6"].cells[0]
+    register_cell("table6", first)
+    for other in (replace(first, called="other"), replace(first, training=_runs("table6")[1])):
+        with pytest.raises(UsageError, match="has a column '32' already"):
+            register_cell("table6", other)
+    register_cell("table6", replace(first, row="Mine"))
+    assert len(TABLES["table6"].cells) == 11
 
 
 def test_table_3_scales_the_weights_and_its_variant_the_variance() -> None:

@@ -170,6 +170,30 @@ def test_with_fewer_seeds_than_were_fixed_a_verdict_is_interim() -> None:
     assert judge(empty)[0].text == "not run"
 
 
+def test_what_one_extractor_has_seen_less_of_is_interim() -> None:
+    values = {"1x": [1.0] * 6, "2x": [2.0] * 6, "4x": [3.0] * 6}
+    made = content_of("table3", values, extractors=["inception", "classifier"])
+    planned = replace(made, table=replace(made.table, seeds=6))
+    assert judge(planned)[2].text.endswith("seen through inception and through classifier")
+    for cell in made.table.cells:
+        for result in made.results[cell][3:]:
+            result.seen("classifier", "fid").clear()
+    assert judge(planned)[2].text.endswith("through classifier (interim: 3 of 6 seeds)")
+
+
+def test_a_claim_without_numbers_of_the_sampler_that_is_shown_is_not_measured() -> None:
+    values = {"1x": [8, 7, 9], "2x": [43, 42, 44], "4x": [66, 64, 67]}
+    made = content_of("table3", values, display=Display(samplers=("prior",)))
+    _, best, _ = judge(made)
+    assert best.text == "not measured"
+    assert best.evidence == ["no FID of 2x"]
+
+
+def test_a_fid_of_zero_is_compared_with_nothing() -> None:
+    made = content_of("table3", {"1x": [0, 41, 42], "2x": [200, 201, 202], "4x": [8, 9, 10]})
+    assert judge(made)[1].text == "undecided, too few seeds"
+
+
 def test_too_few_seeds_decide_nothing() -> None:
     rank, best, _ = judge(
         content_of("table4", {"2": [70, 71], "4": [39, 40], "8": [8, 80], "12": [4, 5]})
@@ -238,7 +262,8 @@ def test_fids_of_two_extractors_are_not_compared() -> None:
     others = content_of("table4", {"12": [8, 8, 8]}, extractor="imagenet")
     results = content.results | {last: others.results[others.table.cells[-1]]}  # type: ignore[operator]
     rank, best, worst = judge(replace(content, results=results))
-    assert (best.standing, worst.standing) == ("not run", "not run")
+    assert (best.standing, worst.standing) == ("not measured",) * 2
+    assert best.evidence == ["inception, gmm10: no FID of l = 12"]
     assert rank.standing == "does not hold"
 
 
@@ -265,6 +290,13 @@ def test_small_errors_are_printed_with_digits_that_count() -> None:
     lines = claims_markdown(judge(made)).splitlines()
     (row,) = [line for line in lines if line.startswith("| The test error of RRAE 8 is below")]
     assert "| 0.0124, 0.0124 |" in row
+
+
+def test_a_name_in_the_list_of_claims_is_no_html_and_ends_no_cell() -> None:
+    made = content_of("table4", {"2": [70], "4": [39], "8": [8], "12": [4]})
+    (verdict, *_) = judge(made)
+    row = claims_markdown([replace(verdict, data="a<br>b|c\\|d")]).splitlines()[4]
+    assert row.endswith(r"| a\<br>b\|c\\\|d, paper |")
 
 
 def test_an_unrun_claim_is_in_the_list_and_not_under_the_table(tmp_path: Path) -> None:

@@ -100,6 +100,17 @@ def test_the_caption_says_what_the_numbers_are() -> None:
         assert words in text
 
 
+def test_columns_that_are_no_numbers_are_named_and_not_drawn() -> None:
+    made = _content("inception", [0, 1])
+    last = made.table.cells[-1]
+    named = replace(
+        made, table=replace(made.table, cells=(*made.table.cells, replace(last, label="VAE")))
+    )
+    page = _draw(named)
+    assert "Not on the axis: VAE." in str(page.get_label())
+    assert _curves(page.axes[0]) == _curves(_draw(made).axes[0])
+
+
 def test_nothing_measured_is_an_empty_figure_with_the_papers_curve(tmp_path: Path) -> None:
     (axes,) = _draw(_content("inception", [])).axes
     assert set(_curves(axes)) == {"IRMAE (l = 4), paper", "AE, paper"}
@@ -168,7 +179,7 @@ def test_spectra_are_shares_of_the_largest_with_the_rank_marked(
     assert legend is not None
     assert [t.get_text() for t in legend.get_texts()] == ["32", "64", "128", "256", "512"]
     text = " ".join(str(page.get_label()).split())
-    assert "dash of its own; seeds: 0, 1." in text
+    assert "each of up to 6 seeds with a dash of its own; seeds: 0, 1." in text
     assert "Profile paper" in text
 
 

@@ -66,7 +66,7 @@ def test_each_method_has_a_block_of_its_images(kind: str, filled: TableResults) 
     picture = np.asarray(image.get_array())
     assert np.array_equal(picture[:8, 9:17], first[1].transpose(1, 2, 0))
     text = " ".join(str(page.get_label()).split())
-    assert "No images are cached of any run of IRMAE (l = 4)." in text
+    assert "Of IRMAE (l = 4) no run has both its images cached and a FID by that" in text
     assert "(in brackets); AE: seed 0, 0.333 (0.333 of 2); VAE: seed 0, 0.333 (0.333 of 2)." in text
     assert "Profile paper" in text
 
@@ -116,7 +116,7 @@ def test_the_run_with_the_median_fid_is_shown_of_those_that_left_images(tmp_path
     assert "2: seed 4, 52.0 (61.0 of 5)." in shown()
     leave_images(2)
     assert "2: seed 2, 61.0 (61.0 of 5)." in shown()
-    assert "No images are cached of any run of 8." in shown()
+    assert "Of 8 no run has both its images cached and a FID by that extractor." in shown()
     assert "(gmm10, inception) is nearest" in shown()
 
 

@@ -69,7 +69,7 @@ def test_it_takes_part_in_no_verdict() -> None:
     made = _without(base, 3, {0, 1, 2})
     assert _standings(made)[claim] is Standing.NOT_LEARNED
     (verdict,) = [each for each in judge(made) if each.claim.statement == claim]
-    assert verdict.evidence == ["no run of l = 12; left out, not learned: 3 runs"]
+    assert verdict.evidence == ["no rank of l = 12; left out, not learned: 3 runs"]
 
 
 def test_it_is_marked_in_every_form_of_a_table_and_is_not_bold(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,8 @@ from bench.experiments.readings import Reading
 from bench.experiments.tables import TABLES
 from bench.report.display import Display
 from bench.report.frame import frame
-from bench.report.metrics import METRICS, View
+from bench.report.metrics import METRICS, Metric, View
+from bench.report.notes import run_notes
 from bench.report.rows import rows
 from bench.store.folders import write_spectra
 from tests.support.results import content, result
@@ -60,3 +62,40 @@ def test_a_reading_says_whether_the_printed_rank_would_be_reproduced(tmp_path: P
         "--, --",
     ]
     assert found["Epoch 50, matrix_rank"].cells[2].text == "128.0 ± 2.6, no"
+    # More epochs are what a reading is about, another precision is not.
+    for profile, said in (("paper, epochs=100", "mean only"), ("paper, precision=bf16", "--")):
+        longer = replace(made, profile=profile)
+        found = {row.metric: row for row in rows(longer, frame(longer))}
+        assert found["Epoch 50, above 1e-03"].cells[2].text == f"9.0 ± 2.6, {said}"
+
+
+def test_a_metric_of_ones_own_has_digits_that_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = {0: 0.0126, 1: 0.0444, 2: float("nan")}
+    mine = Metric("Mine", lambda made, *_: values[made.spec.seed], lower_is_better=True)
+    monkeypatch.setitem(METRICS, "mine", mine)
+    made = content("table4", {"2": [8], "4": [8] * 3, "8": [8] * 3})
+    made = replace(made, table=replace(made.table, metrics=("mine",)))
+    shown = rows(made, frame(made))[0].cells
+    assert [cell.text for cell in shown] == ["0.0126", "--", "--", "--"]
+    assert not any(cell.best for cell in shown)
+
+
+def test_columns_of_other_data_have_their_own_real_images() -> None:
+    made = content("table4", {"2": [1] * 3, "4": [2] * 3})
+    first, second, *_ = made.table.cells
+    other = replace(second, training=replace(second.training, dataset="shape"))
+    moved = [
+        replace(each, trained=replace(each.trained, spec=replace(each.spec, dataset="shape")))
+        for each in made.results[second]
+    ]
+    for each in moved:
+        each.seen("inception", "real_images")["fid"] = [99.0, 101.0]
+    table = replace(made.table, cells=(first, other))
+    both = replace(made, table=table, results={first: made.results[first], other: moved})
+    shown = {row.kind: row.cells for row in rows(both, frame(both)) if "FID" in row.metric}
+    assert [cell.text for cell in shown["real images"]] == ["0.250", "100 ± 1"]
+    # Distances from other images are not to be compared.
+    assert not any(cell.best for cell in shown["gmm10"])
+    assert any(
+        re.match("Data: MNIST.*; generated circles.* .Depth l 4", n) for n in run_notes(both)
+    )

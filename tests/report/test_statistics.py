@@ -88,8 +88,6 @@ def test_differences_of_numbers_that_are_equal_or_missing() -> None:
     assert difference([2.0, 2.0], [1.0, 1.0], logarithmic=False).p_below_zero == 0
     assert difference([2.0, 2.0], [2.0, 2.0], logarithmic=False).p_below_zero == 1
     assert math.isnan(difference([], [1.0], logarithmic=False).mean)
-    # A zero has no logarithm.
-    assert math.isnan(difference([0.0], [1.0], logarithmic=True).mean)
     one = difference([1.0], [2.0, 3.0], logarithmic=False)
     assert (one.mean, math.isnan(one.p_below_zero)) == (1.5, True)
     assert all(math.isnan(end) for end in one.interval)

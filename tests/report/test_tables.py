@@ -281,6 +281,9 @@ def test_a_row_that_is_empty_in_every_block_of_columns_stays() -> None:
 
 
 def test_text_is_escaped_in_latex() -> None:
+    assert escape_latex("Ærø: x² ≠ ½, é, a---b") == (
+        "[U+00C6]r[U+00F8]: x[U+00B2] [U+2260] [U+00BD], e, a-{}-{}-b"
+    )
     assert escape_latex(r"50 % of \x_1 & {a} ~ $^# --x") == (
         r"50 \% of \textbackslash{}x\_1 \& \{a\} \textasciitilde{} \$\textasciicircum{}\# -{}-x"
     )

@@ -76,8 +76,8 @@ def _panel(axes: Axes, content: TableResults, across: pd.DataFrame, up: pd.DataF
         cells = [cell for cell in content.table.cells if cell.row == row]
         places = [(cell.row, cell.label) for cell in cells]
         x, y = across.reindex(places), up.reindex(places)
-        drawn = x["mean"].notna() & y["mean"].notna().to_numpy()
-        x, y = x[drawn], y[drawn.to_numpy()]
+        drawn = x["mean"].notna() & y["mean"].notna()
+        x, y = x[drawn], y[drawn]
         if x.empty:
             continue
         look = style(cells[0].training.method)
@@ -92,7 +92,7 @@ def _panel(axes: Axes, content: TableResults, across: pd.DataFrame, up: pd.DataF
             linewidth=1.2,
             ecolor=(look.color, 0.4),
             elinewidth=0.8,
-            label=row,
+            label=row or cells[0].name,
         )
     unlearned = across.seeds_not_learned != ""
     if unlearned.any():

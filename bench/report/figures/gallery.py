@@ -59,7 +59,8 @@ def draw(figure: FigureSpec, content: TableResults) -> Figure:
         typical_note(content, shown),
     ]
     if left_out:
-        notes.append(f"No images are cached of any run of {', '.join(left_out)}.")
+        columns = ", ".join(left_out)
+        notes.append(f"Of {columns} no run has both its images cached and a FID by that extractor.")
     caption(page, notes + run_notes(content))
     return page
 

@@ -25,7 +25,8 @@ from bench.store.records import Result
 
 # Shown; float64 covariances are rounding far below it.
 SMALLEST_SHARE = 1e-9
-_LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
+# For as many seeds as a table is planned for at most.
+_LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)))
 
 # Draws one run in a panel; False where the run left nothing to draw.
 _DrawRun = Callable[[Axes, Result, dict[str, Any]], bool]
@@ -173,7 +174,7 @@ def _when_reproduced(
         curves = [ranks[r.run_id] for r in content.results[cell] if r.run_id in ranks]
         means = [interval(values).mean for values in zip(*curves, strict=True)]
         near = [i for i, mean in enumerate(means, 1) if metric.reproduces(mean, rank_)]
-        found.append(f"{cell.name}: {_ranges(near) or 'none'}")
+        found.append(f"{cell.name}: {_ranges(near) or ('none' if curves else 'not cached')}")
     return (
         "Epochs after which the mean over runs would count as reproduced, whatever its interval; "
         f"{content.table.axis} {', '.join(found)}."
@@ -210,7 +211,9 @@ def _panels(
             axes.legend(title=content.table.axis, fontsize=7, title_fontsize=7)
     page.suptitle(title_of(figure.title, figure.name, content), fontsize=10)
     shown = seeds_text(content.table, seeds)
-    notes = [f"A line a run, each seed with a dash of its own; seeds: {shown}."]
+    notes = [
+        f"A line a run, each of up to {len(_LINES)} seeds with a dash of its own; seeds: {shown}."
+    ]
     if left_out:
         notes.append(f"Nothing to draw is cached of {', '.join(left_out)}.")
     return page, panels, notes + run_notes(content)

@@ -27,7 +27,10 @@ def draw(figure: FigureSpec, content: TableResults) -> Figure:
     paper's numbers dashed: on an axis of their own where the two are not comparable.
     """
     data = frame(content)
-    data = data[data.metric == figure.metric].assign(x=lambda rows: rows.column.astype(float))
+    data = data[data.metric == figure.metric]
+    data = data.assign(x=pd.to_numeric(data.column, errors="coerce"))
+    unordered = dict.fromkeys(data.column[data.x.isna()])
+    data = data.dropna(subset="x")
     views = [view for view in content.views(figure.metric) if view.sampler != REAL]
     extractors = list(dict.fromkeys(view.extractor for view in views))
     samplers = list(dict.fromkeys(view.sampler for view in views))
@@ -41,7 +44,8 @@ def draw(figure: FigureSpec, content: TableResults) -> Figure:
         _panel(axes, of_view, real, content, METRICS[figure.metric].label)
     page.suptitle(title_of(figure.title, figure.name, content), fontsize=10)
     page.tight_layout()
-    caption(page, [_seeds(data), *fid_notes(content), *run_notes(content)])
+    left_out = [f"Not on the axis: {', '.join(unordered)}."] if unordered else []
+    caption(page, [_seeds(data), *left_out, *fid_notes(content), *run_notes(content)])
     return page
 
 
@@ -70,10 +74,8 @@ def _panel(
     axes.set_xlabel(content.table.axis)
     source = ", ".join(part for part in (sampler, extractor) if part)
     axes.set_ylabel(f"{label} ({source})" if source else label)
-    handles = [*axes.get_legend_handles_labels()[0]]
-    if beside is not axes:
-        handles += beside.get_legend_handles_labels()[0]
-    if handles:
+    sides = dict.fromkeys((axes, beside))
+    if handles := [each for side in sides for each in side.get_legend_handles_labels()[0]]:
         # Above the panel, where no point is.
         axes.legend(handles=handles, loc="lower left", bbox_to_anchor=(0, 1), ncols=2, fontsize=7)
 
@@ -122,7 +124,7 @@ def _printed(axes: Axes, data: pd.DataFrame, row: str, method: str) -> None:
 
 
 def _seeds(data: pd.DataFrame) -> str:
-    counts = data.n.tolist()
+    counts = [count for count in data.n if count] or [0]
     if max(counts) < 2:
         return f"Seeds a point: {span(counts)}, so no interval."
     return f"Mean over {span(counts)} seeds a point; the 95 % interval (Student t) is shaded."

@@ -82,16 +82,12 @@ def draw(figure: FigureSpec, content: TableResults) -> Figure:
 
 def _numbers(result: Result, extractors: Sequence[str]) -> list[str]:
     """What nearest neighbours tell of the samples that are drawn, and of real images."""
-    lines = []
-    for extractor in extractors:
-        seen = result.seen(extractor, "neighbours")
-        if not seen:
-            continue
-        lines += [
-            f"{extractor}: {text} {seen[HEADLINE_SAMPLER][side]:.0%} ({seen[REAL][side]:.0%})"
-            for side, text in (("real", "real called real"), ("samples", "samples called samples"))
-        ]
-    return lines
+    return [
+        f"{extractor}: {text} {seen[HEADLINE_SAMPLER][side]:.0%} ({seen[REAL][side]:.0%})"
+        for extractor in extractors
+        if (seen := result.seen(extractor, "neighbours"))
+        for side, text in (("real", "real called real"), ("samples", "samples called samples"))
+    ]
 
 
 def _own_kind(plane: np.ndarray) -> float:
