@@ -1,1 +1,1 @@
-"""Speed as ratios against a baseline in the same run: ``python -m benchmarks.NAME``."""
+"""What is simulated or measured, speed by ratios in one run: ``python -m benchmarks.NAME``."""

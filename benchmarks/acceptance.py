@@ -38,6 +38,8 @@ ROOT = Path(__file__).parent.parent
 SAMPLE = dataset("mnist-sample")
 # How far a loss on the GPU may be from that on the CPU in fp32: sums in another order drift apart.
 TOLERANCES = {"fp32": 0.02, "tf32": 0.03, "bf16": 0.06}
+# A GPU draws other noise of the same seed: by other noise WAE-MMD's loss was 3 % apart on a CPU.
+NOISY, OF_NOISE = {"vae", "wae-mmd", "nested-dropout"}, 0.1
 # The same of a rank: a singular value may lie at the threshold, and rounding decides on which side.
 RANKS = {"fp32": 0, "tf32": 1, "bf16": 1}
 
@@ -83,8 +85,11 @@ def command(*words: str) -> tuple[bool, str]:
 
 
 def specs(steps: int) -> dict[str, TrainingSpec]:
-    """A run of each method on MNIST, of that many steps on the embedded digits."""
-    cells = {cell.training.method: cell.training for cell in TABLES["mnist-baselines"].cells}
+    """A run of each method that is trained, of that many steps on the embedded digits."""
+    tables = [TABLES["rank-methods"], TABLES["mnist-baselines"]]
+    cells = {cell.training.method: cell.training for table in tables for cell in table.cells}
+    # Its fit is in closed form.
+    del cells["pca"]
     per_epoch = SAMPLE.train // MNIST_IRMAE.batch_size
     return {
         name: replace(
@@ -129,8 +134,10 @@ def twins(
     losses, found = trained(spec, steps, data, device)
     theirs, wanted = expected
     apart = float(np.abs(np.array(losses) / np.array(theirs) - 1).max())
-    text = f"losses at most {apart:.2%} apart, {TOLERANCES[precision]:.0%} allowed; rank {found}"
-    passed = apart <= TOLERANCES[precision] and abs(found - wanted) <= RANKS[precision]
+    allowed = TOLERANCES[precision] + OF_NOISE * (spec.method in NOISY)
+    text = f"losses at most {apart:.2%} apart, {allowed:.0%} allowed; rank {found}"
+    ranks = RANKS[precision] + (spec.method in NOISY)
+    passed = apart <= allowed and abs(found - wanted) <= ranks
     return passed, f"{text}, on the CPU {wanted}"
 
 

@@ -68,18 +68,14 @@ def usual_loop(steps: int, cores: int, device: torch.device) -> None:
         num_workers=cores,
         persistent_workers=True,
     )
-    done, total = 0, 0.0
-    while done < steps:
-        for batch in loader:
-            images = batch.to(device)
-            optimizer.zero_grad()
-            loss = torch.nn.functional.mse_loss(model(images), images)
-            loss.backward()
-            optimizer.step()
-            total += loss.item()
-            done += 1
-            if done == steps:
-                break
+    total = 0.0
+    for batch in itertools.islice(itertools.chain.from_iterable(itertools.repeat(loader)), steps):
+        images = batch.to(device)
+        optimizer.zero_grad()
+        loss = torch.nn.functional.mse_loss(model(images), images)
+        loss.backward()
+        optimizer.step()
+        total += loss.item()
 
 
 def pythaes_trainer(steps: int, cores: int, device: torch.device) -> None:

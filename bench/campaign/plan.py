@@ -136,7 +136,8 @@ def first_looks(
             through = f"{run.dataset} through {spec.extractor}"
             if any(store.cache.glob(reference_name(run.dataset, spec.extractor, "*"))):
                 continue
-            count = run.train_images + spec.test_images + min(spec.fid_samples, run.train_images)
+            real = min(spec.fid_samples, dataset(run.dataset).train)
+            count = run.train_images + spec.test_images + real
             found[through] = (through, count, estimate.looking(run.dataset, spec.extractor, count))
     return list(found.values())
 

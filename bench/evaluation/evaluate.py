@@ -108,28 +108,20 @@ def compare_decoded(
         ``real_images``: what subsets of the training images reach, see
         :class:`bench.evaluation.reference.Reference`.
     """
-    fid = {"real": reference.real_fid}
-    neighbours = {"real": reference.neighbours}
-    kid, covered, copied = {}, {}, {}
+    seen: dict[str, Any] = {name: {} for name in ("fid", "neighbours", "kid", "coverage", "copied")}
+    seen["fid"]["real"], seen["neighbours"]["real"] = reference.real_fid, reference.neighbours
     real = reference.features
     with torch.no_grad(), arithmetic("fp32", extractor.device):
         for name, each in codes.items():
             features = extractor.features(_decoded(model, each))
-            fid[name] = frechet_distance(fit(features), reference.gaussian)
+            seen["fid"][name] = frechet_distance(fit(features), reference.gaussian)
             if name != RECONSTRUCTION:
-                neighbours[name] = nearest_neighbours(real, features)
-                kid[name] = kernel_distance(features, real, reference.similarity)
-                covered[name] = coverage(real, reference.radii, features)
+                seen["neighbours"][name] = nearest_neighbours(real, features)
+                seen["kid"][name] = kernel_distance(features, real, reference.similarity)
+                seen["coverage"][name] = coverage(real, reference.radii, features)
                 ratios = nearest_ratio(features, reference.training)
-                copied[name] = (ratios < reference.least_ratio).double().mean().item()
-    return {
-        "fid": fid,
-        "neighbours": neighbours,
-        "kid": kid,
-        "coverage": covered,
-        "copied": copied,
-        "real_images": reference.real_images,
-    }
+                seen["copied"][name] = (ratios <= reference.least_ratio).double().mean().item()
+    return seen | {"real_images": reference.real_images}
 
 
 def _seed(name: str, training: TrainingSpec) -> int:

@@ -22,8 +22,9 @@ def nearest_neighbours(real: torch.Tensor, samples: torch.Tensor) -> dict[str, f
 
     Where both sets come from one distribution, both shares are near 0.5. Their mean would hide
     blurred samples: these lie near everything, so that real images and samples both have samples as
-    neighbours, and the mean is 0.5 again. Copies of the real images bring both shares to 0; one
-    image that is repeated brings both to 1. (Xu et al., "An empirical study on evaluation metrics
+    neighbours, and the mean is 0.5 again. Copies of the real images bring both shares to 0,
+    unless these repeat each other: of equal distances a real image's counts. One image that is
+    repeated brings both to 1. (Xu et al., "An empirical study on evaluation metrics
     of generative adversarial networks", 2018.)
 
     Args:

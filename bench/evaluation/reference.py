@@ -43,7 +43,8 @@ class Reference:
         least_ratio: below it an image is a copy of a training image, see
             :func:`bench.evaluation.neighbours.nearest_ratio`: one test image in a hundred is.
         real_images: how subsets of the training images compare with the test images, each as many
-            as samples are drawn: lists of ``fid``, ``kid``, ``coverage`` and ``neighbours``.
+            as samples are drawn, or all where there are fewer: lists of ``fid``, ``kid``,
+            ``coverage`` and ``neighbours``.
     """
 
     features: torch.Tensor
@@ -106,7 +107,7 @@ def _computed(test: Split, real: Split, training: Split, extractor: Extractor) -
         for split in (test, real, training)
     )
     gaussian, similarity, within = fit(features), self_similarity(features), radii(features)
-    subsets = _subsets(trained, len(others))
+    subsets, ratios = _subsets(trained, len(others)), nearest_ratio(features, trained)
     return {
         "features": features.cpu(),
         "mean": gaussian.mean.cpu(),
@@ -116,7 +117,7 @@ def _computed(test: Split, real: Split, training: Split, extractor: Extractor) -
         "similarity": similarity,
         "radii": within.cpu(),
         "training": trained.cpu(),
-        "least_ratio": _quantile(nearest_ratio(features, trained)),
+        "least_ratio": ratios.quantile(_RARE, interpolation="lower").item(),
         "real_images": {
             "fid": [frechet_distance(fit(each), gaussian) for each in subsets],
             "kid": [kernel_distance(each, features, similarity) for each in subsets],
@@ -124,10 +125,6 @@ def _computed(test: Split, real: Split, training: Split, extractor: Extractor) -
             "neighbours": [nearest_neighbours(features, each) for each in subsets],
         },
     }
-
-
-def _quantile(ratios: torch.Tensor) -> float:
-    return ratios.quantile(_RARE, interpolation="lower").item()
 
 
 def _subsets(features: torch.Tensor, size: int) -> list[torch.Tensor]:

@@ -49,8 +49,9 @@ class Sampler:
     def score(self, codes: np.ndarray) -> float:
         """Mean log-likelihood of codes (n, latent_dim) in the subspace, in nats a code.
 
-        Samplers of one run can be compared by it; those of different runs cannot, since their
-        subspaces differ. 0 where the training codes were constant.
+        The unit of length is the largest standard deviation. Mixtures of one run can be compared
+        by it; those of different runs cannot, since their subspaces differ, nor can a prior's. 0
+        where the training codes were constant.
         """
         if self.mixture is None:
             return 0.0
@@ -107,11 +108,11 @@ def fit_sampler(
     count = components(name, len(codes))
     mixture = GaussianMixture(count, reg_covar=VARIANCE_FLOOR, random_state=seed)
     coordinates = (codes - mean) @ directions / scale
-    if device is not None and device.type == "cuda":
-        fit_on_device(mixture, coordinates, device)
-    else:
-        with warnings.catch_warnings():
-            # By protocol the fit ends after a hundred steps of EM, converged or not.
-            warnings.simplefilter("ignore", ConvergenceWarning)
+    with warnings.catch_warnings():
+        # By protocol the fit ends after a hundred steps of EM, converged or not.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        if device is not None and device.type == "cuda":
+            fit_on_device(mixture, coordinates, device)
+        else:
             mixture.fit(coordinates)
     return Sampler(mean, directions.T * scale, mixture)

@@ -22,7 +22,7 @@ class Autoencoder(nn.Module):
     Attributes:
         encoder: maps images (n, channels, size, size) in [0, 1] to (n, latent_dim), or to
             (n, 2 * latent_dim), mean and log-variance, where it is ``doubled``.
-        linear: IRMAE's linear layers; empty for other methods.
+        linear: bias-free linear layers, a method's projection, or nothing.
         decoder: maps codes (n, latent_dim) to images (n, channels, size, size).
         doubled: whether the encoder returns a mean and a log-variance.
     """

@@ -140,7 +140,9 @@ def fid_notes(content: TableResults) -> list[str]:
 def _real_images(content: TableResults) -> str:
     data = {cell.training.dataset for cell in content.table.cells}
     counts = {len(content.of_real("fid", e, d)) for e in content.extractors for d in data}
-    text = "as many training images in place of samples"
+    cell = content.table.cells[0]
+    count = min(cell.measurement.fid_samples, cell.training.train_images)
+    text = f"{count:,} training images in place of samples"
     subsets = f"mean and standard deviation over {max(counts)} disjoint sets of {text}"
     if max(counts) < 2:
         return text

@@ -20,7 +20,7 @@ from bench.tensors import load_tensors, save_state, save_tensors, state_sha256
 from bench.training.loop import LOG_STEPS, HistoryLine
 from bench.training.run_in_training import RunInTraining
 
-# A checkpoint of the MNIST network is 25 MB. It is written about every 20 s by one CPU core, and
+# A checkpoint of the MNIST network is 25 MB. It is written about every 30 s by one CPU core, and
 # about every six seconds by a GPU.
 CHECKPOINT_STEPS = {"cpu": 500, "cuda": 5_000}
 

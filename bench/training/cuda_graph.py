@@ -65,9 +65,8 @@ class GraphedRuns:
         for member, chosen, branch in zip(self.members, choices, self._branches, strict=True):
             branch.wait_stream(self._main)
             with torch.cuda.stream(branch):
-                member.take_step(self._images, chosen)
+                member.step_eagerly(self._images, chosen)
             current.wait_stream(branch)
-            member.count()
 
     def _capture(self) -> torch.cuda.CUDAGraph:
         graph = torch.cuda.CUDAGraph()

@@ -1,4 +1,4 @@
-"""The only training loop: Adam, batch by batch, over images that lie on the device."""
+"""The only training loop: batch by batch, over images that lie on the device."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
-from bench.device import raise_unless_of_run
+from bench.device import is_out_of_memory, raise_unless_of_run
 from bench.errors import BenchError, UsageError
 from bench.machine import Stopwatch
 from bench.models.precision import arithmetic
@@ -61,7 +61,7 @@ def train(
         log: called with each line of a run's history, every :data:`LOG_STEPS` steps and at the end.
         checkpoint: called when a run's state is worth keeping, and at its end.
         checkpoint_steps: steps from one checkpoint to the next, a multiple of :data:`LOG_STEPS`.
-        is_over: whether it is time to stop, asked when checkpoints were kept.
+        is_over: whether it is time to stop, asked when checkpoints of all runs were kept.
 
     Returns:
         The runs that failed, each with what was raised. All other runs are done, unless it was
@@ -79,6 +79,12 @@ def train(
     failures: dict[RunInTraining, BaseException] = {}
     graphs: _Graphs = {}
     most = len(group)
+    kept = {run: run.step for run in group}
+
+    def keep(run: RunInTraining) -> None:
+        checkpoint(run)
+        kept[run] = run.step
+
     with contextlib.ExitStack() as stack:
         clock = stack.enter_context(Stopwatch().running())
         for precision in precisions:
@@ -92,9 +98,10 @@ def train(
                 _advance(members, due, graphs, images)
             except (Exception, SystemExit) as error:  # noqa: BLE001 - the other runs go on
                 raise_unless_of_run(error, f"training {members[0].spec.name}")
-                # Half of the runs need less memory, and smaller groups show which run fails.
-                if len(members) > 1:
-                    most = len(members) // 2
+                # Half of the runs need less memory, and smaller groups show which run fails. One
+                # that trains alone lacks what graphs of others hold.
+                if len(members) > 1 or (graphs and is_out_of_memory(error)):
+                    most = len(members) // 2 or most
                     graphs.clear()
                 else:
                     failures[members[0]] = error
@@ -106,13 +113,13 @@ def train(
                 if run.step < due or run in failures:
                     continue
                 try:
-                    _report(run, (images, test_images), log, checkpoint, checkpoint_steps)
+                    _report(run, (images, test_images), log, keep, checkpoint_steps)
                 except (BenchError, OSError):
                     raise
                 except (Exception, SystemExit) as error:  # noqa: BLE001 - the other runs go on
                     raise_unless_of_run(error, f"training {run.spec.name}")
                     failures[run] = error
-            over = members[0].step % checkpoint_steps == 0 and is_over()
+            over = all(run.step == kept[run] for run in _unfinished(group, failures)) and is_over()
     return failures
 
 

@@ -161,7 +161,18 @@ class RunInTraining:
 
         The images may lie on another device than the model; each batch is then copied to it.
         """
-        self.take_step(images, self.next_batch(images.device))
+        self.step_eagerly(images, self.next_batch(images.device))
+
+    def step_eagerly(self, images: torch.Tensor, chosen: torch.Tensor) -> None:
+        """Take a step that is in no graph, and count it; one that fails can be taken again."""
+        before = [buffer.clone() for buffer in self.model.buffers()]
+        try:
+            self.take_step(images, chosen)
+        except Exception:
+            # Running statistics and spectral norms' vectors would change twice.
+            for buffer, value in zip(self.model.buffers(), before, strict=True):
+                buffer.data.copy_(value)
+            raise
         self.count()
 
     def next_batch(self, device: torch.device) -> torch.Tensor:
@@ -190,7 +201,9 @@ class RunInTraining:
         self.optimizer.zero_grad()
         batch_images = to_float(images[chosen].to(self.device))
         loss = self.method.loss(self.model, batch_images, self.noise, self.spec)
-        loss.backward()
+        # As PyTorch asks: each gradient has the precision that its operation had.
+        with torch.autocast(self.device.type, enabled=False):
+            loss.backward()
         self.optimizer.step()
         self.loss += loss.detach()
 

@@ -46,7 +46,7 @@ def found(sample: LoadedData) -> dict[str, dict[str, float]]:
             "fid": frechet_distance(fit(features), gaussian),
             "kid": kernel_distance(features, real, similarity),
             "coverage": coverage(real, within, features),
-            "copied": (nearest_ratio(features, known) < least).double().mean().item(),
+            "copied": (nearest_ratio(features, known) <= least).double().mean().item(),
         }
     return measured
 

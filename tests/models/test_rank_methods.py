@@ -11,6 +11,7 @@ from sklearn.decomposition import PCA
 from torch import nn
 from torch.nn import functional as F
 
+from bench.errors import UsageError
 from bench.evaluation.spectrum import effective_rank, rank, spectrum
 from bench.experiments.spec import TrainingSpec
 from bench.models.methods import method
@@ -18,6 +19,7 @@ from bench.models.methods.least_volume import OperatorNorm, volume
 from bench.models.methods.nested_dropout import cut_off
 from bench.models.methods.rrae import truncated
 from bench.models.networks import Autoencoder
+from bench.models.precision import arithmetic
 from bench.training import run_in_training
 from bench.training.run_in_training import RunInTraining, initial_model
 from tests.support.tiny import tiny
@@ -143,6 +145,32 @@ def test_nested_dropout_keeps_geometrically_many_dimensions() -> None:
         expected = 0.3 * 0.7 ** (count - 1)
         assert share == pytest.approx(expected, abs=4 * (expected / 20_000) ** 0.5)
     assert (counts == 12).float().mean().item() == pytest.approx(0.7**11, abs=0.005)
+
+
+@pytest.mark.parametrize(
+    ("name", "parameter", "value"),
+    [
+        ("rrae", "directions", 0.4),
+        ("rrae", "directions", 9),
+        ("nested-dropout", "probability", 0),
+        ("nested-dropout", "probability", 1.5),
+    ],
+)
+def test_a_setting_without_a_meaning_is_refused(name: str, parameter: str, value: float) -> None:
+    spec = tiny(name, parameters=((parameter, value),))
+    with pytest.raises(UsageError, match=f"{parameter}=.* must be"):
+        method(name).loss(initial_model(spec), IMAGES, _noise(), spec)
+
+
+def test_in_bf16_the_volume_has_the_digits_of_fp32() -> None:
+    spec = tiny("least-volume", parameters=(("volume", 1.0),))
+    # In training each pass would move the operator norms.
+    model = initial_model(spec).eval()
+    with arithmetic("bf16", CPU), torch.no_grad():
+        loss = method("least-volume").loss(model, IMAGES, _noise(), spec)
+        codes = model.codes(IMAGES)
+        error = F.mse_loss(model.decoder(codes), IMAGES)
+    assert loss == error + volume(codes.float())
 
 
 def test_pca_is_scikit_learns() -> None:

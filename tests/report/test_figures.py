@@ -134,7 +134,7 @@ def test_files_are_the_same_twice_and_not_blank(tmp_path: Path) -> None:
 
 
 def test_methods_are_told_apart_in_grey_too() -> None:
-    styles = [style(name) for name in methods._MODULES]
+    styles = [style(name) for name in methods._OWN]
     assert len({(s.marker, s.line) for s in styles}) == len(styles)
     red, green, blue = 0.299, 0.587, 0.114
     pair = [style("irmae"), style("ae")]

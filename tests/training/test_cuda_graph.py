@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import weakref
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 from unittest import mock
 
 import pytest
@@ -178,6 +180,53 @@ def test_runs_that_find_no_memory_side_by_side_are_halved(
         assert torch.equal(weights(run), weights(_alone(run.spec, images, apart)))
         assert diary.losses(run.spec) == apart.losses(run.spec)
         assert len(run.spectra) == run.spec.epochs
+
+
+@pytest.mark.usefixtures("graphs")
+@pytest.mark.parametrize("method", ["rae-sn", "least-volume"])
+def test_a_step_that_found_no_memory_is_taken_again_as_if_for_the_first_time(
+    sample: LoadedData, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    """Its forward pass has moved the vectors that track spectral norms."""
+    group = [RunInTraining(replace(tiny(method), seed=seed), CPU) for seed in range(2)]
+    failing, missing = group[1], [torch.OutOfMemoryError("no memory")]
+    loss = failing.method.loss
+
+    def short(*arguments: Any) -> torch.Tensor:
+        computed = loss(*arguments)
+        if missing:
+            raise missing.pop()
+        return computed
+
+    failing.method = replace(failing.method, loss=short)
+    assert train_all(sample.train.images, *group) == {}
+    for run in group:
+        assert torch.equal(weights(run), weights(_alone(run.spec, sample.train.images)))
+
+
+def test_a_run_that_finds_no_memory_beside_the_graphs_of_others_has_them_released(
+    sample: LoadedData, graphs: list[ReplayedGraph], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """LoRAE trains alone; what IRMAE's graph holds is released first."""
+    group = [RunInTraining(tiny(method), CPU) for method in ("irmae", "lorae")]
+    loss = group[1].method.loss
+    alive, errors = weakref.WeakSet[GraphedRuns](), []
+
+    class Noted(GraphedRuns):
+        def __init__(self, members: Sequence[RunInTraining], images: torch.Tensor) -> None:
+            super().__init__(members, images)
+            alive.add(self)
+
+    def short(*arguments: Any) -> torch.Tensor:
+        if alive:
+            errors.append(torch.OutOfMemoryError("no memory"))
+            raise errors[-1]
+        return loss(*arguments)
+
+    monkeypatch.setattr(loop, "GraphedRuns", Noted)
+    group[1].method = replace(group[1].method, loss=short)
+    assert train_all(sample.train.images, *group) == {}
+    assert errors
 
 
 @pytest.mark.usefixtures("graphs")

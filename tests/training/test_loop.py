@@ -3,6 +3,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import replace
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -13,7 +14,10 @@ from bench.errors import BenchError, UsageError
 from bench.experiments.spec import TrainingSpec
 from bench.models import methods
 from bench.models.methods import Method
+from bench.models.methods.rrae import truncated
 from bench.models.networks import Autoencoder
+from bench.models.precision import arithmetic
+from bench.training import loop
 from bench.training.run_in_training import NonFiniteLossError, RunInTraining, batch_order
 from tests.support.diary import Diary, train_all, weights
 from tests.support.tiny import METHODS, TINY, tiny
@@ -173,3 +177,37 @@ def test_a_failing_gpu_fails_no_run(
     spec = faulty(RuntimeError("CUDA error: unspecified launch failure"), 0)
     with pytest.raises(BenchError, match=r"the GPU failed while training .* are kept"):
         train_all(sample.train.images, RunInTraining(replace(spec, seed=1), CPU))
+
+
+def test_runs_that_train_in_turns_stop_when_all_have_a_checkpoint(sample: LoadedData) -> None:
+    images, diary = sample.train.images, Diary()
+    group = [RunInTraining(replace(tiny("rrae"), seed=seed), CPU) for seed in range(3)]
+    with mock.patch.object(loop, "LOG_STEPS", 2):
+        loop.train(
+            group,
+            images,
+            images[:40],
+            log=diary.log,
+            checkpoint=diary.checkpoint,
+            checkpoint_steps=4,
+            is_over=lambda: True,
+        )
+    assert [run.step for run in group] == [4, 4, 4]
+    assert len(diary.states) == 3
+
+
+def test_in_bf16_gradients_of_what_is_computed_in_fp32_are_in_fp32(sample: LoadedData) -> None:
+    """RRAE and LoRAE take singular values of codes; their gradients have matrix products."""
+    run = RunInTraining(replace(TINY, precision="bf16"), CPU)
+    layer = torch.nn.Parameter(torch.randn(8, 8))
+
+    def loss(*_: object) -> torch.Tensor:
+        with torch.autocast("cpu", enabled=False):
+            return truncated(layer, 2).pow(3).sum()
+
+    run.method = replace(run.method, loss=loss)
+    with arithmetic("bf16", CPU):
+        run.take_step(sample.train.images, torch.arange(4))
+    (expected,) = torch.autograd.grad(truncated(layer, 2).pow(3).sum(), layer)
+    assert layer.grad is not None
+    assert torch.equal(layer.grad, expected)

@@ -63,13 +63,9 @@ def _network(state: Mapping[str, torch.Tensor]) -> nn.Module:
     whole.Mixed_7b = pytorch_fid.FIDInceptionE_1(1280)
     whole.Mixed_7c = pytorch_fid.FIDInceptionE_2(2048)
     whole.load_state_dict(state)
-    layers = dict(whole.named_children())
-    pool = nn.MaxPool2d(kernel_size=3, stride=2)
-    names = ["Conv2d_1a_3x3", "Conv2d_2a_3x3", "Conv2d_2b_3x3", "", "Conv2d_3b_1x1"]
-    names += ["Conv2d_4a_3x3", "", "Mixed_5b", "Mixed_5c", "Mixed_5d", "Mixed_6a", "Mixed_6b"]
-    names += ["Mixed_6c", "Mixed_6d", "Mixed_6e", "Mixed_7a", "Mixed_7b", "Mixed_7c"]
-    chosen = [layers[name] if name else pool for name in names]
-    return nn.Sequential(*chosen, nn.AdaptiveAvgPool2d((1, 1))).eval()
+    # In the order in which images go through them; behind the pooling is what classifies.
+    layers = [layer for name, layer in whole.named_children() if name not in ("dropout", "fc")]
+    return nn.Sequential(*layers).eval()
 
 
 def _folded(network: nn.Module) -> nn.Module:

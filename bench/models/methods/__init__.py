@@ -9,23 +9,11 @@ from bench.models.methods.method import Loss, Method
 
 __all__ = ["Loss", "Method", "method", "register_method", "source_of"]
 
-# Each method's module, which is imported when the method is first looked up.
-_MODULES = {
-    "ae": "ae",
-    "irmae": "irmae",
-    "vae": "vae",
-    "wae-mmd": "wae_mmd",
-    "rae": "rae",
-    "rae-l2": "rae_l2",
-    "rae-gp": "rae_gp",
-    "rae-sn": "rae_sn",
-    "irmae-wd": "irmae_wd",
-    "lorae": "lorae",
-    "least-volume": "least_volume",
-    "rrae": "rrae",
-    "nested-dropout": "nested_dropout",
-    "pca": "pca",
-}
+# Each in the module of its name, which is imported when the method is first looked up.
+_OWN = (
+    *("ae", "irmae", "vae", "wae-mmd", "rae", "rae-l2", "rae-gp", "rae-sn"),
+    *("irmae-wd", "lorae", "least-volume", "rrae", "nested-dropout", "pca"),
+)
 REGISTERED_METHODS: dict[str, Method] = {}
 
 
@@ -37,9 +25,9 @@ def method(name: str) -> Method:
     """
     if name in REGISTERED_METHODS:
         return REGISTERED_METHODS[name]
-    if name not in _MODULES:
-        raise unknown("method", name, [*_MODULES, *REGISTERED_METHODS])
-    return importlib.import_module(f"{__name__}.{_MODULES[name]}").METHOD
+    if name not in _OWN:
+        raise unknown("method", name, [*_OWN, *REGISTERED_METHODS])
+    return importlib.import_module(f"{__name__}.{name.replace('-', '_')}").METHOD
 
 
 def register_method(new: Method) -> None:
@@ -49,7 +37,7 @@ def register_method(new: Method) -> None:
         UsageError: another method has that name; records would be filed under both.
     """
     require_name("method", new.name)
-    if new.name in _MODULES or REGISTERED_METHODS.get(new.name, new) != new:
+    if new.name in _OWN or REGISTERED_METHODS.get(new.name, new) != new:
         raise UsageError(f"a method named {new.name!r} exists already; choose another name")
     REGISTERED_METHODS[new.name] = new
 

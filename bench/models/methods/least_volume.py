@@ -7,6 +7,8 @@ error behind a Tanh, which is far smaller.
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -37,7 +39,10 @@ def error_and_volume(
 ) -> torch.Tensor:
     """Mean squared error plus ``volume`` times the volume of the batch's codes."""
     codes = model.codes(images)
-    return F.mse_loss(model.decoder(codes), images) + spec.parameter("volume") * volume(codes)
+    # In half precision the deviations of codes far from 0 would have few digits.
+    with torch.autocast(images.device.type, enabled=False):
+        penalty = spec.parameter("volume") * volume(codes.float())
+    return F.mse_loss(model.decoder(codes), images) + penalty
 
 
 class OperatorNorm(nn.Module):
@@ -80,21 +85,14 @@ def _unit(images: torch.Tensor) -> torch.Tensor:
 
 def normalise_decoder(model: Autoencoder, spec: TrainingSpec) -> None:
     """Divide every layer of the decoder by its operator norm, so that it stretches nothing."""
-    sizes: dict[nn.Module, torch.Size] = {}
-    layers = [m for m in model.decoder.modules() if isinstance(m, nn.Linear | nn.ConvTranspose2d)]
-    hooks = [
-        layer.register_forward_pre_hook(lambda layer, given: sizes.update({layer: given[0].shape}))
-        for layer in layers
-    ]
-    with torch.no_grad():
-        model.decoder(torch.zeros(1, spec.latent_dim))
-    for hook in hooks:
-        hook.remove()
-    for layer in layers:
+    images = torch.zeros(1, spec.latent_dim)
+    for layer in cast("nn.Sequential", model.decoder):
+        size = images.shape[1:]
+        with torch.no_grad():
+            images = layer(images)
         if isinstance(layer, nn.ConvTranspose2d):
-            norm = OperatorNorm(layer, sizes[layer][1:])
-            parametrize.register_parametrization(layer, "weight", norm)
-        else:
+            parametrize.register_parametrization(layer, "weight", OperatorNorm(layer, size))
+        elif isinstance(layer, nn.Linear):
             spectral_norm(layer)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 from torch.nn import functional as F
 
+from bench.errors import UsageError
 from bench.experiments.spec import TrainingSpec
 from bench.models.methods.method import Method
 from bench.models.networks import Autoencoder
@@ -19,7 +20,12 @@ def cut_off(codes: torch.Tensor, probability: float, noise: torch.Generator) -> 
 
     The number of dimensions that are kept is at least 1 and geometric: b + 1 with the probability
     p (1 - p)^b.
+
+    Raises:
+        UsageError: p is not above 0 and at most 1.
     """
+    if not 0 < probability <= 1:
+        raise UsageError(f"probability={probability:g} must be above 0 and at most 1")
     uniform = torch.rand(len(codes), 1, generator=noise, device=codes.device)
     # Of a uniform number, the logarithm has an exponential distribution; in whole steps, it is
     # geometric. The largest number below 1 keeps it finite.

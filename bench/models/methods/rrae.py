@@ -15,6 +15,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from bench.errors import UsageError
 from bench.experiments.spec import TrainingSpec
 from bench.models.methods.method import Method
 from bench.models.networks import Autoencoder
@@ -80,7 +81,10 @@ def truncated(codes: torch.Tensor, directions: int) -> torch.Tensor:
 
 
 def _directions(spec: TrainingSpec) -> int:
-    return round(spec.parameter("directions"))
+    count = round(spec.parameter("directions"))
+    if not 1 <= count <= spec.latent_dim:
+        raise UsageError(f"directions={count} must be from 1 to latent_dim={spec.latent_dim}")
+    return count
 
 
 def truncated_error(
