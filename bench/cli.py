@@ -13,7 +13,7 @@ from dataclasses import fields, replace
 from types import FrameType
 from typing import Any, NoReturn
 
-from bench.campaign.commands import carry_out
+from bench.campaign.commands import carry_out, going_on
 from bench.campaign.job import WorkerSettings
 from bench.campaign.plugins import load_plugins
 from bench.campaign.request import MODES, Request
@@ -47,14 +47,22 @@ def _chosen(
 def _request(arguments: argparse.Namespace) -> Request:
     load_plugins(arguments.plugin)
     kind, _, index = arguments.device.partition(":")
-    if arguments.device not in ("auto", "cpu", "cuda") and not (kind == "cuda" and index.isdigit()):
+    if arguments.device not in ("auto", "cpu", "cuda") and not (
+        kind == "cuda" and index.isdecimal()
+    ):
         raise UsageError(f"--device takes auto, cpu, cuda or cuda:N, not {arguments.device!r}")
     mode = _mode(arguments)
+    if arguments.report and (not arguments.report.name or arguments.report.is_dir()):
+        raise UsageError(f"--report {arguments.report}: name a file, such as report.html")
     tables = _chosen("table", arguments.table or [], TABLES, PAPER_TABLES)
     figures = _chosen("figure", arguments.figure or [], FIGURES, FIGURES)
     alone = not tables and not figures
     # Alone, --claims and --report describe the finished runs, and start none.
-    of_cache = alone and mode in ("run", "collect") and (arguments.claims or arguments.report)
+    of_cache = (
+        alone and mode in ("run", "collect", "plan") and (arguments.claims or arguments.report)
+    )
+    if of_cache and mode == "plan":
+        raise UsageError("--plan needs a --table or --figure: --claims and --report train nothing")
     if of_cache:
         mode, tables = "collect", list(TABLES)
         figures = list(FIGURES) if arguments.report else []
@@ -62,7 +70,9 @@ def _request(arguments: argparse.Namespace) -> Request:
         tables = list(PAPER_TABLES)
     optional = [name for name in tables if of_cache and name not in PAPER_TABLES]
     if of_cache or "all" in (arguments.figure or []):
-        optional += figures
+        by_name = [name for name in arguments.figure or [] if name != "all"]
+        asked_for = _chosen("figure", by_name, FIGURES, FIGURES)
+        optional += [name for name in figures if name not in asked_for]
     worker = WorkerSettings(**_options(WorkerSettings, arguments))
     arguments.samplers = tuple(arguments.samplers or SAMPLERS)
     general = general_extractor(arguments.fid_weights)
@@ -87,6 +97,8 @@ def _request(arguments: argparse.Namespace) -> Request:
 def _mode(arguments: argparse.Namespace) -> str:
     """What is to be done, of which there is one; refuses options that would be ignored beside it.
 
+    ``--plan`` and ``--collect`` may be added to any command that trains.
+
     Raises:
         UsageError: two modes, or an option that does not go with the mode or another option.
     """
@@ -104,22 +116,29 @@ def _mode(arguments: argparse.Namespace) -> str:
         raise UsageError("--fid-weights goes with --extractor inception or auto")
     if arguments.jobs and arguments.scheduler:
         raise UsageError("--jobs does not go with --scheduler, whose workers say how many run")
-    if mode in ("status", "gc", "verify", "export"):
-        for option in _OF_TABLES:
-            # Own data of a run that is repeated have to be named.
-            if getattr(arguments, option) and (mode, option) != ("verify", "dataset"):
-                name = option.removesuffix("s") if option in ("extractors", "samplers") else option
-                raise UsageError(
-                    f"--{name.replace('_', '-')} does not go with --{mode}; leave one of them out"
-                )
+    for option in _IGNORED.get(mode, ()):
+        if getattr(arguments, option) not in (None, False, [], "auto"):
+            name = option.removesuffix("s") if option in ("extractors", "samplers") else option
+            raise UsageError(
+                f"--{name.replace('_', '-')} does not go with --{mode}; leave one of them out"
+            )
     return mode
 
 
-# Options that say nothing to a command that shows no table.
+_OF_TRAINING = ("jobs", "stop_after", "scheduler")
 _OF_TABLES = (
-    *("table", "figure", "claims", "report", "only", "seeds", "set", "dataset"),
-    *("extractors", "samplers", "jobs", "stop_after", "scheduler"),
+    *("table", "figure", "claims", "report", "only", "seeds", "set", "profile"),
+    *("extractors", "samplers"),
 )
+# Options that say nothing to a command of that mode. Own data of a run that is repeated have to be
+# named.
+_IGNORED = {
+    "verify": (*_OF_TABLES, *_OF_TRAINING),
+    **dict.fromkeys(
+        ("status", "gc", "export"),
+        (*_OF_TABLES, *_OF_TRAINING, "dataset", "download", "fid_weights"),
+    ),
+}
 
 
 def _options(declared: type, arguments: argparse.Namespace) -> dict[str, Any]:
@@ -169,8 +188,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         with _terminated():
             return carry_out(_request(parser().parse_args(arguments)))
     except KeyboardInterrupt:
-        without = " without --force" * ("--force" in arguments)
-        say(f"interrupted; the same command{without} goes on from the checkpoints")
+        # What is verified is trained in a folder that is gone.
+        verifying = any(each.startswith("--verify") for each in arguments)
+        mode = "force" if "--force" in arguments else "run"
+        say("interrupted" if verifying else f"interrupted; {going_on(mode)}")
         return 130
     except BrokenPipeError:
         # Whoever reads the output has seen enough; there is nobody left to tell.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 from pathlib import Path
 from typing import NoReturn
 
@@ -31,7 +32,8 @@ def parser() -> argparse.ArgumentParser:
         "Autoencoder: train what is missing, then write each table with the paper's numbers "
         "beside the measured ones.",
         epilog="Exit status: 0 every requested cell is filled; 1 some are missing or failed, or "
-        "something else went wrong; 2 bad usage; 3 --stop-after ended it; 130 interrupted.",
+        "something else went wrong; 2 bad usage; 3 --stop-after ended it; 130 interrupted; 143 "
+        "terminated.",
         allow_abbrev=False,
         add_help=False,
     )
@@ -248,20 +250,14 @@ def _add_modes(group: argparse._ArgumentGroup) -> None:
 
 
 def _positive(text: str) -> int:
-    try:
-        value = int(text)
-    except ValueError:
-        value = 0
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, not {text!r}")
-    return value
+    with contextlib.suppress(ValueError):
+        if (value := int(text)) >= 1:
+            return value
+    raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, not {text!r}")
 
 
 def _share(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < 1:
-        raise argparse.ArgumentTypeError(f"must be a number between 0 and 1, not {text!r}")
-    return value
+    with contextlib.suppress(ValueError):
+        if 0 < (value := float(text)) < 1:
+            return value
+    raise argparse.ArgumentTypeError(f"must be a number between 0 and 1, not {text!r}")

@@ -103,6 +103,15 @@ def _error(capsys: pytest.CaptureFixture[str]) -> str:
         (["--table", "rank-methods", "--set", "directions=5"], "rank-methods varies it"),
         (["--plan", "--set", "latent_dim=0"], "latent_dim must be at least 1"),
         (["--tab", "4"], "unrecognized"),
+        (["--device", "cuda:\N{SUPERSCRIPT TWO}"], "--device takes"),
+        (["--report", "."], "name a file, such as report.html"),
+        (["--claims", "--plan"], "--plan needs a --table or --figure"),
+        (["--status", "--profile", "paper"], "--profile does not go with --status"),
+        (["--export", "all.csv", "--download"], "--download does not go with --export"),
+        (
+            ["--table", "4", "--plan", "--set", "train_images=70000"],
+            "train_images=70,000, but",
+        ),
     ],
 )
 def test_bad_usage_ends_in_one_line_and_status_2(
@@ -488,6 +497,31 @@ def test_too_many_images_are_refused(
         in capsys.readouterr().err.splitlines()[-1]
     )
     assert not list(runs_dir.glob("mnist*"))
+
+
+def test_a_size_that_one_profile_lacks_is_shown_in_another(
+    folders: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    command = ["--table", "4", "--plan", "--set", "train_images=10000", *folders]
+    assert main([*command, "--data-dir", str(tmp_path)]) == 0
+    assert "profile quick" in capsys.readouterr().out
+
+
+def test_a_figure_that_is_named_beside_all_is_trained_for(
+    folders: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["--figure", "all", "--figure", "1", "--profile", "smoke", "--plan", *folders]
+    assert main(command) == 0
+    assert "; 10 to train;" in capsys.readouterr().out
+    assert main(["--figure", "all", "--only", "mnist-*", "--profile", "smoke", *folders]) == 0
+
+
+def test_claims_alone_leave_tables_that_nothing_is_of(folders: list[str], tmp_path: Path) -> None:
+    table = tmp_path / "tables" / "table4.md"
+    table.parent.mkdir()
+    table.write_text("good")
+    assert main(["--claims", *folders]) == 1
+    assert table.read_text() == "good"
 
 
 def test_an_unexpected_error_is_one_line_without_debug(

@@ -21,6 +21,10 @@ from bench.store.folders import Runs
 from bench.store.records import TrainingRecord
 
 
+class TooFewImagesError(UsageError):
+    """More images were asked for than a profile's data have."""
+
+
 @dataclass(frozen=True)
 class Chosen:
     """A table or figure that was asked for, with every choice made.
@@ -67,16 +71,16 @@ def choose(
         # A table that varies what is set has no runs with it; nobody asked for it by name.
         if request.everything and _declared(name).varies & set(request.overrides):
             continue
-        candidates = []
-        for profile in PROFILES.values():
-            if request.profile in (profile.name, "auto"):
-                try:
-                    candidates.append(resolver.chosen(name, profile))
-                except AbsentError as error:
-                    absent[name] = error
-        if not candidates:
+        try:
+            candidates = resolver.candidates(name)
+        except AbsentError as error:
+            absent[name] = error
             continue
-        absent.pop(name, None)
+        if request.only:
+            # Folders of one profile's runs match none of another's.
+            seeds = seeds_of(request, runs)
+            matching = [c for c in candidates if jobs_of(c.table.cells, seeds, request.only)]
+            candidates = matching or candidates
         best = choose_profile(candidates, request, runs, device)
         if name not in request.optional or _filled(best, request, runs, any):
             found.append(best)
@@ -85,7 +89,8 @@ def choose(
     if unused := sorted(set(request.overrides) - resolver.applied):
         names = ", ".join((*request.tables, *request.figures))
         raise UsageError(f"--set {unused[0]}: no run of {names} has one")
-    _require_matches(request, found, seeds_of(request, runs))
+    if found:
+        _require_matches(request, found, seeds_of(request, runs))
     lines = [chosen.stand_in for chosen in found] + [f"left out, {e}" for e in absent.values()]
     return found, list(dict.fromkeys(filter(None, lines)))
 
@@ -173,6 +178,20 @@ class _Resolver:
         self._found: dict[tuple[str, str], tuple[Dataset, str]] = {}
         self.applied: set[str] = set()
 
+    def candidates(self, name: str) -> list[Chosen]:
+        """A table or figure in each profile that it may be shown in and that has its data here."""
+        found: list[Chosen] = []
+        errors: list[AbsentError | TooFewImagesError] = []
+        for profile in PROFILES.values():
+            if self._request.profile in (profile.name, "auto"):
+                try:
+                    found.append(self.chosen(name, profile))
+                except (AbsentError, TooFewImagesError) as error:
+                    errors.append(error)
+        if not found:
+            raise next((each for each in errors if isinstance(each, AbsentError)), errors[0])
+        return found
+
     def chosen(self, name: str, profile: Profile) -> Chosen:
         """A table or figure in a profile; AbsentError where its data are not here."""
         request, figure, declared = self._request, FIGURES.get(name), _declared(name)
@@ -238,7 +257,7 @@ def _require_images(training: TrainingSpec, measurement: MeasurementSpec, data: 
         ("test", measurement.test_images, data.test),
     ):
         if wanted > available:
-            raise UsageError(
+            raise TooFewImagesError(
                 f"{split}_images={wanted:,}, but {data.name} has {available:,} of them"
             )
 

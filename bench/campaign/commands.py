@@ -91,12 +91,21 @@ def _run(request: Request, runs: Runs, store: Store, device: str) -> int:
         # Other processes may have ended runs meanwhile.
         runs = store.read()
         if not whole:
-            without = " without --force" * (request.mode == "force")
-            say(f"stopped by --stop-after; the same command{without} goes on from the checkpoints")
+            say(f"stopped by --stop-after; {going_on(request.mode)}")
     else:
         say(_of_cached(request, chosen, runs))
     status = render(request, chosen, runs)
     return status if whole else 3
+
+
+def going_on(mode: str) -> str:
+    """What a command that was stopped can be followed by."""
+    if mode != "force":
+        return "the same command goes on from the checkpoints"
+    return (
+        "the same command without --force goes on from the checkpoints, and leaves runs that had "
+        "not begun anew as they were"
+    )
 
 
 def _profiles(request: Request, chosen: Sequence[Chosen]) -> str:
@@ -202,9 +211,10 @@ def _verify(request: Request, runs: Runs, store: Store, device: str) -> int:
 def _forgive(plan: Sequence[PlannedRun], store: Store) -> None:
     """Have failed runs tried again, unless another process is working on them."""
     for planned in plan:
-        with lock(store.lock_path(planned.run_id), wait=False) as held:
-            if held and planned.state is State.FAILED:
-                store.clear_failure(planned.run_id)
+        if planned.state is State.FAILED:
+            with lock(store.lock_path(planned.run_id), wait=False) as held:
+                if held:
+                    store.clear_failure(planned.run_id)
 
 
 def _execute(request: Request, missing: Sequence[PlannedRun], store: Store, *, device: str) -> bool:
@@ -249,12 +259,9 @@ def _show_plan(
         show(f"  once, before: {images:,} real images of {through}  {_duration(seconds)}")
     jobs = _workers(request, device, len(left))
     counts = [f"{sum(p.state is state for p in plan)} {state}" for state in State]
-    training, measuring = (
-        _duration(sum(getattr(p, f"{part}_seconds") for p in left) / jobs)
-        for part in ("training", "measuring")
-    )
-    workers = counted(jobs, "job")
-    estimates = f"training {training}, measuring {measuring} with {workers}"
+    training = _duration(sum(p.training_seconds for p in left) / jobs)
+    measuring = _duration(sum(p.measuring_seconds for p in left) / jobs)
+    estimates = f"training {training}, measuring {measuring} with {counted(jobs, 'job')}"
     show(_explained(f"{'; '.join(counts)}: {estimates}"))
 
 

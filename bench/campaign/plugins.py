@@ -64,7 +64,8 @@ def load_plugins(names: Sequence[str]) -> None:
     Raises:
         UsageError: there is no such file or module, or it raises an error itself.
     """
-    paths = {name: _path(name) for name in names}
+    # A file that was given twice, by two names, counts once.
+    paths = {name: path for path, name in {_path(name): name for name in names}.items()}
     hashes = {name: source_sha256(path) for name, path in paths.items()}
     if hashes == _loaded.plugins:
         return

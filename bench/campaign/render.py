@@ -41,6 +41,9 @@ def render(request: Request, chosen: Sequence[Chosen], runs: Runs) -> int:
     written: list[Path] = []
     printed: list[str] = []
     for content in tables:
+        # Nobody asked for it by name: one that is there is not written over by an empty one.
+        if request.everything and not content.all_results:
+            continue
         text, paths = write_table(content, request.tables_dir)
         printed.append(text)
         written += paths

@@ -25,9 +25,7 @@ def run_named(results: Sequence[Result], name: str) -> Result:
     Raises:
         UsageError: none or several match; the message names some.
     """
-    latest: dict[str, Result] = {}
-    for result in results:
-        latest[result.run_id] = result
+    latest = {result.run_id: result for result in results}
     found = [
         run_id
         for run_id, result in latest.items()
@@ -67,7 +65,7 @@ def differences(before: Result, store: Store, settings: WorkerSettings) -> Itera
                 (again.cache / path.name).symlink_to(path.resolve())
         (folder,) = execute([job], replace(settings, runs_dir=again.root))
         after = result_of(job, folder)
-        if after is None:
+        if after is None or len(after.measurements) < len(specs):
             reason = folder.failure.reason if folder.failure else "it left no record"
             raise BenchError(f"--verify {before.run_id}: {reason}")
         rounded = _rounds(before) or _rounds(after)

@@ -9,7 +9,7 @@ import contextlib
 import functools
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -42,6 +42,8 @@ from bench.training.run_in_training import RunInTraining, initial_model, to_devi
 # encoded costs a fifteenth of one that is trained on.
 _SPECTRUM_SHARE = 5
 _LEAST_IN_SPECTRUM = 1_000
+# Seconds from one look at a run that another process is working on to the next.
+_PATIENCE = 0.5
 
 
 def fetch(job: Job, settings: WorkerSettings) -> str:
@@ -88,11 +90,20 @@ def execute(group: Sequence[Job], settings: WorkerSettings) -> list[RunFolder]:
     jobs = sorted({job.run_id: job for job in group}.values(), key=lambda job: job.run_id)
     with contextlib.ExitStack() as held:
         mine = [
-            job
-            for job in jobs
-            if held.enter_context(lock(store.lock_path(job.run_id), settings.wait))
+            job for job in jobs if held.enter_context(_held(store.lock_path(job.run_id), settings))
         ]
         return _Group(mine, store, settings).run() if mine else []
+
+
+@contextlib.contextmanager
+def _held(path: Path, settings: WorkerSettings) -> Iterator[bool]:
+    """Hold a run's lock; where it is wanted, wait for another holder until it is time to stop."""
+    while True:
+        with lock(path, wait=False) as held:
+            if held or not settings.wait or settings.is_over():
+                yield held
+                return
+        time.sleep(_PATIENCE)
 
 
 class _Group:
@@ -149,7 +160,14 @@ class _Group:
         made = self._provenance() | {"images_sha256": training.checksum}
         for job in jobs:
             try:
-                run = checkpoint.resume(job.run_id, job.training, store, self._device, made)
+                run = checkpoint.resume(
+                    job.run_id,
+                    job.training,
+                    store,
+                    self._device,
+                    made,
+                    since=self._settings.anew_since,
+                )
             except (BenchError, OSError):
                 raise
             except (Exception, SystemExit) as error:  # noqa: BLE001 - the other runs go on
@@ -185,22 +203,15 @@ class _Group:
             gone = f"{self._store.folder(job.run_id)}: what was trained just now is gone"
             error = BenchError(str(folder.damage[0]) if folder.damage else gone)
             return self._failed(job.run_id, job.training, error, keep=False)
-        model = self._trained_model(job, trained)
-        data = _load(job.training.dataset, self._settings.data_dir)
+        model, name = self._trained_model(job, trained), job.training.dataset
+        data, images = _load(name, self._settings.data_dir), job.training.train_images
         for spec in missing_of(job, folder):
             start = time.perf_counter()
             try:
                 evaluation = evaluation or evaluate(model, job.training, spec, data)
-                extractor = _extractor(
-                    job.training.dataset, spec.extractor, self._settings, self._device
-                )
+                extractor = _extractor(name, spec.extractor, self._settings, self._device)
                 reference = load_reference(
-                    job.training.dataset,
-                    data,
-                    spec,
-                    extractor,
-                    self._store.cache,
-                    train_images=job.training.train_images,
+                    name, data, spec, extractor, self._store.cache, train_images=images
                 )
                 seen = compare_decoded(model, evaluation.codes, reference, extractor)
             except (BenchError, OSError):

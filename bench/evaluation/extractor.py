@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
+from bench.errors import BenchError
 from bench.evaluation.extractors import DeclaredExtractor, Network
 
 
@@ -29,9 +30,16 @@ class Extractor:
         """Load a declared extractor onto a device.
 
         Raises:
-            BenchError: its weights are not the declared ones, or cannot be had.
+            BenchError: its weights are not the declared ones, or cannot be had, or a plugin's code
+                failed.
         """
-        return cls(declared, declared.load(device), device)
+        try:
+            return cls(declared, declared.load(device), device)
+        except BenchError:
+            raise
+        except Exception as error:
+            what = f"{type(error).__name__}: {error}"
+            raise BenchError(f"extractor {declared.name} cannot be loaded: {what}") from error
 
     @torch.no_grad()
     def features(self, batches: Iterable[torch.Tensor]) -> torch.Tensor:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from bench.data import dataset
+from bench.errors import BenchError
 from bench.evaluation.extractors import in_order
 from bench.experiments.published import PUBLISHED
 from bench.experiments.spec import Cell, TableSpec
@@ -86,11 +87,17 @@ class TableResults:
         self, metric: str, view: View, cell: Cell, *, learned: bool = False
     ) -> dict[int, float]:
         """A metric of a cell's runs, by seed; with ``learned``, of the runs that have learned."""
-        found = {
-            result.spec.seed: METRICS[metric].value(result, self.display, view)
-            for result in self.results.get(cell, ())
-            if not learned or self.display.learned(result)
-        }
+        results = self.results.get(cell, ())
+        if learned:
+            results = [result for result in results if self.display.learned(result)]
+        try:
+            found = {
+                result.spec.seed: METRICS[metric].value(result, self.display, view)
+                for result in results
+            }
+        except Exception as error:
+            what = f"{type(error).__name__}: {error}"
+            raise BenchError(f"metric {metric} of {cell.name}: {what}") from error
         return {seed: value for seed, value in found.items() if value is not None}
 
 

@@ -104,4 +104,5 @@ def _bullets(said: Iterable[Note]) -> list[str]:
 
 def escape(text: str) -> str:
     """Text on one line in which nothing is HTML or the border of a cell."""
-    return re.sub(r"[\\<|]", r"\\\g<0>", " ".join(text.split()))
+    # A backslash counts where it would take a sign's meaning.
+    return re.sub(r"[<|]|\\(?=[\\<|])", r"\\\g<0>", " ".join(text.split()))

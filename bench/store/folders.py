@@ -124,26 +124,24 @@ class Store:
 
     def read_folder(self, run_id: str) -> RunFolder:
         """One run's folder, as far as its files can be trusted."""
-        damage: list[Damage] = []
+        path, damage = self.folder(run_id), list[Damage]()
         trained = self._read(run_id, "training.json", TrainingRecord, damage)
         failure = self._read(run_id, "failure.json", FailedRun, damage)
         if trained is not None and trained.run_id != run_id:
-            damage.append(
-                Damage(self.folder(run_id) / "training.json", "the record of another run")
-            )
+            damage.append(Damage(path / "training.json", "the record of another run"))
             trained = None
         measured = []
-        for path in sorted(self.folder(run_id).glob("measured-*.json")):
-            record = self._read(run_id, path.name, MeasurementRecord, damage)
+        for file in sorted(path.glob("measured-*.json")):
+            record = self._read(run_id, file.name, MeasurementRecord, damage)
             if record is None or trained is None:
                 continue
-            if record.run_id != run_id or path.stem != f"measured-{record.identity}":
-                damage.append(Damage(path, "the measurement of another run"))
+            if record.run_id != run_id or file.stem != f"measured-{record.identity}":
+                damage.append(Damage(file, "the measurement of another run"))
             elif record.current and record.weights_sha256 == trained.weights_sha256:
                 measured.append(record)
         return RunFolder(
             run_id=run_id,
-            path=self.folder(run_id),
+            path=path,
             trained=trained,
             measured=tuple(measured),
             failure=failure,
@@ -152,18 +150,20 @@ class Store:
             damage=tuple(damage),
         )
 
-    def shorter(self, run_id: str, spec: TrainingSpec) -> str | None:
+    def shorter(self, run_id: str, spec: TrainingSpec, since: float = 0.0) -> str | None:
         """The longest trained run that is the beginning of another, and whose checkpoint is kept.
 
         Args:
             run_id: identity of the other.
             spec: the other, of more epochs.
+            since: checkpoints from before do not count: seconds since 1970.
         """
         paths = self.root.glob(f"{glob.escape(spec.name)}-*/checkpoint.pt")
         found = [
             (run.spec.epochs, run.run_id)
             for path in paths
-            if (run := self.read_folder(path.parent.name).trained)
+            if path.stat().st_mtime >= since
+            and (run := self.read_folder(path.parent.name).trained)
             and run.spec.epochs < spec.epochs
             and run.with_epochs(spec.epochs) == run_id
         ]

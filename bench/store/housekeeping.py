@@ -37,7 +37,7 @@ def status_lines(runs: Runs, store: Store) -> Iterator[str]:
         yield f"{run_id:{width}}  {state:8}  {_megabytes(size):>9}  {note}".rstrip()
     states = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
     weights, checkpoints = (
-        _megabytes(sum(path.stat().st_size for path in store.root.glob(f"*/{name}.pt")))
+        _megabytes(sum(map(_bytes, store.root.glob(f"*/{name}.pt"))))
         for name in ("weights", "checkpoint")
     )
     yield (
@@ -68,18 +68,16 @@ def _garbage(
     places: list[tuple[Path, tuple[str, ...]]] = [*((each, _CACHE) for each in shared), *outputs]
     for run_id, folder in runs.items():
         ended = "trained" if folder.trained else "failed" if folder.failure else ""
-        if ended or folder.has_checkpoint:
+        if ended or folder.has_checkpoint or (folder.path / "spec.json").is_file():
             places.append((store.folder(run_id), _RUN))
         if not ended or is_locked(store.lock_path(run_id)):
             continue
         asked = weights_of is not None and fnmatch.fnmatchcase(run_id, weights_of)
+        reason = "asked for by --weights-of" if asked else "its run failed"
         if folder.has_checkpoint and (asked or not folder.trained):
-            yield (
-                store.checkpoint(run_id),
-                "asked for by --weights-of" if asked else "its run failed",
-            )
+            yield store.checkpoint(run_id), reason
         if folder.has_weights and asked:
-            yield store.weights(run_id), "asked for by --weights-of"
+            yield store.weights(run_id), reason
     for place, endings in places:
         for path in temporaries(place, endings):
             # Writers hold a lock on what they write.
@@ -109,7 +107,7 @@ def collect_garbage(
         BenchError: a file cannot be removed.
     """
     found = dict(_garbage(runs, store, outputs, weights_of))
-    sizes = {path: path.stat().st_size for path in found}
+    sizes = {path: _bytes(path) for path in found}
     for path, reason in found.items():
         yield f"{_megabytes(sizes[path]):>9}  {path} ({reason})"
     for path in found:
@@ -119,7 +117,7 @@ def collect_garbage(
             raise refused(f"cannot remove {path}", error) from error
     weights = sorted(store.root.glob("*/weights.pt"))
     for path in weights:
-        yield f"{_megabytes(path.stat().st_size):>9}  {path} (kept)"
+        yield f"{_megabytes(_bytes(path)):>9}  {path} (kept)"
     checkpoints = len(list(store.root.glob("*/checkpoint.pt")))
     yield (
         f"removed {counted(len(found), 'file')}, {_megabytes(sum(sizes.values()))}; kept "
@@ -129,7 +127,15 @@ def collect_garbage(
 
 
 def _size(folder: Path) -> int:
-    return sum(path.lstat().st_size for path in folder.rglob("*") if path.is_file())
+    return sum(map(_bytes, folder.rglob("*")))
+
+
+def _bytes(path: Path) -> int:
+    """Size of a file; 0 of a folder, and of what another process has removed or renamed."""
+    try:
+        return path.lstat().st_size if path.is_file() else 0
+    except FileNotFoundError:
+        return 0
 
 
 def _megabytes(size: int) -> str:

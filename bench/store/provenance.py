@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import os
 import platform
@@ -31,8 +32,10 @@ def provenance(device: str, threads: int) -> dict[str, str | int]:
     }
 
 
+# The code that runs is that of when it was imported, whatever is edited or committed since.
+@functools.cache
 def commit() -> str:
-    """The checkout's commit, with ``+changes`` where files differ from it; else ``unknown``."""
+    """The checkout's commit, with ``+changes`` where code differs from it; else ``unknown``."""
 
     def git(*arguments: str) -> str:
         command = ["git", "-C", str(Path(__file__).parent), *arguments]
@@ -42,7 +45,7 @@ def commit() -> str:
         # An installed copy may lie inside some other project's checkout.
         if not (Path(git("rev-parse", "--show-toplevel")) / "run_all.py").is_file():
             return "unknown"
-        changed = git("status", "--porcelain", "--untracked-files=no", "--", "*.py")
+        changed = git("status", "--porcelain", "--untracked-files=no", "--", ":/*.py")
         return git("rev-parse", "HEAD") + ("+changes" if changed else "")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"

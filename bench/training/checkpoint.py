@@ -31,15 +31,18 @@ def resume(
     store: Store,
     device: torch.device,
     provenance: Mapping[str, str | int],
+    *,
+    since: float = 0.0,
 ) -> RunInTraining:
     """Build a run, and take it to the step of its checkpoint if there is one.
 
-    Where there is none, it goes on from the end of the same run with fewer epochs. The steps that
-    are left get this provenance, see :mod:`bench.store.provenance`.
+    Where there is none, it goes on from the end of the same run with fewer epochs, unless that is
+    of before ``since``, in seconds since 1970. The steps that are left get this provenance, see
+    :mod:`bench.store.provenance`.
     """
     run = RunInTraining(spec, device)
     source, state = run_id, _read(run_id, store)
-    if state is None and (shorter := store.shorter(run_id, spec)):
+    if state is None and (shorter := store.shorter(run_id, spec, since)):
         source, state = shorter, _read(shorter, store)
     if state is not None:
         run.load_state_dict(state)

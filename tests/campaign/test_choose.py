@@ -93,6 +93,14 @@ def test_what_is_optional_is_left_out_where_nothing_is_there(store: Store, fill:
     assert found == {"table4": "quick"}
 
 
+def test_a_folder_of_one_profile_is_found_whichever_is_more_faithful(
+    store: Store, fill: Fill
+) -> None:
+    fill("table4", "quick", DEPTHS)
+    (folder,) = [run_id for run_id in store.read() if "-l8-" in run_id]
+    assert _profiles(store, only=[folder]) == {"table4": "quick"}
+
+
 def test_runs_that_tables_share_are_asked_for_once(store: Store) -> None:
     worker = WorkerSettings(runs_dir=store.root, data_dir=store.root)
     request = Request(["table3", "table4"], worker=worker, seeds=2)

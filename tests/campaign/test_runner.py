@@ -86,6 +86,14 @@ def test_what_is_left_goes_on_when_a_worker_is_killed(tmp_path: Path) -> None:
     assert said.count("a worker was killed; going on with 2 runs") == 2
 
 
+def test_a_plugin_that_was_edited_meanwhile_ends_the_command(tmp_path: Path) -> None:
+    """What is registered in the worker would be filed under what was planned."""
+    settings = WorkerSettings(runs_dir=tmp_path, device="cpu")
+    with pytest.raises(BenchError, match="a --plugin was edited since the command began"):
+        runner._execute([PLAN[0].job], settings)
+    assert not list(tmp_path.glob("*"))
+
+
 def test_workers_that_are_killed_again_and_again_end_the_command(tmp_path: Path) -> None:
     pool = Pool(kills=ATTEMPTS)
     with pytest.raises(BenchError, match=r"killed 3 times.* 2 runs left; try --jobs 1"):

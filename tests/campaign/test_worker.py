@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from bench.data import dataset
 from bench.errors import BenchError
 from bench.evaluation.evaluate import Evaluation
 from bench.experiments.spec import TrainingSpec
+from bench.files import lock
 from bench.store.folders import RunFolder, Store
 from bench.store.identity import run_id
 from bench.store.records import TrainingRecord
@@ -39,6 +41,17 @@ def _ended(group: list[Job], settings: WorkerSettings) -> list[RunFolder]:
     """What becomes of jobs, in their order."""
     ended = {folder.run_id: folder for folder in worker.execute(group, settings)}
     return [ended[job.run_id] for job in group]
+
+
+def test_a_run_of_another_process_is_waited_for_until_it_is_time_to_stop(
+    jobs: tuple[list[Job], WorkerSettings],
+) -> None:
+    group, settings = jobs
+    path = Store(settings.runs_dir).lock_path(group[0].run_id)
+    patient = replace(settings, wait=True, stop_at=time.time() + 0.2)
+    with lock(path):
+        assert worker.execute(group[:1], patient) == []
+    assert not Store(settings.runs_dir).checkpoint(group[0].run_id).exists()
 
 
 def test_a_gpu_that_fails_in_measuring_costs_no_weights(
@@ -98,10 +111,10 @@ def test_a_record_that_cannot_be_read_again_fails_its_run_alone(
 
 
 def _fails_for_seed_0(real: Callable[..., Any], error: Exception) -> Callable[..., Any]:
-    def function(first: object, spec: TrainingSpec, *rest: object) -> object:
+    def function(first: object, spec: TrainingSpec, *rest: object, **named: object) -> object:
         if spec.seed == 0:
             raise error
-        return real(first, spec, *rest)
+        return real(first, spec, *rest, **named)
 
     return function
 

@@ -63,7 +63,10 @@ def test_gc_removes_what_nothing_needs_and_lists_it_first(
 ) -> None:
     tables = store.root.parent / "tables"
     tables.mkdir()
+    # A run that ended before its first checkpoint was whole.
+    store.write_spec("begun-00", TINY)
     left = [
+        store.folder("begun-00") / ".checkpoint.pt.a1b2c3d4.tmp",
         store.folder(RUN_ID) / ".weights.pt.a1b2c3d4.tmp",
         store.cache / ".reference-mnist.pt.abcdefgh.tmp",
         tables / ".table4.tex.x_y_z_12.tmp",
@@ -87,7 +90,7 @@ def test_gc_removes_what_nothing_needs_and_lists_it_first(
         f"{store.checkpoint('failed-00')} (its run failed)",
         *(f"{path} (left by a process that is gone)" for path in left),
     }
-    assert lines[-1].startswith("removed 5 files, 2.0 MB; kept 3 checkpoints and the weights of 0")
+    assert lines[-1].startswith("removed 6 files, 2.0 MB; kept 3 checkpoints and the weights of 0")
     # What was running has failed since.
     assert _lines(store, "--gc", capsys=capsys)[-1].startswith("removed 1 file, ")
     assert _lines(store, "--gc", capsys=capsys)[-1].startswith("removed 0 files")

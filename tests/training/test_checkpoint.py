@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -90,6 +91,8 @@ def test_a_longer_run_goes_on_from_the_end_of_a_shorter_one_bit_for_bit(
     name = _trained(longer, straight, sample)
     for earlier in (replace(spec, epochs=2), spec):
         _trained(earlier, store, sample)
+    anew = checkpoint.resume(name, longer, store, CPU, {"cpu": "one"}, since=time.time() + 9)
+    assert anew.step == 0
     begun = checkpoint.resume(name, longer, store, CPU, {"cpu": "one"})
     assert begun.step == spec.steps
     assert _trained(longer, store, sample) == name
