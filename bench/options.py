@@ -79,7 +79,7 @@ def _add_first(group: argparse._ArgumentGroup) -> None:
         type=Path,
         default=Path("runs"),
         metavar="DIR",
-        help="folder of the runs that are there, and of those to come (default: %(default)s)",
+        help="folder where runs are read and written (default: %(default)s)",
     )
     group.add_argument(
         "--plan", action="store_true", help="show what would run and how long, and run nothing"
@@ -106,7 +106,7 @@ def _add_choices(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--dataset",
         metavar="DATA",
-        help="run the tables on other data, after which the outputs are named: "
+        help="run the tables on other data, by whose name the outputs are called: "
         f"{', '.join(DATASETS)}, or images of your own: images:FOLDER (pictures) or idx:FOLDER "
         "(the four files of MNIST's format)",
     )
@@ -132,8 +132,8 @@ def _add_readings(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--claims",
         action="store_true",
-        help="print what becomes of the paper's claims, from the requested tables and figures; "
-        "alone, from the runs of every table that are there",
+        help="print each of the paper's claims with its verdict, from the requested tables and "
+        "figures; alone, from the runs of every table that are there",
     )
     group.add_argument(
         "--report",
@@ -162,7 +162,8 @@ def _add_readings(group: argparse._ArgumentGroup) -> None:
         action="append",
         dest="samplers",
         choices=SAMPLERS,
-        help="sampler that tables and verdicts are of, repeatable (default: every one has a row)",
+        help="show tables and verdicts of this sampler alone, repeatable (default: every one has a "
+        "row)",
     )
     group.add_argument(
         "--rank-threshold",
@@ -176,7 +177,7 @@ def _add_readings(group: argparse._ArgumentGroup) -> None:
 
 def _add_places(group: argparse._ArgumentGroup) -> None:
     for name, content in (
-        ("data", "MNIST and CelebA, or room for downloads"),
+        ("data", "MNIST and CelebA, where downloads go, too"),
         ("tables", "the tables"),
         ("figures", "the figures"),
     ):
@@ -209,7 +210,7 @@ def _add_places(group: argparse._ArgumentGroup) -> None:
         "--scheduler",
         metavar="ADDRESS",
         help="run on the workers of a Dask cluster, at an address such as tcp://host:8786 "
-        "(pip install distributed)",
+        "(pip install '.[dask]')",
     )
     group.add_argument("--debug", action="store_true", help="show the traceback of an error")
 

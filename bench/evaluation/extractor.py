@@ -35,7 +35,7 @@ class Extractor:
         """
         try:
             return cls(declared, declared.load(device), device)
-        except BenchError:
+        except (BenchError, OSError, torch.OutOfMemoryError):
             raise
         except Exception as error:
             what = f"{type(error).__name__}: {error}"
