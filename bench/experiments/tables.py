@@ -117,7 +117,7 @@ TABLES = {
             notes=(
                 (
                     "All columns have IRMAE's architecture, latent dimension and optimiser, so "
-                    "that only the method differs; --table 5-original has the methods' own."
+                    "that only the method differs; --table 5-original has those of the RAE paper."
                 ),
             ),
             published="table5",
