@@ -169,9 +169,9 @@ def test_own_pictures_fill_tables_of_their_own(
 
 
 def test_a_name_that_other_data_have_is_refused_with_the_way_out(tmp_path: Path) -> None:
-    for place in ("a/写真", "b/图片"):
+    for index, place in enumerate(("a/写真", "b/图片"), 500):
         pictures(tmp_path / place)
-        picture(tmp_path / place / "more.png", hash(place) % 1_000)
+        picture(tmp_path / place / "more.png", index)
     search = Search(tmp_path, tmp_path / "cache", [], make=True)
     first = locate(f"images:{tmp_path}/a/写真", search)
     assert first.name == "images"

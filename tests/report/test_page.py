@@ -199,7 +199,7 @@ def test_alone_claims_and_report_train_nothing(
     output = capsys.readouterr().out
     assert ", mnist-sample, profile smoke): not learned.\n" in output
     assert ", celeba, profile paper): not run.\n  - no two runs to compare\n" in output
-    assert main(["--claims", "--report", "--plan", *folders]) == 0
+    assert main(["--claims", "--report", "--plan", *folders]) == 2
     assert not list(tmp_path.glob("*.html"))
 
 
