@@ -18,7 +18,7 @@ from bench.campaign.job import WorkerSettings
 from bench.campaign.plugins import load_plugins
 from bench.campaign.request import MODES, Request
 from bench.data.pictures import printable
-from bench.errors import BenchError, Terminated, UsageError, refused, unknown
+from bench.errors import BenchError, Terminated, UsageError, described, refused, unknown
 from bench.evaluation.extractors import general_extractor, inception_weights
 from bench.experiments.figures import FIGURES
 from bench.experiments.spec import SAMPLERS, parse_overrides
@@ -207,7 +207,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         elif isinstance(error, ModuleNotFoundError):
             what = f"{error}; install what the suite needs: make install, or pip install ."
         else:
-            what = f"unexpected {type(error).__name__}: {error} (see --debug)"
+            what = f"unexpected {described(error)} (see --debug)"
         say(f"{PROGRAM}: error: {' '.join(what.split())}")
         return error.status if isinstance(error, BenchError) else 1
 

@@ -23,6 +23,11 @@ class Terminated(SystemExit):
     """The process was sent SIGTERM; no run is at fault."""
 
 
+def described(error: BaseException) -> str:
+    """What is said of an error that nobody foresaw, on one line."""
+    return " ".join(f"{type(error).__name__}: {error}".split())
+
+
 _PERMISSION = "give yourself permission, or choose another place"
 _SPACE = "free some space, or choose another place"
 _REMEDIES = {

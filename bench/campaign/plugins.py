@@ -17,7 +17,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from bench.errors import BenchError, UsageError
+from bench.errors import BenchError, UsageError, described
 
 
 @dataclass
@@ -158,7 +158,10 @@ def _place(error: BaseException, path: Path) -> str:
 
 
 def _described(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error.msg if isinstance(error, SyntaxError) else error}"
+    # A syntax error's own text has file and line, which stand before it already.
+    if isinstance(error, SyntaxError):
+        return f"{type(error).__name__}: {error.msg}"
+    return described(error)
 
 
 def _source_of(path: Path, declared: object) -> str:

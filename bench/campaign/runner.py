@@ -10,12 +10,11 @@ from bench.campaign.job import Job, WorkerSettings
 from bench.campaign.plan import PlannedRun, groups
 from bench.campaign.plugins import load_plugins
 from bench.campaign.progress import ProgressBar
-from bench.data import dataset, register_dataset
+from bench.campaign.runs import identity_of
+from bench.data import register_dataset
 from bench.errors import BenchError
-from bench.models.methods import source_of
 from bench.screen import counted
 from bench.store.folders import RunFolder
-from bench.store.identity import run_id
 
 # A worker that the system kills (for memory, most often) takes the pool with it. Runs resume from
 # their checkpoints, so trying again is cheap; but a run may kill its worker every time.
@@ -103,10 +102,9 @@ def _execute(group: Sequence[Job], settings: WorkerSettings) -> list[RunFolder]:
     with alone():
         _register(settings)
         for job in group:
-            spec = job.training
-            made = run_id(spec, dataset(spec.dataset).fingerprint, source_of(spec.method))
-            if made != job.run_id:
+            if identity_of(job.training) != job.run_id:
                 raise BenchError(
-                    f"{spec.name}: a --plugin was edited since the command began; give it again"
+                    f"{job.training.name}: a --plugin was edited since the command began; give it "
+                    "again"
                 )
         return execute(group, settings)

@@ -9,15 +9,20 @@ from dataclasses import replace
 from bench.campaign.job import Job
 from bench.data import dataset
 from bench.evaluation.extractors import expected_identity, in_order
-from bench.experiments.spec import Cell, MeasurementSpec
+from bench.experiments.spec import Cell, MeasurementSpec, TrainingSpec
 from bench.models.methods import source_of
 from bench.store.folders import RunFolder
 from bench.store.identity import run_id
 from bench.store.records import FailedRun, MeasurementRecord, Result
 
 
+def identity_of(spec: TrainingSpec) -> str:
+    """A run's identity, by its data set and method as they are registered in this process."""
+    return run_id(spec, dataset(spec.dataset).fingerprint, source_of(spec.method))
+
+
 def jobs_of(cells: Iterable[Cell], seeds: Iterable[int], only: Sequence[str] = ()) -> list[Job]:
-    """Each different run of some cells once: where a run's identity is computed.
+    """Each different run of some cells once.
 
     Args:
         cells: of tables, which share some runs.
@@ -27,12 +32,9 @@ def jobs_of(cells: Iterable[Cell], seeds: Iterable[int], only: Sequence[str] = (
     """
     jobs: dict[str, Job] = {}
     for cell in cells:
-        fingerprint = dataset(cell.training.dataset).fingerprint
-        source = source_of(cell.training.method)
         for seed in seeds:
             training = replace(cell.training, seed=seed)
-            name = run_id(training, fingerprint, source)
-            job = Job(name, training, cell.measurements)
+            job = Job(identity_of(training), training, cell.measurements)
             names = (training.name, job.run_id)
             if not only or any(fnmatch.fnmatchcase(name, glob) for glob in only for name in names):
                 jobs.setdefault(job.run_id, job)

@@ -20,7 +20,7 @@ from bench.campaign.runs import failure_of, measurements_of, missing_of
 from bench.data import dataset
 from bench.data.images import LoadedData, spread
 from bench.device import is_out_of_memory, raise_unless_of_run, why_unusable
-from bench.errors import BenchError, UsageError
+from bench.errors import BenchError, UsageError, described
 from bench.evaluation.evaluate import Evaluation, compare_decoded, evaluate
 from bench.evaluation.extractor import Extractor
 from bench.evaluation.extractors import declared_extractor
@@ -272,7 +272,7 @@ class _Group:
         *,
         keep: bool = True,
     ) -> FailedRun:
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        reason = described(error)
         trace = "".join(traceback.format_exception(error))
         failure = FailedRun(run_id, spec, reason, trace, measuring)
         # What other processes left of the memory is no fault of the run's.

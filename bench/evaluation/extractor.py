@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from bench.errors import BenchError
+from bench.errors import BenchError, described
 from bench.evaluation.extractors import DeclaredExtractor, Network
 
 
@@ -38,8 +38,8 @@ class Extractor:
         except (BenchError, OSError, torch.OutOfMemoryError):
             raise
         except Exception as error:
-            what = f"{type(error).__name__}: {error}"
-            raise BenchError(f"extractor {declared.name} cannot be loaded: {what}") from error
+            what = f"extractor {declared.name} cannot be loaded: {described(error)}"
+            raise BenchError(what) from error
 
     @torch.no_grad()
     def features(self, batches: Iterable[torch.Tensor]) -> torch.Tensor:

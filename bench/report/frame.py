@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from bench.data import dataset
-from bench.errors import BenchError
+from bench.errors import BenchError, described
 from bench.evaluation.extractors import in_order
 from bench.experiments.published import PUBLISHED
 from bench.experiments.spec import Cell, TableSpec
@@ -96,8 +96,7 @@ class TableResults:
                 for result in results
             }
         except Exception as error:
-            what = f"{type(error).__name__}: {error}"
-            raise BenchError(f"metric {metric} of {cell.name}: {what}") from error
+            raise BenchError(f"metric {metric} of {cell.name}: {described(error)}") from error
         return {seed: value for seed, value in found.items() if value is not None}
 
 

@@ -79,12 +79,6 @@ def train(
     failures: dict[RunInTraining, BaseException] = {}
     graphs: _Graphs = {}
     most = len(group)
-    kept = {run: run.step for run in group}
-
-    def keep(run: RunInTraining) -> None:
-        checkpoint(run)
-        kept[run] = run.step
-
     with contextlib.ExitStack() as stack:
         clock = stack.enter_context(Stopwatch().running())
         for precision in precisions:
@@ -113,13 +107,14 @@ def train(
                 if run.step < due or run in failures:
                     continue
                 try:
-                    _report(run, (images, test_images), log, keep, checkpoint_steps)
+                    _report(run, (images, test_images), log, checkpoint, checkpoint_steps)
                 except (BenchError, OSError):
                     raise
                 except (Exception, SystemExit) as error:  # noqa: BLE001 - the other runs go on
                     raise_unless_of_run(error, f"training {run.spec.name}")
                     failures[run] = error
-            over = all(run.step == kept[run] for run in _unfinished(group, failures)) and is_over()
+            ahead = any(run.step % checkpoint_steps for run in _unfinished(group, failures))
+            over = not ahead and is_over()
     return failures
 
 

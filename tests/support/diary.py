@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import Any
 from unittest import mock
 
@@ -32,7 +33,10 @@ class Diary:
 
 
 def train_all(
-    images: torch.Tensor, *runs: RunInTraining, diary: Diary | None = None
+    images: torch.Tensor,
+    *runs: RunInTraining,
+    diary: Diary | None = None,
+    is_over: Callable[[], bool] = lambda: False,
 ) -> dict[RunInTraining, BaseException]:
     """Train to the end, with a line every second step and a checkpoint every fourth."""
     diary = diary or Diary()
@@ -44,6 +48,7 @@ def train_all(
             log=diary.log,
             checkpoint=diary.checkpoint,
             checkpoint_steps=4,
+            is_over=is_over,
         )
 
 

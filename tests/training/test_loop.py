@@ -3,7 +3,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import replace
-from unittest import mock
 
 import numpy as np
 import pytest
@@ -17,7 +16,6 @@ from bench.models.methods import Method
 from bench.models.methods.rrae import truncated
 from bench.models.networks import Autoencoder
 from bench.models.precision import arithmetic
-from bench.training import loop
 from bench.training.run_in_training import NonFiniteLossError, RunInTraining, batch_order
 from tests.support.diary import Diary, train_all, weights
 from tests.support.tiny import METHODS, TINY, tiny
@@ -180,18 +178,9 @@ def test_a_failing_gpu_fails_no_run(
 
 
 def test_runs_that_train_in_turns_stop_when_all_have_a_checkpoint(sample: LoadedData) -> None:
-    images, diary = sample.train.images, Diary()
+    diary = Diary()
     group = [RunInTraining(replace(tiny("rrae"), seed=seed), CPU) for seed in range(3)]
-    with mock.patch.object(loop, "LOG_STEPS", 2):
-        loop.train(
-            group,
-            images,
-            images[:40],
-            log=diary.log,
-            checkpoint=diary.checkpoint,
-            checkpoint_steps=4,
-            is_over=lambda: True,
-        )
+    assert train_all(sample.train.images, *group, diary=diary, is_over=lambda: True) == {}
     assert [run.step for run in group] == [4, 4, 4]
     assert len(diary.states) == 3
 
