@@ -65,16 +65,17 @@ def require_name(what: str, name: str) -> None:
 
     Args:
         what: kind of thing that is named, for the message (``"method"``).
-        name: at most 48 printable characters, without slashes, that do not begin with a dot.
+        name: at most 48 printable characters, without slashes, that do not begin with a dot, nor
+            with an underscore, which Matplotlib leaves out of legends.
 
     Raises:
         UsageError: it is another.
     """
     fits = 0 < len(name) <= LONGEST_NAME and name.isprintable() and name == name.strip()
-    if not fits or name[0] == "." or {"/", "\\"} & set(name):
+    if not fits or name[0] in "._" or {"/", "\\"} & set(name):
         raise UsageError(
             f"the name of a {what} is part of file names: {name[:60]!r} must have at most "
-            f"{LONGEST_NAME} printable characters, no slash, and no dot in front"
+            f"{LONGEST_NAME} printable characters, no slash, and no dot or underscore in front"
         )
 
 

@@ -140,9 +140,8 @@ def _content(request: Request, chosen: Chosen, runs: Runs) -> TableResults:
             reasons += not_run
         place = f"{cell.row}, {table.axis}" if cell.row else table.axis
         missing += [f"{place} {cell.label}: {reason}" for reason in reasons]
-    settings = (f"{name}={value}" for name, value in request.overrides.items())
-    profile = ", ".join([chosen.profile.name, *settings])
-    return TableResults(table, done, missing, request.display, profile, failed)
+    profile, overrides = chosen.profile.name, request.overrides
+    return TableResults(table, done, missing, request.display, profile, failed, overrides)
 
 
 def _why_not(folder: RunFolder) -> str:

@@ -290,7 +290,7 @@ TABLES = {
 TABLES |= {
     f"{name}-samples": TableSpec(
         name=f"{name}-samples",
-        title=f"What FIDs miss of samples, by {TABLES[name].axis.lower()}",
+        title=f"What FIDs miss of samples: {TABLES[name].title}",
         axis=TABLES[name].axis,
         cells=TABLES[name].cells,
         metrics=("kid", "coverage", "copied"),

@@ -215,7 +215,7 @@ class Verdict:
     Attributes:
         claim: the claim.
         data: name of the data set that it was judged on.
-        profile: the profile of the runs that it was judged by.
+        profile: that of the runs that it was judged by, and what was set by hand.
         judgements: in every view that all its cells have; one where it is not of images.
         cells: what it is about.
         names: of these, in one text.
@@ -325,7 +325,7 @@ def judge(content: TableResults) -> list[Verdict]:
         claimed = [_claimed(content, claim, cells[place], values, judged) for place in named]
         data, names = table.cells[0].training.dataset, _names(table, named)
         verdicts.append(
-            Verdict(claim, data, content.profile, judgements, claimed, names, table.seeds)
+            Verdict(claim, data, content.setting, judgements, claimed, names, table.seeds)
         )
     return verdicts
 

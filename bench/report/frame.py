@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-import re
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import pandas as pd
 
@@ -30,8 +30,9 @@ class TableResults:
         results: measured runs of each cell.
         missing: why a column, or a seed of it, has no number: ``label: reason``.
         display: how they are read and shown.
-        profile: name of the profile, and what was set by hand.
+        profile: name of the profile.
         failed: runs of each cell that failed.
+        overrides: settings of every run that were set by hand, over the profile's.
     """
 
     table: TableSpec
@@ -40,6 +41,12 @@ class TableResults:
     display: Display
     profile: str
     failed: Mapping[Cell, Sequence[FailedRun]] = field(default_factory=dict)
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def setting(self) -> str:
+        """The profile, and what was set by hand: ``paper, epochs=100``."""
+        return ", ".join([self.profile, *(f"{k}={v}" for k, v in self.overrides.items())])
 
     @property
     def all_results(self) -> list[Result]:
@@ -153,8 +160,9 @@ def _row(content: TableResults, name: str, view: View, cell: Cell) -> dict[str, 
         and not published.caveat
     )
     # How long a run was trained is what a reading is about.
-    profile = re.sub(r", epochs=\d+$", "", content.profile) if metric.brief else content.profile
-    settled = comparable and (published is None or profile == "paper") and view.sampler != REAL
+    others = content.overrides.keys() - ({"epochs"} if metric.brief else set())
+    as_printed = published is None or (content.profile == "paper" and not others)
+    settled = comparable and as_printed and view.sampler != REAL
     checksums = {
         record.extractor["checksum"]
         for result in content.results.get(cell, ())
@@ -182,7 +190,7 @@ def _row(content: TableResults, name: str, view: View, cell: Cell) -> dict[str, 
         "rank_threshold": content.display.rank_threshold if metric.by_threshold else None,
         "extractor": view.extractor,
         "extractor_sha256": " ".join(sorted(checksums)),
-        "profile": content.profile,
+        "profile": content.setting,
         "dataset": cell.training.dataset,
         "precision": cell.training.precision,
         "paper_source": published.source if published else "",

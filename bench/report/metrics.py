@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -94,15 +94,13 @@ def _of_images(
     name: str,
     label: str,
     of: Callable[[Any, Any], float] = lambda found, _: found,
-    **settings: Any,  # noqa: ANN401
 ) -> Metric:
-    """A metric of samples, as an extractor has it.
+    """A metric of samples, as an extractor has it, with three decimals.
 
     Args:
         name: what records call it.
         label: what tables call it.
         of: the number in what is recorded of a sampler, given the same of real images.
-        settings: see :class:`Metric`; three decimals unless others are given.
     """
 
     def value(result: Result, _: Display, view: View) -> float | None:
@@ -114,7 +112,7 @@ def _of_images(
         ideal = result.seen(extractor, name).get(REAL)
         return [of(found, ideal) for found in subsets]
 
-    return Metric(label, value, by_view=True, of_real=of_real, **{"decimals": 3} | settings)
+    return Metric(label, value, by_view=True, of_real=of_real, decimals=3)
 
 
 def _distance_from_real(found: Mapping[str, float], ideal: Mapping[str, float]) -> float:
@@ -173,8 +171,8 @@ METRICS = {
         whole=True,
         by_threshold=True,
     ),
-    "fid": _of_images("fid", "FID", decimals=None, lower_is_better=True, logarithmic=True),
-    "kid": _of_images("kid", "KID", decimals=None, lower_is_better=True),
+    "fid": replace(_of_images("fid", "FID"), decimals=None, lower_is_better=True, logarithmic=True),
+    "kid": replace(_of_images("kid", "KID"), decimals=None, lower_is_better=True),
     "coverage": _of_images("coverage", "Coverage"),
     "copied": _of_images("copied", "Copies"),
     "test_mse": Metric(
@@ -184,10 +182,8 @@ METRICS = {
         logarithmic=True,
         decimals=5,
     ),
-    "distance_from_real": _of_images(
-        "neighbours",
-        "Told from real",
-        _distance_from_real,
+    "distance_from_real": replace(
+        _of_images("neighbours", "Told from real", _distance_from_real),
         lower_is_better=True,
         short="distance",
     ),

@@ -166,7 +166,7 @@ def run_notes(content: TableResults) -> list[str]:
     """What must be said of runs, in a table or a figure: data, profile, departures."""
     table, run = content.table, content.table.cells[0].training
     data = {cell: dataset(cell.training.dataset).description for cell in table.cells}
-    result = [f"Data: {_by_column(table, data)}. Profile {content.profile}: {_settings(table)}."]
+    result = [f"Data: {_by_column(table, data)}. Profile {content.setting}: {_settings(table)}."]
     shares = {
         cell.name: [
             f"{error_share(each):.0%}"
@@ -187,7 +187,7 @@ def run_notes(content: TableResults) -> list[str]:
         )
     if run.shuffle:
         result.append("Images are shuffled every epoch; the authors' code keeps their order.")
-    if content.profile != "paper":
+    if content.setting != "paper":
         result.append(
             "Not the paper's setting: see the profile. Compare columns with each other, not with "
             "printed values."

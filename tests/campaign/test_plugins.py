@@ -230,7 +230,7 @@ def test_a_run_that_its_method_ends_is_that_runs_failure(
     assert len(results_in(runs_dir)) == 1
 
 
-@pytest.mark.parametrize("name", ["a/b", "..", "x" * 49, "", " a", "a\\b"])
+@pytest.mark.parametrize("name", ["a/b", "..", "_a", "x" * 49, "", " a", "a\\b"])
 def test_a_name_that_cannot_be_a_files_is_refused(name: str) -> None:
     with pytest.raises(UsageError, match="part of file names"):
         register_method(replace(method("ae"), name=name))

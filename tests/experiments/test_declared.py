@@ -166,10 +166,5 @@ def test_baselines_have_the_coefficients_of_their_authors_for_their_data() -> No
     assert faces["RAE-L2"]["decay"] == digits["RAE-L2"]["decay"] == 1e-7
 
 
-def test_published_fids_name_the_sampler_that_they_are_of_where_it_is_known() -> None:
-    named = {key[3]: value.sampler for key, value in PUBLISHED.items() if value.sampler}
-    assert named == {"WAE": "prior", "RAE": "gmm10"}
-
-
 def test_no_figure_has_the_name_of_a_table() -> None:
     assert not FIGURES.keys() & TABLES.keys()

@@ -63,8 +63,8 @@ def test_a_reading_says_whether_the_printed_rank_would_be_reproduced(tmp_path: P
     ]
     assert found["Epoch 50, matrix_rank"].cells[2].text == "128.0 ± 2.6, no"
     # More epochs are what a reading is about, another precision is not.
-    for profile, said in (("paper, epochs=100", "mean only"), ("paper, precision=bf16", "--")):
-        longer = replace(made, profile=profile)
+    for overrides, said in (({"epochs": 100}, "mean only"), ({"precision": "bf16"}, "--")):
+        longer = replace(made, overrides=overrides)
         found = {row.metric: row for row in rows(longer, frame(longer))}
         assert found["Epoch 50, above 1e-03"].cells[2].text == f"9.0 ± 2.6, {said}"
 
