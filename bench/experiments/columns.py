@@ -62,17 +62,6 @@ def baselines(settings: TrainingSpec) -> list[Cell]:
     ]
 
 
-def originals() -> list[Cell]:
-    """The same, each in its own authors' architecture and training."""
-    cells = baselines(CELEBA_ORIGINAL)
-    return [
-        replace(cell, training=replace(cell.training, architecture="wae"))
-        if cell.training.method == "wae-mmd"
-        else cell
-        for cell in cells
-    ]
-
-
 DIMENSIONS = ("32", "64", "128", "256", "512")
 IRMAE_4 = "IRMAE (l = 4)"
 IRMAE_8 = "IRMAE (l = 8)"

@@ -30,8 +30,9 @@ _Numbers = dict[tuple[str, str, str, str], "Published"]
 _FROM_RAE = (
     "WAE and RAE are the supplement's, taken from Ghosh et al. (arXiv:1903.12436), who cropped "
     "otherwise and used the methods' own architecture, 64 latent dimensions and training; WAE's "
-    "number is most likely of samples of its prior, RAE's by their configuration that of the plain "
-    "RAE with a 10-component mixture"
+    "number is most likely of samples of its prior; RAE's is that of the plain RAE with a "
+    "10-component mixture, by a comment in their configuration, or of another of their RAEs with "
+    "one Gaussian"
 )
 
 

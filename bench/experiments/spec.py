@@ -9,7 +9,7 @@ from typing import Any
 from bench.errors import UsageError, unknown
 
 PRECISIONS = ("fp32", "tf32", "bf16")
-ARCHITECTURES = ("table1", "rae", "wae")
+ARCHITECTURES = ("table1", "rae")
 # Samplers that are fitted to training codes, and the standard normal prior of methods with one.
 FITTED = ("gmm10", "gmm4", "mvg")
 PRIOR = "prior"
@@ -54,8 +54,8 @@ class TrainingSpec:
         train_images: images trained on, spread over the training split.
         precision: ``fp32``, ``tf32`` (GPU only) or ``bf16`` (autocast) arithmetic in training.
         seed: seeds the initial weights, the order of the images and noise.
-        architecture: ``table1``, the supplement's, or that of the papers of the ``rae`` or the
-            ``wae``, see :mod:`bench.models.networks`.
+        architecture: ``table1``, the supplement's, or that of the ``rae``'s paper, see
+            :mod:`bench.models.networks`.
         width: factor on the networks' numbers of channels, for machines that the printed ones are
             too large for.
 

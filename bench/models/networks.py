@@ -128,19 +128,11 @@ def _celeba_rae(sizes: _Sizes) -> tuple[_Layers, _Layers]:
     return encoder, decoder
 
 
-def _celeba_wae(sizes: _Sizes) -> tuple[_Layers, _Layers]:
-    """RAE's with a ReLU after the decoder's fully connected layer (Tolstikhin et al. 2018)."""
-    encoder, decoder = _celeba_rae(sizes)
-    decoder.insert(1, nn.ReLU())
-    return encoder, decoder
-
-
 _NETWORKS: dict[tuple[str, str], Callable[[_Sizes], tuple[_Layers, _Layers]]] = {
     ("shape", "table1"): _shape,
     ("mnist", "table1"): _mnist,
     ("celeba", "table1"): _celeba,
     ("celeba", "rae"): _celeba_rae,
-    ("celeba", "wae"): _celeba_wae,
 }
 _OUTPUTS = {"tanh": nn.Tanh, "sigmoid": nn.Sigmoid}
 
@@ -166,8 +158,7 @@ def build(
         init_scale: factor on the initial weights of those layers (section 2.1).
         doubled: double the encoder's output, for a VAE's mean and log-variance.
         output: last activation of the decoder, ``tanh`` or ``sigmoid``.
-        architecture: ``table1``; for ``celeba`` also ``rae`` or ``wae``, with 5x5 kernels and batch
-            norm.
+        architecture: ``table1``; for ``celeba`` also ``rae``, with 5x5 kernels and batch norm.
         width: factor on the numbers of channels.
         seed: seed of the initial weights. PyTorch's global generator is left as it was.
 

@@ -55,8 +55,8 @@ def _notes(content: TableResults, data: pd.DataFrame) -> list[str]:
         )
     if data.n.max() > 1 and any(metric.whole for metric in metrics):
         result.append(
-            "Ranks are whole numbers: their standard deviation over seeds counts as at least that "
-            f"of rounding, {ROUNDING:.2f}."
+            "Ranks are whole numbers: their standard deviation over seeds counts as at least "
+            f"{ROUNDING:g}, the most that it is of two neighbouring ones."
         )
     for name, metric in zip(content.table.metrics, metrics, strict=True):
         if metric.near and not metric.brief and len(beside_printed(data, name)):

@@ -11,8 +11,9 @@ from scipy.special import stdtr, stdtrit
 CONFIDENCE = 0.95
 # What an interval leaves out on one side, and so the level of a one-sided test.
 TAIL = (1 - CONFIDENCE) / 2
-# Standard deviation of the error of rounding to a whole number (Sheppard 1898).
-ROUNDING = sqrt(1 / 12)
+# The largest error of rounding to a whole number, and so the largest standard deviation of numbers
+# that are one of two neighbouring whole ones.
+ROUNDING = 0.5
 
 
 @dataclass(frozen=True)
@@ -106,8 +107,8 @@ def difference(
 def deviation(values: Sequence[float], least: float = 0.0) -> float:
     """Sample standard deviation, or ``least`` where that is more; NaN below two values.
 
-    A few numbers that were rounded to whole ones are often equal, and so seem not to scatter.
-    Their deviation is at least that of their rounding, :data:`ROUNDING`.
+    A few whole numbers are often equal, and so seem not to scatter, where more of them would not
+    be. Their deviation counts as at least :data:`ROUNDING`.
     """
     n = len(values)
     if n < 2:

@@ -48,7 +48,7 @@ def test_claims_are_of_cells_that_exist() -> None:
         for claim in table.claims:
             assert claim.metric in METRICS
             assert {place for order in claim.orders for place in order} <= places
-    assert sum(len(TABLES[name].claims) for name in PAPER_TABLES) == 13
+    assert sum(len(TABLES[name].claims) for name in PAPER_TABLES) == 15
 
 
 @pytest.mark.parametrize("name", PAPER_TABLES)
@@ -64,7 +64,7 @@ def test_the_printed_numbers_bear_the_claims_out(name: str) -> None:
 
 def test_a_claim_holds_where_every_order_does() -> None:
     ranks = {"2": [70, 68, 73], "4": [39, 41, 40], "8": [8, 7, 9], "12": [4, 4, 4]}
-    rank, best, worst = judge(content_of("table4", ranks))
+    rank, best, worst, _ = judge(content_of("table4", ranks))
     assert rank.standing == "holds"
     assert (best.text, worst.text) == (
         "does not hold under any sampler, seen through inception",
@@ -111,7 +111,7 @@ def test_fids_are_compared_by_their_ratios() -> None:
     content = content_of(
         "table4", {"2": [10, 10, 10], "4": [5, 5, 5], "8": [20, 20, 20], "12": [40, 80, 40]}
     )
-    _, best, worst = judge(content)
+    _, best, worst, _ = judge(content)
     assert best.standing == "holds"
     assert worst.text == "undecided"
     comparison = worst.judgements[0].comparisons[2]
@@ -195,7 +195,7 @@ def test_a_fid_of_zero_is_compared_with_nothing() -> None:
 
 
 def test_too_few_seeds_decide_nothing() -> None:
-    rank, best, _ = judge(
+    rank, best, *_ = judge(
         content_of("table4", {"2": [70, 71], "4": [39, 40], "8": [8, 80], "12": [4, 5]})
     )
     assert (rank.standing, best.standing) == ("undecided", "undecided")
@@ -203,7 +203,7 @@ def test_too_few_seeds_decide_nothing() -> None:
     assert rank.evidence == ["means not as claimed, over 2 seeds"]
     one = {"2": [70], "4": [39, 40], "8": [8], "12": [4]}
     assert judge(content_of("table4", one))[0].evidence == ["means as claimed, over 1 to 2 seeds"]
-    assert _standings(content_of("table4", {})) == ["not run"] * 3
+    assert _standings(content_of("table4", {})) == ["not run"] * 4
 
 
 def test_equal_numbers_are_no_order() -> None:
@@ -237,14 +237,14 @@ def test_claims_are_judged_through_each_extractor() -> None:
     """Through one the third column is best, through the other the second."""
     values = {"2": [4, 4, 4], "4": [1, 1, 1], "8": [2, 2, 2], "12": [8, 8, 8]}
     content = content_of("table4", values, extractors=["imagenet", "classifier"])
-    _, best, worst = judge(content)
+    _, best, worst, _ = judge(content)
     assert best.text == "holds under every sampler, seen through imagenet and through classifier"
     assert best.evidence[0].startswith("imagenet, gmm10: ")
     third = content.table.cells[2]
     for result in content.results[third]:
         for sampler in FITTED:
             result.seen("classifier", "fid")[sampler] = 0.5
-    _, best, worst = judge(content)
+    _, best, worst, _ = judge(content)
     assert best.standing == "depends"
     assert best.text == (
         "depends: holds with gmm10, gmm4, mvg through imagenet; "
@@ -257,11 +257,11 @@ def test_fids_of_two_extractors_are_not_compared() -> None:
     content = content_of(
         "table4", {"2": [4, 4, 4], "4": [1, 1, 1], "8": [2, 2, 2], "12": [8, 8, 8]}
     )
-    assert _standings(content)[1:] == ["holds", "holds"]
+    assert _standings(content)[1:] == ["holds"] * 3
     last = content.table.cells[-1]
     others = content_of("table4", {"12": [8, 8, 8]}, extractor="imagenet")
     results = content.results | {last: others.results[others.table.cells[-1]]}  # type: ignore[operator]
-    rank, best, worst = judge(replace(content, results=results))
+    rank, best, worst, _ = judge(replace(content, results=results))
     assert (best.standing, worst.standing) == ("not measured",) * 2
     assert best.evidence == ["inception, gmm10: no FID of l = 12"]
     assert rank.standing == "does not hold"
@@ -275,9 +275,9 @@ def test_verdicts_are_printed_and_stand_under_their_table(
     output = capsys.readouterr().out
     printed = output[output.index("**Claims") :]
     # Four epochs of a thousand digits: nothing is learned, and nothing is judged.
-    assert printed.count(", mnist-sample, profile smoke): not learned.") == 6
+    assert printed.count(", mnist-sample, profile smoke): not learned.") == 7
     assert "\n- Claim: The latent rank falls with depth (section 2.2, " in printed
-    assert printed.count("\n| The ") == 6
+    assert printed.count("\n| The ") == 7
     for ending in ("md", "tex"):
         text = (tmp_path / f"table4.{ending}").read_text()
         assert "Claim: The FID is best at l = 4: not learned." in text

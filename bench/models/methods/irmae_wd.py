@@ -1,8 +1,9 @@
 """IRMAE with weight decay (Zeng et al. 2023): its linear layers, trained by AdamW.
 
 Read: the abstract and the authors' code (mdgrahamwisc/IRMAE_WD), which has four linear layers, a
-learning rate of 1e-3, a decay of 1e-6 and float64. In float32 and at the supplement's 1e-4, that
-decay multiplies weights by 1 - 1e-10, which is 1; only decays from about 1e-3 on do anything.
+learning rate of 1e-3, batches of 128, a decay of 1e-6 and float64. In float32 and at the
+supplement's 1e-4, that decay multiplies weights by 1 - 1e-10, which is 1; only decays from about
+1e-3 on do anything.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """LoRAE (Mazumder et al. 2024): one bias-free linear layer under a penalty on its nuclear norm.
 
 Read: the abstract and the authors' code (tirthajit/LoRAE_WACV24), whose loss is this one; there its
-strength is 1e-5 unless it is set, and Adam's learning rate 1e-4. A spec has the layer as depth 1.
+strength is 1e-5 unless it is set, Adam's learning rate 1e-4 and the batch 100. A spec has the layer
+as depth 1.
 """
 
 from __future__ import annotations

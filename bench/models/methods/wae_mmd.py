@@ -1,4 +1,8 @@
-"""The Wasserstein autoencoder with the MMD penalty."""
+"""The Wasserstein autoencoder with the MMD penalty (Tolstikhin et al., ICLR 2018).
+
+Read: the authors' code (tolstikhin/wae) and that of the RAE paper. Both add noise to the images
+that are encoded in training, which is left out here.
+"""
 
 from __future__ import annotations
 
