@@ -109,7 +109,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     status = 0
     for path in arguments.documents:
-        before = path.read_text()
+        before = path.read_text(encoding="utf-8")
         after = embed(before, arguments.runs_dir)
         if after != before and arguments.check:
             print(f"{path}: not what the runs make of it; run make docs", file=sys.stderr)

@@ -120,13 +120,19 @@ def test_any_bytes_in_a_runs_folder_are_survived(tmp_path: Path, content: bytes)
     store = Store(tmp_path / "runs")
     folder = store.folder(RUN_ID)
     folder.mkdir(parents=True, exist_ok=True)
-    names = ("training.json", "failure.json", "history.jsonl", "spectra.npz", "spec.json")
-    for name in (*names, "measured-01234567.json", "measured-01234567.npz"):
+    names = ("training.json", "failure.json", "spectra.npz", "spec.json")
+    for name in (
+        *names,
+        "history.jsonl",
+        "progress.jsonl",
+        "measured-01234567.json",
+        "measured-01234567.npz",
+    ):
         (folder / name).write_bytes(content)
     (read,) = store.read().values()
     assert (read.trained, read.failure, read.measured) == (None, None, ())
     assert read_spectra(folder) is None
-    assert isinstance(read_history(folder), list)
+    assert isinstance(read_history(folder / "history.jsonl"), list)
     assert store.steps_done(RUN_ID) >= 0
     command = ["--runs-dir", str(store.root), "--tables-dir", str(tmp_path / "tables")]
     assert main(["--collect", "--table", "4", *command]) == 1

@@ -26,10 +26,12 @@ class _Loaded:
 
     Attributes:
         plugins: SHA-256 of each plugin's source, by the name it was given by.
+        modules: files of the modules of its data sets, likewise; they are imported later.
         before: the registries as they were before the first of them.
     """
 
     plugins: dict[str, str] = field(default_factory=dict)
+    modules: dict[str, list[Path]] = field(default_factory=dict)
     before: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -66,8 +68,7 @@ def load_plugins(names: Sequence[str]) -> None:
     """
     # A file that was given twice, by two names, counts once.
     paths = {name: path for path, name in {_path(name): name for name in names}.items()}
-    hashes = {name: source_sha256(path) for name, path in paths.items()}
-    if hashes == _loaded.plugins:
+    if _loaded.plugins == {name: _hash(name, path) for name, path in paths.items()}:
         return
     hashed, others = _registries()
     if _loaded.plugins:
@@ -80,14 +81,20 @@ def load_plugins(names: Sequence[str]) -> None:
         earlier = [dict(registry) for registry in hashed]
         # Noted first: where one fails, the next command clears what it has registered so far.
         _loaded.plugins[name] = ""
-        _execute(name, path)
-        # Modules of its data sets are imported later.
+        _execute(name, path, _loaded.modules.get(name, []))
+        _loaded.modules[name] = []
         if str(path.parent) not in sys.path:
             sys.path.append(str(path.parent))
         for registry, before in zip(hashed, earlier, strict=True):
             for key in [key for key in registry if before.get(key) != registry[key]]:
-                registry[key] = replace(registry[key], source=_source_of(path, registry[key]))
-        _loaded.plugins[name] = hashes[name]
+                own = list(_files(path.parent, getattr(registry[key], "module", "")))
+                _loaded.modules[name] += own
+                registry[key] = replace(registry[key], source=source_sha256(path, *own))
+        _loaded.plugins[name] = _hash(name, path)
+
+
+def _hash(name: str, path: Path) -> str:
+    return source_sha256(path, *filter(Path.exists, _loaded.modules.get(name, [])))
 
 
 def _path(name: str) -> Path:
@@ -108,10 +115,10 @@ def _path(name: str) -> Path:
     return Path(spec.origin)
 
 
-def _execute(name: str, path: Path) -> None:
+def _execute(name: str, path: Path, modules: Sequence[Path]) -> None:
     """Run a plugin's code anew, and that of the modules that it imports from its folder."""
     # Also of modules of these names that lie beside another plugin.
-    for source in _sources(path) - {path}:
+    for source in set.union(*(_sources(path.parent, each) for each in (path, *modules))) - {path}:
         parts = source.relative_to(path.parent).with_suffix("").parts
         sys.modules.pop(".".join(parts).removesuffix(".__init__"), None)
     if not name.endswith(".py"):
@@ -152,7 +159,7 @@ def _place(error: BaseException, path: Path) -> str:
     """File and line of a plugin, or of a module beside it, where an error arose."""
     if isinstance(error, SyntaxError) and error.filename:
         return f"{error.filename}, line {error.lineno}"
-    sources = set(map(str, _sources(path)))
+    sources = set(map(str, _sources(path.parent, path)))
     frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename in sources]
     return f"{frames[-1].filename}, line {frames[-1].lineno}" if frames else str(path)
 
@@ -164,41 +171,34 @@ def _described(error: BaseException) -> str:
     return described(error)
 
 
-def _source_of(path: Path, declared: object) -> str:
-    """Hash of the source behind a declaration: the plugin's, and that of a data set's module."""
-    module = getattr(declared, "module", "")
-    own = path.parent / f"{module}.py"
-    return source_sha256(path, *([own] if module and own.is_file() else []))
-
-
-def source_sha256(*paths: Path) -> str:
-    """SHA-256, in hex, of Python files and of those of their folders that they import.
+def source_sha256(path: Path, *others: Path) -> str:
+    """SHA-256, in hex, of Python files and of those of the first one's folder that they import.
 
     Raises:
         UsageError: a file cannot be read, or is not Python.
     """
-    files = sorted({file for path in paths for file in _sources(path)})
+    files = sorted(set.union(*(_sources(path.parent, each) for each in (path, *others))))
     digest = hashlib.sha256()
     for file in files:
         digest.update(hashlib.sha256(file.read_bytes()).digest())
     return digest.hexdigest()
 
 
-def _sources(path: Path) -> set[Path]:
-    """A file, and the files of its folder that it imports, directly or through others."""
+def _sources(folder: Path, path: Path) -> set[Path]:
+    """A file, and the files of a folder that it imports, directly or through others."""
     found: set[Path] = set()
     left = [path]
     while left:
         file = left.pop()
         if file not in found:
             found.add(file)
-            for name in _imported(file):
-                left += _files(path.parent, name)
+            for level, name in _imported(file):
+                left += _files(folder, name, (file.parents[level - 1] if level else folder))
     return found
 
 
-def _imported(path: Path) -> Iterator[str]:
-    """Names of the modules that a file imports."""
+def _imported(path: Path) -> Iterator[tuple[int, str]]:
+    """Names of the modules that a file imports, each with the number of dots before it."""
     try:
         tree = ast.parse(path.read_bytes(), str(path))
     except SyntaxError as error:
@@ -207,26 +207,36 @@ def _imported(path: Path) -> Iterator[str]:
         raise UsageError(f"--plugin {path}: cannot be read as Python ({error})") from error
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            yield from ((0, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             module = node.module or ""
-            yield from (".".join(filter(None, (module, alias.name))) for alias in node.names)
-            yield module
+            for alias in node.names:
+                yield node.level, ".".join(filter(None, (module, alias.name)))
+            yield node.level, module
 
 
-def _files(folder: Path, name: str) -> Iterable[Path]:
-    """The file of a module in a folder, or all of a package there; none where it is elsewhere."""
-    parts = name.split(".")
-    if (folder / "__init__.py").is_file() and parts[0] == folder.name:
+def _files(folder: Path, name: str, start: Path | None = None) -> Iterable[Path]:
+    """The file of a module in a folder, or all of a package there; none where it is elsewhere.
+
+    A name with dots before it starts from a folder below. Packages around a module are run before
+    it, and so are among its files.
+    """
+    parts = list(filter(None, name.split(".")))
+    if (folder / "__init__.py").is_file() and parts[:1] == [folder.name]:
         # A package that imports its own modules by their whole names.
         parts = parts[1:]
     # A plugin may lie beside the suite, whose own code has protocol numbers, or be installed.
     if parts[:1] == ["bench"] or folder.name in ("site-packages", "dist-packages"):
         return []
+    base = start or folder
+    if not base.is_relative_to(folder):
+        return []
     for count in range(len(parts), 0, -1):
-        file = folder.joinpath(*parts[:count])
+        file = base.joinpath(*parts[:count])
+        packages = [folder / each for each in file.relative_to(folder).parents][:-1]
+        around = [each / "__init__.py" for each in packages if (each / "__init__.py").is_file()]
         if file.with_suffix(".py").is_file():
-            return [file.with_suffix(".py")]
-        if parts[0] and (file / "__init__.py").is_file():
-            return sorted(file.rglob("*.py"))
+            return [*around, file.with_suffix(".py")]
+        if (file / "__init__.py").is_file():
+            return [*around, *sorted(file.rglob("*.py"))]
     return []

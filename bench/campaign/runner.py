@@ -11,7 +11,7 @@ from bench.campaign.plan import PlannedRun, groups
 from bench.campaign.plugins import load_plugins
 from bench.campaign.progress import ProgressBar
 from bench.campaign.runs import identity_of
-from bench.data import register_dataset
+from bench.data import DATASETS, register_dataset
 from bench.errors import BenchError
 from bench.screen import counted
 from bench.store.folders import RunFolder
@@ -84,7 +84,15 @@ def _register(settings: WorkerSettings) -> None:
     """Make the user's own methods and data known in the process that needs them."""
     load_plugins(settings.plugin)
     for found in settings.located:
+        if found.name in DATASETS and DATASETS[found.name].source != found.source:
+            raise _edited(found.name)
         register_dataset(found, replace=True)
+
+
+def _edited(name: str) -> BenchError:
+    return BenchError(
+        f"{name}: a --plugin was edited since the command began; give the command again"
+    )
 
 
 # These import PyTorch in the worker, which needs it, and not here.
@@ -103,8 +111,5 @@ def _execute(group: Sequence[Job], settings: WorkerSettings) -> list[RunFolder]:
         _register(settings)
         for job in group:
             if identity_of(job.training) != job.run_id:
-                raise BenchError(
-                    f"{job.training.name}: a --plugin was edited since the command began; give it "
-                    "again"
-                )
+                raise _edited(job.training.name)
         return execute(group, settings)

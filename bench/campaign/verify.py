@@ -61,7 +61,7 @@ def differences(before: Result, store: Store, settings: WorkerSettings) -> Itera
         again.cache.mkdir(parents=True)
         # What extractors have seen of real images, and prepared pictures; the locks are its own.
         for path in store.cache.glob("*"):
-            if path != store.lock_path("").parent:
+            if path.suffix != ".lock" and path != store.lock_path("").parent:
                 (again.cache / path.name).symlink_to(path.resolve())
         (folder,) = execute([job], replace(settings, runs_dir=again.root))
         after = result_of(job, folder)
@@ -117,7 +117,7 @@ def _compare(before: Result, after: Result, tolerance: float) -> Iterator[str]:
         if not np.array_equal(values, images.get(name, np.empty(0))):
             yield f"the images {name}"
     losses = [
-        [(row["step"], row["loss"]) for row in read_history(result.folder)]
+        [(row["step"], row["loss"]) for row in read_history(result.folder / "history.jsonl")]
         for result in (before, after)
     ]
     if losses[0] and losses[0] != losses[1]:

@@ -1,7 +1,8 @@
 """The runs folder: one folder a run, whose records count only if they are whole.
 
 runs/<name>-<hash>/  spec.json         what is trained, for whoever looks into the folder
-                     history.jsonl     the training loss, a line every hundred steps
+                     progress.jsonl    the training loss, a line every hundred steps, until it ends
+                     history.jsonl     the same of a run that was trained to its end
                      spectra.npz       singular values of the test codes' covariance by epoch
                      weights.pt        the final weights: kept, and not committed
                      training.json     the training record; its presence means trained
@@ -38,7 +39,8 @@ if TYPE_CHECKING:
     import numpy as np
 
 SCHEMA = 4
-_HISTORY, _SPECTRA = "history.jsonl", "spectra.npz"
+_HISTORY, _PROGRESS, _SPECTRA = "history.jsonl", "progress.jsonl", "spectra.npz"
+_MEASURED = f"measured-{'[0-9a-f]' * 8}.json"
 
 
 @dataclass(frozen=True)
@@ -131,7 +133,7 @@ class Store:
             damage.append(Damage(path / "training.json", "the record of another run"))
             trained = None
         measured = []
-        for file in sorted(path.glob("measured-*.json")):
+        for file in sorted(path.glob(_MEASURED)):
             record = self._read(run_id, file.name, MeasurementRecord, damage)
             if record is None or trained is None:
                 continue
@@ -190,10 +192,12 @@ class Store:
         self.clear_failure(record.run_id)
 
     def write_measured(self, record: MeasurementRecord) -> None:
-        """Write a measurement, and clear an earlier failure."""
+        """Write a measurement, and clear an earlier failure of it or of training."""
         path = self.folder(record.run_id) / f"measured-{record.identity}.json"
         _write_checked(path, asdict(record))
-        self.clear_failure(record.run_id)
+        failed = self._read(record.run_id, "failure.json", FailedRun, [])
+        if failed is None or failed.measurement in (None, record.spec):
+            self.clear_failure(record.run_id)
 
     def write_failure(self, failed: FailedRun) -> None:
         """Note that a run failed; it is shown, and repeated only on demand."""
@@ -201,9 +205,10 @@ class Store:
 
     def forget(self, run_id: str, before: float) -> None:
         """Remove what would keep a run from starting over, as far as it is of before a time."""
-        names = ("training.json", "failure.json", "checkpoint.pt", "history.jsonl", "weights.pt")
+        names = ("training.json", "failure.json", "checkpoint.pt", "weights.pt")
         folder = self.folder(run_id)
-        for path in (*map(folder.joinpath, names), *folder.glob("measured-*")):
+        paths = [folder / name for name in (*names, _HISTORY, _PROGRESS)]
+        for path in (*paths, *folder.glob("measured-*")):
             if path.exists() and path.stat().st_mtime < before:
                 path.unlink()
 
@@ -229,17 +234,23 @@ class Store:
         return self.folder(run_id) / "weights.pt"
 
     def history(self, run_id: str) -> Path:
-        """Where a run's training curve is kept: a JSON object a line."""
+        """Where a trained run's training curve is kept: a JSON object a line."""
         return self.folder(run_id) / _HISTORY
 
+    def progress(self, run_id: str) -> Path:
+        """The same of a run in training, which leaves that of an earlier training as it is."""
+        return self.folder(run_id) / _PROGRESS
+
     def steps_done(self, run_id: str) -> int:
-        """Steps that an unfinished run's history tells of; 0 where it has none."""
-        with contextlib.suppress(FileNotFoundError), self.history(run_id).open("rb") as file:
-            file.seek(max(0, file.seek(0, os.SEEK_END) - 512))
-            # The last line may be half-written, the first one half-read.
-            for line in reversed(file.read().splitlines()):
-                with contextlib.suppress(ValueError, KeyError, TypeError):
-                    return int(json.loads(line)["step"])
+        """Steps that a run's curve tells of; 0 where it has none."""
+        for path in (self.progress(run_id), self.history(run_id)):
+            with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
+                file.seek(max(0, file.seek(0, os.SEEK_END) - 512))
+                # The last line may be half-written, the first one half-read.
+                for line in reversed(file.read().splitlines()):
+                    with contextlib.suppress(ValueError, KeyError, TypeError):
+                        return int(json.loads(line)["step"])
+                return 0
         return 0
 
 
@@ -295,10 +306,10 @@ def read_spectra(folder: Path) -> np.ndarray | None:
     return read_arrays(folder / _SPECTRA).get("spectra")
 
 
-def read_history(folder: Path) -> list[dict[str, float]]:
-    """Lines of the training curve in a run's folder, but for one that is half-written."""
+def read_history(path: Path) -> list[dict[str, float]]:
+    """Lines of a training curve, but for one that is half-written; none where there is no file."""
     try:
-        lines = (folder / _HISTORY).read_bytes().splitlines()
+        lines = path.read_bytes().splitlines()
     except FileNotFoundError:
         return []
     rows = []

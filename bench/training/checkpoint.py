@@ -50,10 +50,12 @@ def resume(
     store.write_spec(run_id, spec)
     # The steps after the checkpoint are trained again, and their lines written again. The last line
     # of a shorter run may be one that this run would not have written.
-    rows = [row for row in read_history(store.folder(source)) if row["step"] <= run.step]
+    path = store.progress(source)
+    kept = read_history(path if path.exists() else store.history(source))
+    rows = [row for row in kept if row["step"] <= run.step]
     if source != run_id and rows and rows[-1]["step"] % LOG_STEPS:
         rows.pop()
-    write_bytes(store.history(run_id), "".join(json.dumps(row) + "\n" for row in rows).encode())
+    write_bytes(store.progress(run_id), "".join(json.dumps(row) + "\n" for row in rows).encode())
     return run
 
 
@@ -66,13 +68,13 @@ def _read(run_id: str, store: Store) -> dict[str, Any] | None:
 
 
 def log(run_id: str, line: HistoryLine, store: Store) -> None:
-    """Add a line to a run's history."""
-    append_line(store.history(run_id), json.dumps(asdict(line)))
+    """Add a line to the curve of a run in training."""
+    append_line(store.progress(run_id), json.dumps(asdict(line)))
 
 
 def keep(run_id: str, run: RunInTraining, store: Store) -> None:
     """Write a checkpoint, after the history that leads to it is safely on the disk."""
-    sync(store.history(run_id))
+    sync(store.progress(run_id))
     save_tensors(store.checkpoint(run_id), {"run_id": run_id, **run.state_dict()})
 
 
@@ -87,6 +89,7 @@ def finish(run_id: str, run: RunInTraining, store: Store, *, spectra_images: int
     state = {name: values.cpu() for name, values in run.model.state_dict().items()}
     save_state(store.weights(run_id), state)
     write_spectra(store.folder(run_id), np.stack(run.spectra))
+    store.progress(run_id).replace(store.history(run_id))
     *earlier, last = run.segments
     record = TrainingRecord(
         run_id=run_id,

@@ -93,7 +93,7 @@ def _in_training(runs_dir: Path, cluster: Cluster) -> subprocess.Popen[str]:
         text=True,
     )
     store, deadline = Store(runs_dir), time.monotonic() + SECONDS
-    while not any(store.steps_done(path.parent.name) for path in runs_dir.glob("*/history.jsonl")):
+    while not any(store.steps_done(path.parent.name) for path in runs_dir.glob("*/progress.jsonl")):
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.02)

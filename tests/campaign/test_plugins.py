@@ -217,6 +217,38 @@ def test_an_edited_plugin_is_another_run(
     assert "2 measured" in capsys.readouterr().out
 
 
+def test_an_edit_anywhere_below_a_plugin_is_another_run(
+    tmp_path: Path, runs_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Behind a dot, in a package around a module, in a data set's module; in one process."""
+    plugin, package = tmp_path / "mine.py", tmp_path / "parts_of_mine"
+    package.mkdir()
+    plugin.write_text(
+        SPLIT.replace("losses_of_mine", "parts_of_mine.losses")
+        + DATASET.replace('"my_stripes"', '"parts_of_mine.stripes"')
+        + COLUMN
+    )
+    files = {name: package / f"{name}.py" for name in ("__init__", "losses", "base", "stripes")}
+    files["__init__"].write_text("")
+    files["losses"].write_text("from .base import scale\n" + LOSS.replace("FACTOR", "scale()"))
+    files["base"].write_text("def scale():\n    return 1\n")
+    files["stripes"].write_text(STRIPES)
+
+    def planned() -> set[str]:
+        command = ["--table", "4", "--table", "mnist-baselines", "--plugin", str(plugin), "--plan"]
+        command += [*TINY_ARGUMENTS, *_folders(tmp_path, runs_dir)]
+        assert main([*command, "--only", "*-mine-*", "--only", "stripes-*"]) == 0
+        return set(re.findall(r"(\S+-(?:mine|ae)-\S+) +to train", capsys.readouterr().out))
+
+    before = planned()
+    assert len(before) == 2, before
+    for name, changes in (("base", 2), ("__init__", 2), ("stripes", 1), ("losses", 2)):
+        with files[name].open("a") as file:
+            file.write("# edited\n")
+        assert len(planned() & before) == 2 - changes, name
+        before = planned()
+
+
 def test_a_run_that_its_method_ends_is_that_runs_failure(
     tmp_path: Path, runs_dir: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

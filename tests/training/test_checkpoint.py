@@ -106,7 +106,7 @@ def test_a_longer_run_goes_on_from_the_end_of_a_shorter_one_bit_for_bit(
     assert np.array_equal(before, after)
     # The shorter run's last line is one that the longer run does not have.
     lines = [
-        [(row["step"], row["loss"]) for row in read_history(each.folder(name))]
+        [(row["step"], row["loss"]) for row in read_history(each.history(name))]
         for each in (straight, store)
     ]
     assert lines[0] == lines[1]
@@ -134,3 +134,19 @@ def test_a_run_does_not_go_on_from_one_whose_checkpoint_is_gone(
     longer = replace(tiny("ae"), epochs=5)
     name = run_id(longer, dataset(longer.dataset).fingerprint)
     assert checkpoint.resume(name, longer, store, CPU, {"cpu": "one"}).step == 0
+
+
+def test_a_run_that_is_trained_again_keeps_its_curve_until_then(
+    tmp_path: Path, sample: LoadedData
+) -> None:
+    store = Store(tmp_path)
+    name = _trained(TINY, store, sample)
+    before = store.history(name).read_bytes()
+    store.checkpoint(name).unlink()
+    store.weights(name).unlink()
+    checkpoint.resume(name, TINY, store, CPU, {"cpu": "one"})
+    assert store.history(name).read_bytes() == before
+    assert store.steps_done(name) == 0
+    assert _trained(TINY, store, sample) == name
+    assert store.steps_done(name) == TINY.steps
+    assert not store.progress(name).exists()
