@@ -58,11 +58,7 @@ def _request(arguments: argparse.Namespace) -> Request:
     figures = _chosen("figure", arguments.figure or [], FIGURES, FIGURES)
     alone = not tables and not figures
     # Alone, --claims and --report describe the finished runs, and start none.
-    of_cache = (
-        alone and mode in ("run", "collect", "plan") and (arguments.claims or arguments.report)
-    )
-    if of_cache and mode == "plan":
-        raise UsageError("--plan needs a --table or --figure: --claims and --report train nothing")
+    of_cache = alone and mode in ("run", "collect") and (arguments.claims or arguments.report)
     if of_cache:
         mode, tables = "collect", list(TABLES)
         figures = list(FIGURES) if arguments.report else []
@@ -97,7 +93,7 @@ def _request(arguments: argparse.Namespace) -> Request:
 def _mode(arguments: argparse.Namespace) -> str:
     """What is to be done, of which there is one; refuses options that would be ignored beside it.
 
-    ``--plan`` and ``--collect`` may be added to any command that trains.
+    ``--plan`` and ``--collect`` may be added to a command that trains.
 
     Raises:
         UsageError: two modes, or an option that does not go with the mode or another option.
@@ -133,6 +129,7 @@ _OF_TABLES = (
 # Options that say nothing to a command of that mode. Own data of a run that is repeated have to be
 # named.
 _IGNORED = {
+    "plan": ("claims", "report"),
     "verify": (*_OF_TABLES, *_OF_TRAINING),
     **dict.fromkeys(
         ("status", "gc", "export"),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import asdict, dataclass, replace
+import itertools
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from bench.campaign.job import Job
-from bench.campaign.locate import AbsentError, Search, locate, of_records
+from bench.campaign.locate import AbsentError, Search, locate
 from bench.campaign.request import Request
 from bench.campaign.runs import jobs_of, result_of, seeds_shown, unseen_by
 from bench.data import Dataset
@@ -35,6 +37,7 @@ class Chosen:
         table: the table, or the one that a figure draws; its cells are runs.
         figure: the figure; None for a table.
         stand_in: a line on data that are not here, whose place others take; else empty.
+        overrides: settings that were set by hand and change its runs.
     """
 
     name: str
@@ -42,6 +45,7 @@ class Chosen:
     table: TableSpec
     figure: FigureSpec | None = None
     stand_in: str = ""
+    overrides: Mapping[str, Any] = field(default_factory=dict)
 
 
 def choose(
@@ -67,14 +71,22 @@ def choose(
     resolver = _Resolver(request, runs, cache)
     found: list[Chosen] = []
     absent: dict[str, AbsentError] = {}
+    refused: list[UsageError] = []
     for name in (*request.tables, *request.figures):
-        # A table that varies what is set has no runs with it; nobody asked for it by name.
-        if request.everything and _declared(name).varies & set(request.overrides):
+        by_name = not request.everything and name not in request.optional
+        # A table that varies what is set has no runs with it.
+        if not by_name and _declared(name).varies & set(request.overrides):
             continue
         try:
             candidates = resolver.candidates(name)
         except AbsentError as error:
             absent[name] = error
+            continue
+        except UsageError as error:
+            # Nor one whose data are too few for what is set, or have no such extractor.
+            if by_name:
+                raise
+            refused.append(error)
             continue
         if request.only:
             # Folders of one profile's runs match none of another's.
@@ -84,8 +96,8 @@ def choose(
         best = choose_profile(candidates, request, runs, device)
         if name not in request.optional or _filled(best, request, runs, any):
             found.append(best)
-    if absent and not found:
-        raise next(iter(absent.values()))
+    if not found and (errors := [*absent.values(), *refused]):
+        raise errors[0]
     if unused := sorted(set(request.overrides) - resolver.applied):
         names = ", ".join((*request.tables, *request.figures))
         raise UsageError(f"--set {unused[0]}: no run of {names} has one")
@@ -175,59 +187,73 @@ class _Resolver:
         self._request = request
         self._search = searching(request, cache, [f.trained for f in runs.values() if f.trained])
         # Finding data reads files.
-        self._found: dict[tuple[str, str], tuple[Dataset, str]] = {}
+        self._found: dict[tuple[str, str, bool], tuple[Dataset, str]] = {}
         self.applied: set[str] = set()
 
     def candidates(self, name: str) -> list[Chosen]:
-        """A table or figure in each profile that it may be shown in and that has its data here."""
+        """A table or figure in each profile that it may be shown in and that has its data here.
+
+        Finished runs may be of the declared data, and others of what stands in for them.
+        """
         found: list[Chosen] = []
         errors: list[AbsentError | TooFewImagesError] = []
-        for profile in PROFILES.values():
+        ways = (False, True) if self._request.mode == "collect" else (False,)
+        for profile, standing_in in itertools.product(PROFILES.values(), ways):
             if self._request.profile in (profile.name, "auto"):
                 try:
-                    found.append(self.chosen(name, profile))
+                    found.append(self._chosen(name, profile, standing_in))
                 except (AbsentError, TooFewImagesError) as error:
                     errors.append(error)
         if not found:
             raise next((each for each in errors if isinstance(each, AbsentError)), errors[0])
         return found
 
-    def chosen(self, name: str, profile: Profile) -> Chosen:
+    def _chosen(self, name: str, profile: Profile, standing_in: bool) -> Chosen:
         """A table or figure in a profile; AbsentError where its data are not here."""
         request, figure, declared = self._request, FIGURES.get(name), _declared(name)
         if clash := sorted(declared.varies & set(request.overrides)):
             raise UsageError(f"--set {clash[0]}: {declared.name} varies it, so it cannot be set")
         # A plugin's column may be of other data than the others.
         found = {
-            wanted: self._data(wanted, profile)
+            wanted: self._data(wanted, profile, standing_in)
             for wanted in dict.fromkeys(cell.training.dataset for cell in declared.cells)
         }
-        table = declared.with_cells(
-            lambda cell: self._cell(cell, profile, found[cell.training.dataset][0])
-        )
+
+        def cells(overrides: Mapping[str, Any]) -> TableSpec:
+            return declared.with_cells(
+                lambda cell: self._cell(cell, profile, found[cell.training.dataset][0], overrides)
+            )
+
+        table, plain = cells(request.overrides), cells({})
+        # What was set to the value that it has is no other setting.
+        changed = {n: v for n, v in request.overrides.items() if cells({n: v}) != plain}
         wanted, (used, stand_in) = next(iter(found.items()))
         # The paper's numbers stand beside its own data alone, whose name outputs leave out.
         suffix = "" if wanted in (used.name, used.part_of) else f"-{used.name}"
         if suffix:
+            if name + suffix in (FIGURES if figure else TABLES):
+                raise UsageError(
+                    f"--dataset: {name}{suffix} is another one of the suite, and would be written "
+                    f"over; choose another name than {used.name} (--name)"
+                )
             table = replace(table, name=declared.name + suffix, published="")
         if figure:
             figure = replace(figure, name=figure.name + suffix)
-        return Chosen(name, profile, table, figure, stand_in)
+        return Chosen(name, profile, table, figure, stand_in, changed)
 
-    def _data(self, wanted: str, profile: Profile) -> tuple[Dataset, str]:
+    def _data(self, wanted: str, profile: Profile, standing_in: bool) -> tuple[Dataset, str]:
         """What a table is run on, and a line where that is not what it is declared for."""
-        key = (self._request.dataset or profile.name, wanted)
+        key = (self._request.dataset or profile.name, wanted, standing_in)
         if key not in self._found:
-            self._found[key] = self._locate(wanted, profile)
+            self._found[key] = self._locate(wanted, profile, standing_in)
         return self._found[key]
 
-    def _locate(self, wanted: str, profile: Profile) -> tuple[Dataset, str]:
+    def _locate(self, wanted: str, profile: Profile, standing_in: bool) -> tuple[Dataset, str]:
         search = self._search
         if self._request.dataset is not None:
             return locate(self._request.dataset, search), ""
         stand_in = profile.stand_ins.get(wanted)
-        if stand_in and not search.look and of_records(wanted, search.records) is None:
-            # Runs on the stand-in are all that there is to collect.
+        if stand_in and standing_in:
             return locate(stand_in, search), ""
         try:
             return locate(profile.datasets.get(wanted, wanted), search), ""
@@ -237,8 +263,9 @@ class _Resolver:
         found = locate(stand_in, search)
         return found, f"no {wanted} in {search.data_dir}: {found.name} is used instead"
 
-    def _cell(self, cell: Cell, profile: Profile, used: Dataset) -> Cell:
-        overrides = self._request.overrides
+    def _cell(
+        self, cell: Cell, profile: Profile, used: Dataset, overrides: Mapping[str, Any]
+    ) -> Cell:
         training, measurement = profile.apply(replace(cell.training, dataset=used.name))
         measured = set(asdict(measurement))
         self.applied |= training.settable() | measured

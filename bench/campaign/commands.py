@@ -12,10 +12,10 @@ from math import inf, isnan
 from bench.campaign.choose import Chosen, choose, find_again, requested_jobs
 from bench.campaign.plan import Estimate, PlannedRun, State, first_looks, plan_runs
 from bench.campaign.render import render
-from bench.campaign.request import Request
+from bench.campaign.request import OF_FINISHED, Request
 from bench.campaign.runs import every_result, jobs_of, result_of, seeds_shown
 from bench.data import dataset
-from bench.errors import UsageError
+from bench.errors import BenchError, UsageError
 from bench.files import lock
 from bench.machine import core_count, gpu_count
 from bench.screen import counted, say, show
@@ -31,6 +31,8 @@ def carry_out(request: Request) -> int:
         KeyboardInterrupt: the user stopped it.
     """
     store = Store(request.worker.runs_dir)
+    if request.mode in OF_FINISHED and not store.root.is_dir():
+        raise BenchError(f"--runs-dir {store.root}: no such folder")
     runs = store.read()
     if request.mode in ("status", "gc"):
         return _tidy(request, runs, store)

@@ -66,7 +66,14 @@ def locate(asked: str, search: Search) -> Dataset:
         found = own.declare(
             asked, search.cache, make=search.make, name=search.name, outputs=search.outputs
         )
-        _refuse_namesake(found, search.records)
+        prepared = "pictures" in found.content or found.module != "bench.data.prepared"
+        if not prepared and not search.look:
+            raise BenchError(
+                f"--dataset {asked}: its pictures are not prepared, so that nobody knows which "
+                f"finished runs are of them; name the data of runs, such as --dataset {found.name}"
+            )
+        if prepared:
+            _refuse_namesake(found, search.records)
     elif declared is not None and declared.finder and search.look:
         found = _on_disk(declared, search) or found
         if found is None:
@@ -85,9 +92,6 @@ def locate(asked: str, search: Search) -> Dataset:
 
 def _refuse_namesake(found: Dataset, records: Sequence[TrainingRecord]) -> None:
     """Tables and figures are named after the data: other data would write over theirs."""
-    if "pictures" not in found.content and found.module == "bench.data.prepared":
-        # Not prepared yet, so that nobody knows what they are.
-        return
     for record in records:
         if record.data.name == found.name and record.data.fingerprint != found.fingerprint:
             raise UsageError(

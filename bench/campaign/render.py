@@ -40,12 +40,14 @@ def render(request: Request, chosen: Sequence[Chosen], runs: Runs) -> int:
     tables = [contents[each.name] for each in chosen if not each.figure]
     written: list[Path] = []
     printed: list[str] = []
+    kept = []
     for content in tables:
-        # Nobody asked for it by name: one that is there is not written over by an empty one.
+        # Nobody asked for it by name.
         if request.everything and not content.all_results:
             continue
         text, paths = write_table(content, request.tables_dir)
         printed.append(text)
+        kept += [] if paths else [content.table.name]
         written += paths
     drawn = _draw(request, chosen, contents)
     written += [path for each in drawn.values() for path in each.paths]
@@ -70,6 +72,8 @@ def render(request: Request, chosen: Sequence[Chosen], runs: Runs) -> int:
     # Only after the files are written, so that a closed screen costs none of them.
     for text in printed:
         show(text)
+    if kept:
+        say(f"nothing to show, so that what is there stays: {', '.join(kept)}")
     if left_out:
         say(f"left out, since nothing that they show is here: {', '.join(left_out)}")
     if written:
@@ -127,21 +131,25 @@ def _content(request: Request, chosen: Chosen, runs: Runs) -> TableResults:
         asked = jobs_of([cell], seeds, request.only)
         reasons, not_run = [], []
         for job in jobs_of([cell], seeds):
-            folder = runs[job.run_id]
-            if result := result_of(job, folder):
+            folder, name = runs[job.run_id], job.training.name
+            result, failure = result_of(job, folder), failure_of(job, folder)
+            if result:
                 done[cell].append(result)
-            elif job in asked and (failure := failure_of(job, folder)):
+            if job in asked and failure:
                 failed[cell].append(failure)
-                reasons.append(f"{job.training.name} failed ({failure.reason})")
-            elif job in asked and job.training.seed < (request.seeds or 1):
-                not_run.append(f"{job.training.name} {_why_not(folder)}")
+                reasons.append(f"{name} failed ({failure.reason})")
+            elif job in asked and not result and job.training.seed < (request.seeds or 1):
+                not_run.append(f"{name} {_why_not(folder)}")
         # Collecting takes the seeds that are there.
         if request.mode != "collect" or request.seeds or not done[cell]:
             reasons += not_run
+        seen = {extractor for result in done[cell] for extractor in result.extractors}
+        if done[cell] and (unseen := [e for e in request.display.extractors if e not in seen]):
+            reasons.append(f"not measured through {', '.join(unseen)}")
         place = f"{cell.row}, {table.axis}" if cell.row else table.axis
         missing += [f"{place} {cell.label}: {reason}" for reason in reasons]
-    profile, overrides = chosen.profile.name, request.overrides
-    return TableResults(table, done, missing, request.display, profile, failed, overrides)
+    profile, display = chosen.profile.name, request.display
+    return TableResults(table, done, missing, display, profile, failed, chosen.overrides)
 
 
 def _why_not(folder: RunFolder) -> str:

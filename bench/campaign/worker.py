@@ -64,7 +64,14 @@ def fetch(job: Job, settings: WorkerSettings) -> str:
     extractors = []
     for spec in job.measurements:
         extractor = _extractor(name, spec.extractor, settings, _device(settings))
-        load_reference(name, data, spec, extractor, cache, train_images=job.training.train_images)
+        images = job.training.train_images
+        try:
+            load_reference(name, data, spec, extractor, cache, train_images=images)
+        except (BenchError, OSError):
+            raise
+        except Exception as error:
+            raise_unless_of_run(error, "looking at real images")
+            raise BenchError(f"extractor {spec.extractor}: {described(error)}") from error
         declared = extractor.declared
         extractors.append(f"{declared.name} (weights {declared.checksum[:8]})")
     return f"{dataset(name).description}: {data.source}; FID by {', '.join(extractors)}"

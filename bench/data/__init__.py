@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.errors import UsageError, require_name, unknown
+from bench.errors import BenchError, UsageError, described, require_name, unknown
 from bench.hashing import canonical_json, sha256
 
 if TYPE_CHECKING:
@@ -69,9 +69,22 @@ class Dataset:
             data_dir: folder with the user's files, and for downloads.
 
         Raises:
-            BenchError: no source has the data, or a file is not what it should be.
+            BenchError: no source has the data, a file is not what it should be, or a plugin's code
+                failed.
         """
-        return importlib.import_module(self.module).load(self, data_dir)
+        try:
+            loaded: LoadedData = importlib.import_module(self.module).load(self, data_dir)
+        except (BenchError, OSError, MemoryError):
+            raise
+        except Exception as error:
+            raise BenchError(f"data set {self.name}: {described(error)}") from error
+        counts = len(loaded.train.images), len(loaded.test.images)
+        if counts != (self.train, self.test):
+            raise BenchError(
+                f"data set {self.name}: {counts[0]:,} training and {counts[1]:,} test images, "
+                f"where {self.train:,} and {self.test:,} are declared"
+            )
+        return loaded
 
 
 # The files that MNIST and its relatives come in.

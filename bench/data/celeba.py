@@ -41,8 +41,8 @@ def _candidates(data_dir: Path) -> Iterator[tuple[Path, Path]]:
         yield root / PICTURES, root
         yield root / f"{PICTURES}.zip", root
     for root in roots:
-        # Only pictures right there: a data folder may have other data sets in folders of theirs.
-        if root.is_dir() and any(is_picture(path.name) for path in root.iterdir()):
+        # Right there, under CelebA's names: a data folder may have other pictures.
+        if root.is_dir() and any(is_picture(p.name) and p.stem.isdigit() for p in root.iterdir()):
             yield root, root
     # One level deeper, but for the folders of other data sets.
     roots += sorted(path for path in data_dir.glob("*/") if path.name not in DATASETS)
@@ -76,7 +76,8 @@ def declare(declared: Dataset, data_dir: Path, cache: Path, *, make: bool) -> Da
     """
     part = data_dir / declared.name
     for path, root in [(part, part)] if declared.part_of else _candidates(data_dir):
-        source = Source(path)
+        # A data folder may have other data sets in folders of theirs.
+        source = Source(path, deep=path != data_dir)
         # Unpackers that gave up leave an empty folder beside the zip.
         if path.exists() and (files := source.listing().files):
             train, test, split = _split(source, root, files)

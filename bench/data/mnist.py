@@ -38,6 +38,11 @@ def load(dataset: Dataset, data_dir: Path) -> LoadedData:
     checksums = {name: str(dataset.content[name]) for name in IDX_FILES}
     if dataset.folder:
         arrays, source = _verified(Path(dataset.folder), checksums), dataset.folder
+    elif dataset.own:
+        raise BenchError(
+            f"the images of {dataset.name}, which finished runs tell of, are not at hand; give "
+            "--dataset idx:FOLDER"
+        )
     else:
         arrays, source = _at_hand(checksums, data_dir) or _fetched(checksums, data_dir)
     train, train_labels, test, test_labels = arrays

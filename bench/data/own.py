@@ -77,7 +77,7 @@ def _path(written: str) -> Path:
 def suggestion(argument: str) -> str:
     """How to name a folder that was given without saying what is in it; empty where it is none."""
     path = _path(argument)
-    if not path.exists():
+    if not argument or not path.exists():
         return ""
     kind = "idx" if path.is_dir() and idx.find_files(idx.folder_of_files(path)) else "images"
     return f"{kind}:{argument}"

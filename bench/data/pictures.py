@@ -56,15 +56,17 @@ class Listing(NamedTuple):
 
 @dataclass(frozen=True)
 class Source:
-    """Where pictures are: a folder, whose subfolders count too, or a zip.
+    """Where pictures are: a folder or a zip.
 
     Attributes:
         path: the folder or the zip file.
         outputs: folders below it that the suite itself writes to, resolved.
+        deep: whether a folder's subfolders count too.
     """
 
     path: Path
     outputs: tuple[Path, ...] = ()
+    deep: bool = True
 
     def listing(self) -> Listing:
         """Every picture, and what was passed over.
@@ -122,6 +124,8 @@ class Source:
                     elif os.path.commonpath([root, os.path.realpath(entry.path)]) != root:
                         reason = "links that lead out of the folder"
                 if not reason and entry.is_dir():
+                    if not self.deep:
+                        continue
                     if entry.path not in outputs:
                         folders.append(entry.path)
                         continue

@@ -48,10 +48,19 @@ class Extractor:
         Args:
             batches: float images (m, 1 or 3, height, width), any number at a time; values are
                 clipped to [0, 1].
+
+        Raises:
+            BenchError: the network has another number of features than was declared.
         """
-        size = self.declared.batch_size
+        size, expected = self.declared.batch_size, self.declared.dimensions
         parts = (part.to(self.device) for batch in batches for part in batch.split(size))
-        return torch.cat([self.network(three_channels(p.float().clamp(0, 1))) for p in parts])
+        found = torch.cat([self.network(three_channels(p.float().clamp(0, 1))) for p in parts])
+        if found.shape[1:] != (expected,):
+            raise BenchError(
+                f"extractor {self.declared.name}: features of the shape {tuple(found.shape[1:])}, "
+                f"where {expected} are declared"
+            )
+        return found
 
 
 def three_channels(images: torch.Tensor) -> torch.Tensor:

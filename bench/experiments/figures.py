@@ -58,11 +58,13 @@ def register_figure(figure: FigureSpec) -> None:
     """Add a figure of a declared table, of a kind of :mod:`bench.report.figures.kinds`.
 
     Raises:
-        UsageError: an unknown table, or another figure of that name.
+        UsageError: an unknown table, or another figure, or a table, of that name.
     """
     require_name("figure", figure.name)
     if figure.table not in TABLES:
         raise unknown("table", figure.table, TABLES)
-    if FIGURES.get(figure.name, figure) != figure:
-        raise UsageError(f"a figure named {figure.name!r} exists already; choose another name")
+    if figure.name in TABLES or FIGURES.get(figure.name, figure) != figure:
+        raise UsageError(
+            f"a table or figure named {figure.name!r} exists already; choose another name"
+        )
     FIGURES[figure.name] = figure

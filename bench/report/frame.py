@@ -98,13 +98,10 @@ class TableResults:
         if learned:
             results = [result for result in results if self.display.learned(result)]
         try:
-            found = {
-                result.spec.seed: METRICS[metric].value(result, self.display, view)
-                for result in results
-            }
+            found = {r.spec.seed: METRICS[metric].value(r, self.display, view) for r in results}
+            return {seed: float(value) for seed, value in found.items() if value is not None}
         except Exception as error:
             raise BenchError(f"metric {metric} of {cell.name}: {described(error)}") from error
-        return {seed: value for seed, value in found.items() if value is not None}
 
 
 def frame(content: TableResults) -> pd.DataFrame:

@@ -24,13 +24,15 @@ def forms(content: TableResults) -> dict[str, str]:
 
 
 def write_table(content: TableResults, folder: Path) -> tuple[str, list[Path]]:
-    """Write a table in every form.
+    """Write a table in every form; one without a number is not written over one that is there.
 
     Returns:
-        Its Markdown, and the files.
+        Its Markdown, and the files that were written.
     """
     texts = forms(content)
     paths = [folder / f"{content.table.name}{ending}" for ending in texts]
+    if not content.all_results and paths[0].exists():
+        return texts[".md"], []
     for path, text in zip(paths, texts.values(), strict=True):
         write_text(path, text)
     return texts[".md"], paths

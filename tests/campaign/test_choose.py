@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bench.campaign.choose import choose, requested_jobs
 from bench.campaign.job import WorkerSettings
 from bench.campaign.request import Request
+from bench.data import DATASETS, Dataset, register_dataset
 from bench.errors import UsageError
 from bench.experiments.profiles import PROFILES
 from bench.experiments.tables import TABLES
+from bench.report.display import Display
 from bench.store.folders import Store
 from tests.support.results import result, write
+from tests.support.tiny import tiny
 
 Fill = Callable[..., None]
 
@@ -101,6 +105,15 @@ def test_a_folder_of_one_profile_is_found_whichever_is_more_faithful(
     assert _profiles(store, only=[folder]) == {"table4": "quick"}
 
 
+def test_a_setting_that_changes_nothing_is_no_other_setting(store: Store, fill: Fill) -> None:
+    fill("table4", "paper", DEPTHS)
+    worker = WorkerSettings(runs_dir=store.root, data_dir=store.root)
+    overrides = {"epochs": 50, "learning_rate": 1e-4, "seed": 0, "fid_samples": 9}
+    request = Request(["table4"], worker=worker, overrides=overrides, mode="collect")
+    (chosen,), _ = choose(request, store.read(), store.cache, "cpu")
+    assert chosen.overrides == {"fid_samples": 9}
+
+
 def test_runs_that_tables_share_are_asked_for_once(store: Store) -> None:
     worker = WorkerSettings(runs_dir=store.root, data_dir=store.root)
     request = Request(["table3", "table4"], worker=worker, seeds=2)
@@ -126,3 +139,52 @@ def test_nothing_is_trained_for_what_is_optional(store: Store, fill: Fill) -> No
     assert [each.name for each in chosen] == ["table4", *figures]
     assert len(requested_jobs(request, chosen)) == 4
     assert len(requested_jobs(replace(request, optional=()), chosen)) == 32
+
+
+def test_what_nobody_named_is_left_out_where_the_settings_do_not_fit(
+    store: Store, fill: Fill
+) -> None:
+    fill("table4", "quick", DEPTHS)
+    figures = ["ranks-depth", "frontier", "ranks-dimension"]
+    request: dict[str, Any] = {"figures": figures, "optional": figures, "mode": "collect"}
+    found = _profiles(store, **request, overrides={"latent_dim": 128})
+    assert found.keys() == {"table4", "ranks-depth"}
+    # No classifier is shipped for CelebA; what is no extractor at all is refused all the same.
+    seen = Display(extractors=("classifier",))
+    found = _profiles(store, **request, display=seen)
+    assert found.keys() == {"table4", "ranks-depth", "frontier"}
+    with pytest.raises(UsageError, match="unknown extractor"):
+        _profiles(store, everything=True, mode="collect", display=Display(extractors=("nothing",)))
+
+
+def _faces(name: str, images: int) -> Dataset:
+    declared = DATASETS[name]
+    content: dict[str, str | int] = {"pictures": name}
+    return replace(declared, content=content, train=images, test=2_000)
+
+
+def test_runs_on_celeba_do_not_hide_those_on_its_stand_in(store: Store) -> None:
+    for name, profile, columns in (
+        ("celeba-10k", "overnight", ("WAE", "RAE", "IRMAE")),
+        ("celeba", "quick", ("IRMAE",)),
+    ):
+        faces = _faces(name, 8_000)
+        register_dataset(faces, replace=True)
+        for cell in TABLES["table5"].cells:
+            if cell.label in columns:
+                run = replace(cell.training, dataset=name)
+                training, measurement = PROFILES[profile].apply(run)
+                write(store, result(training, replace(measurement, extractor="imagenet")))
+    worker = WorkerSettings(runs_dir=store.root, data_dir=store.root)
+    request = Request(["table5"], worker=worker, mode="collect")
+    (chosen,), _ = choose(request, store.read(), store.cache, "cpu")
+    assert (chosen.profile.name, chosen.table.name) == ("overnight", "table5")
+    assert {cell.training.dataset for cell in chosen.table.cells} == {"celeba-10k"}
+
+
+def test_own_data_whose_outputs_would_be_another_tables_are_refused(store: Store) -> None:
+    own = replace(DATASETS["mnist-sample"], name="samples", part_of="", own=True)
+    register_dataset(own, replace=True)
+    write(store, result(replace(tiny("ae"), dataset="samples")))
+    with pytest.raises(UsageError, match="table4-samples is another one of the suite"):
+        _profiles(store, mode="collect", dataset="samples")

@@ -163,7 +163,17 @@ def test_own_pictures_fill_tables_of_their_own(
     assert "FID extractor: imagenet: EfficientNet-Lite0 of ImageNet" in output
     assert "80/20 by hash" in output
     assert "paper" not in output.split("\n- ")[0]
-    assert (tmp_path / "tables" / "table4-cats.tex").is_file()
+    written = tmp_path / "tables" / "table4-cats.tex"
+    before = written.read_text()
+    # Where pictures are not prepared, nobody knows which runs are of them.
+    shutil.copytree(tmp_path / "cats", tmp_path / "others" / "cats")
+    elsewhere = [f"images:{tmp_path / 'others' / 'cats'}" if "cats" in a else a for a in command]
+    assert main([*elsewhere, "--collect"]) == 1
+    assert "name the data of runs, such as --dataset cats" in capsys.readouterr().err
+    named = ["cats" if "cats" in each else each for each in command]
+    assert main([*named, "--collect"]) == 0
+    capsys.readouterr()
+    assert written.read_text() == before
     assert main([*command, "--extractor", "classifier"]) == 2
     assert "none is shipped for cats" in capsys.readouterr().err.splitlines()[-1]
 

@@ -79,6 +79,41 @@ def test_why_a_run_is_not_shown(store: Store, collect: Callable[..., tuple[int, 
     assert "l12-s0 not trained to its end" in text
 
 
+def test_what_an_extractor_that_was_asked_for_has_not_seen_is_missed(
+    store: Store, collect: Callable[..., tuple[int, str]]
+) -> None:
+    only = ("--table", "4", "--only", "*-l2-*")
+    assert collect(*only, "--extractor", "classifier")[0] == 0
+    status, text = collect(*only, "--extractor", "imagenet", "--extractor", "classifier")
+    assert status == 1
+    assert "- -- Depth l 2: not measured through imagenet" in text
+    # One that failed is named, though another has measured the run.
+    spec, measurement = _spec("2")
+    run = result(spec, measurement)
+    failed = FailedRun(run.run_id, spec, "boom", "", replace(measurement, extractor="imagenet"))
+    store.write_failure(failed)
+    status, text = collect(*only, "--extractor", "imagenet", "--extractor", "classifier")
+    assert (status, "l2-s0 failed (boom)" in text) == (1, True)
+    # What another extractor measures later does not clear it.
+    store.write_measured(run.measurements[0])
+    assert store.read_folder(run.run_id).failure == failed
+
+
+def test_a_table_without_a_number_leaves_the_one_that_is_there(
+    store: Store, collect: Callable[..., tuple[int, str]]
+) -> None:
+    collect("--table", "4")
+    table = store.root.parent / "tables" / "table4.md"
+    before = table.read_text()
+    store.root.rename(store.root.parent / "moved")
+    status, _ = collect("--table", "4")
+    assert status == 1
+    store.root.mkdir()
+    status, text = collect("--table", "4")
+    assert (status, table.read_text()) == (1, before)
+    assert "mnist-irmae-d128-l2-s0 not run" in text
+
+
 def test_a_whole_table_is_written_with_status_0(
     store: Store, collect: Callable[..., tuple[int, str]]
 ) -> None:

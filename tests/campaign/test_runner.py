@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from bench.campaign.job import Job, WorkerSettings
 from bench.campaign.plan import PlannedRun, State
 from bench.campaign.progress import ProgressBar
 from bench.campaign.runner import ATTEMPTS, run
+from bench.data import dataset, register_dataset
 from bench.errors import BenchError
 from bench.report.display import Display
 from bench.store.folders import RunFolder, Store
@@ -107,3 +109,10 @@ def test_a_run_that_another_process_trains_is_waited_for_last(tmp_path: Path) ->
     said = _said(pool, tmp_path)
     assert pool.ended == ["run-1", "run-2", "run-0"]
     assert "waiting for 1 run of another process" in said
+
+
+def test_data_of_a_plugin_that_was_edited_meanwhile_are_refused() -> None:
+    found = replace(dataset("shape"), name="mine", source="before")
+    register_dataset(replace(found, source="after"))
+    with pytest.raises(BenchError, match="mine: a --plugin was edited since the command began"):
+        runner._register(WorkerSettings(located=(found,)))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -18,12 +21,14 @@ from bench.campaign.job import Job, WorkerSettings
 from bench.data import dataset
 from bench.errors import BenchError
 from bench.evaluation.evaluate import Evaluation
+from bench.evaluation.extractors import REGISTERED_EXTRACTORS, Network
 from bench.experiments.spec import TrainingSpec
 from bench.files import lock
 from bench.store.folders import RunFolder, Store
 from bench.store.identity import run_id
 from bench.store.records import TrainingRecord
 from bench.training import checkpoint
+from tests.support.corner import CORNER
 from tests.support.tiny import TINY, TINY_MEASUREMENT
 
 SHORT_OF_MEMORY = torch.OutOfMemoryError("CUDA out of memory")
@@ -161,3 +166,52 @@ def test_images_of_earlier_weights_are_not_kept(
     worker._Group(group, store, settings)._keep(other, folder.trained, evaluation)
     assert not stale.exists()
     assert (folder.path / f"measured-{record.identity}.npz").exists()
+
+
+FEW = """
+from bench.data.images import LoadedData
+from bench.data.mnist import load as whole
+
+def load(dataset, data_dir):
+    data = whole(dataset, data_dir)
+    return LoadedData(data.train.spread(9), data.test, "")
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("def load(dataset, data_dir):\n    raise KeyError('labels')", "KeyError: 'labels'"),
+        ("import no_such_module", "No module named 'no_such_module'"),
+        (FEW, "9 training and 512 test images, where 1,024 and 512 are declared"),
+    ],
+)
+def test_what_a_data_sets_own_module_does_wrong_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str, said: str
+) -> None:
+    (tmp_path / "wrong_data.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "wrong_data", raising=False)
+    declared = replace(dataset("mnist-sample"), module="wrong_data")
+    with pytest.raises(BenchError, match=f"data set mnist-sample: .*{re.escape(said)}"):
+        declared.load(tmp_path)
+
+
+def test_what_an_extractor_does_wrong_is_named(
+    jobs: tuple[list[Job], WorkerSettings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ((job, *_), settings) = jobs
+    spec = replace(TINY_MEASUREMENT, extractor="wrong")
+    job = replace(job, measurements=(spec,))
+
+    def boom(images: torch.Tensor) -> torch.Tensor:
+        raise ValueError("boom")
+
+    def load(network: Network, device: torch.device) -> Network:
+        return network
+
+    for network, said in ((boom, "ValueError: boom"), (torch.flatten, "12 are declared")):
+        declared = replace(CORNER, name="wrong", source=said, load=partial(load, network))
+        monkeypatch.setitem(REGISTERED_EXTRACTORS, "wrong", declared)
+        with pytest.raises(BenchError, match=f"extractor wrong: .*{said}"):
+            worker.fetch(job, settings)

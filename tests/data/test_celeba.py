@@ -113,6 +113,7 @@ def test_a_part_and_other_data_sets_are_not_taken_for_the_whole(tmp_path: Path) 
     for index in range(3):
         photograph(tmp_path / "celeba-10k" / "img_align_celeba" / f"{index}.jpg", index)
         photograph(tmp_path / "cats" / f"{index}.jpg", index)
+    photograph(tmp_path / "screenshot.jpg", 0)
     with zipfile.ZipFile(tmp_path / "dogs.zip", "w") as archive:
         archive.writestr("dogs/a.jpg", b"")
     (tmp_path / "broken.zip").write_bytes(b"<html>")

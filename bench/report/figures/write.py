@@ -8,6 +8,7 @@ from pathlib import Path
 
 import matplotlib as mpl
 
+from bench.errors import BenchError, described
 from bench.experiments.spec import FigureSpec
 from bench.files import write_bytes, write_text
 from bench.report.figures.kinds import drawing
@@ -55,7 +56,12 @@ def write_figure(figure: FigureSpec, content: TableResults, folder: Path) -> Dra
         # Whatever the user's own matplotlibrc says: equal runs are equal figures.
         mpl.rcdefaults()
         mpl.rcParams.update(RC)  # type: ignore[arg-type]
-        drawn = drawing(figure.kind)(figure, content)
+        try:
+            drawn = drawing(figure.kind)(figure, content)
+        except (BenchError, OSError):
+            raise
+        except Exception as error:
+            raise BenchError(f"figure {figure.name}: {described(error)}") from error
         if not any(axes.has_data() for axes in drawn.axes):
             return None
         # Once for both files, where "tight" lays out the figure anew for each.
