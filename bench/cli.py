@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import fields, replace
 from types import FrameType
 from typing import Any, NoReturn
@@ -29,18 +29,15 @@ from bench.screen import discard, make_streams_safe, say
 
 
 def _chosen(
-    kind: str, names: Sequence[str], known: Iterable[str], everything: Iterable[str]
+    kind: str, names: Sequence[str], known: Collection[str], everything: Iterable[str]
 ) -> list[str]:
     """Declared names of the tables or figures that were named with or without their kind."""
-    declared = set(known)
     chosen: list[str] = []
     for name in names:
-        if name == "all":
-            chosen += everything
-        elif name in declared or f"{kind}{name}" in declared:
-            chosen.append(name if name in declared else f"{kind}{name}")
-        else:
-            raise unknown(kind, name, [each.removeprefix(kind) for each in declared] + ["all"])
+        meant = name if name in known else f"{kind}{name}"
+        if name != "all" and meant not in known:
+            raise unknown(kind, name, [each.removeprefix(kind) for each in known] + ["all"])
+        chosen += everything if name == "all" else [meant]
     return list(dict.fromkeys(chosen))
 
 
@@ -54,8 +51,8 @@ def _request(arguments: argparse.Namespace) -> Request:
     mode = _mode(arguments)
     if arguments.report and (not arguments.report.name or arguments.report.is_dir()):
         raise UsageError(f"--report {arguments.report}: name a file, such as report.html")
-    tables = _chosen("table", arguments.table or [], TABLES, PAPER_TABLES)
-    figures = _chosen("figure", arguments.figure or [], FIGURES, FIGURES)
+    tables = _chosen("table", arguments.table, TABLES, PAPER_TABLES)
+    figures = _chosen("figure", arguments.figure, FIGURES, FIGURES)
     alone = not tables and not figures
     # Alone, --claims and --report describe the finished runs, and start none.
     of_cache = alone and mode in ("run", "collect") and (arguments.claims or arguments.report)
@@ -65,10 +62,8 @@ def _request(arguments: argparse.Namespace) -> Request:
     elif alone:
         tables = list(PAPER_TABLES)
     optional = [name for name in tables if of_cache and name not in PAPER_TABLES]
-    if of_cache or "all" in (arguments.figure or []):
-        by_name = [name for name in arguments.figure or [] if name != "all"]
-        asked_for = _chosen("figure", by_name, FIGURES, FIGURES)
-        optional += [name for name in figures if name not in asked_for]
+    by_name = _chosen("figure", arguments.figure, FIGURES, ())
+    optional += [name for name in figures if name not in by_name]
     worker = WorkerSettings(**_options(WorkerSettings, arguments))
     arguments.samplers = tuple(arguments.samplers or SAMPLERS)
     general = general_extractor(arguments.fid_weights)
@@ -171,14 +166,7 @@ def _terminated() -> Iterator[None]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the program.
-
-    Args:
-        argv: arguments without the program's name; those of the process where it is None.
-
-    Returns:
-        The exit status, see ``--help``.
-    """
+    """Run the program with some arguments, or the process's own; return the exit status."""
     arguments = sys.argv[1:] if argv is None else list(argv)
     make_streams_safe()
     try:

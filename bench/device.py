@@ -44,14 +44,14 @@ def _says(error: BaseException, phrases: tuple[str, ...]) -> bool:
     return any(phrase in text for phrase in phrases)
 
 
-def raise_unless_of_run(error: BaseException, doing: str) -> None:
+def raise_unless_of_run(error: BaseException, doing: str, *others: type[Exception]) -> None:
     """Raise an error that is not a run's own, and so ends the command: nothing is lost.
 
     Raises:
         BenchError: the GPU failed while ``doing`` this (``"training mnist-ae-d128-s0"``).
-        Terminated: the program was told to end meanwhile.
+        Terminated: the program was told to end meanwhile; likewise errors of these other types.
     """
-    if isinstance(error, Terminated):
+    if isinstance(error, (Terminated, *others)):
         raise error
     if is_device_failure(error):
         raise BenchError(

@@ -45,12 +45,7 @@ _REMEDIES = {
 
 
 def refused(what: str, error: OSError) -> BenchError:
-    """Build the error for what the system refused, with what to do about it.
-
-    Args:
-        what: could not be done, and where (``"cannot write runs/a.json"``).
-        error: the system's.
-    """
+    """Build the error for what the system refused (``"cannot write a.json"``), with the remedy."""
     remedy = _REMEDIES.get(error.errno or 0)
     reason = error.strerror or str(error)
     return BenchError(f"{what}: {reason}" + (f"; {remedy}" if remedy else ""))
@@ -61,15 +56,11 @@ LONGEST_NAME = 48
 
 
 def require_name(what: str, name: str) -> None:
-    """Refuse a name that cannot be part of a file's name.
-
-    Args:
-        what: kind of thing that is named, for the message (``"method"``).
-        name: at most 48 printable characters, without slashes, that do not begin with a dot, nor
-            with an underscore, which Matplotlib leaves out of legends.
+    """Refuse a name of something (a ``"method"``) that cannot be part of a file's name.
 
     Raises:
-        UsageError: it is another.
+        UsageError: it is not of 1 to 48 printable characters, without slashes, that do not begin
+            with a dot, nor with an underscore, which Matplotlib leaves out of legends.
     """
     fits = 0 < len(name) <= LONGEST_NAME and name.isprintable() and name == name.strip()
     if not fits or name[0] in "._" or {"/", "\\"} & set(name):
@@ -80,13 +71,7 @@ def require_name(what: str, name: str) -> None:
 
 
 def unknown(what: str, name: str, known: Iterable[str]) -> UsageError:
-    """Build the error for an unknown name, which names the nearest known ones.
-
-    Args:
-        what: kind of thing that was named, for the message (``"method"``).
-        name: the name that is not known.
-        known: every name that would have been accepted.
-    """
+    """Build the error for an unknown name of something (a ``"method"``): it names the nearest."""
     names = sorted(known)
     near = difflib.get_close_matches(name, names, n=3, cutoff=0.4)
     hint = f"did you mean {', '.join(near)}?" if near else f"known: {', '.join(names)}"

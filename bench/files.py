@@ -31,15 +31,10 @@ def atomic(path: Path) -> Iterator[IO[bytes]]:
     Raises:
         BenchError: the folder cannot be made or written, or the disk is full.
     """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-        # As readable as any other file of the user's, who has a umask for it.
-        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
-    except OSError as error:
-        raise refused(f"cannot write {path}", error) from error
-    try:
-        with os.fdopen(handle, "wb") as file:
+        with temporary.open("xb") as file:
             # Locked while it is written, where the disk knows locks: --gc removes the others.
             with contextlib.suppress(OSError):
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -49,11 +44,10 @@ def atomic(path: Path) -> Iterator[IO[bytes]]:
         temporary.replace(path)
         sync(path.parent)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise refused(f"cannot write {path}", error) from error
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
 
 
 def temporaries(folder: Path, endings: tuple[str, ...]) -> list[Path]:
@@ -95,9 +89,7 @@ def append_line(path: Path, line: str) -> None:
 def lock(path: Path, wait: bool = True) -> Iterator[bool]:
     """Hold an exclusive lock on a file; the system releases it when its holder dies.
 
-    Args:
-        path: the lock file, made where it is missing and left in place afterwards.
-        wait: whether to wait for another holder.
+    The file is made where it is missing, and left in place afterwards.
 
     Yields:
         Whether the lock is held: False only where ``wait`` is False and another holds it.
@@ -108,9 +100,9 @@ def lock(path: Path, wait: bool = True) -> Iterator[bool]:
     except OSError as error:
         raise refused(f"cannot write {path}", error) from error
     with file:
+        held = True
         try:
             fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-            held = True
         except BlockingIOError:
             held = False
         except OSError as error:
@@ -118,7 +110,6 @@ def lock(path: Path, wait: bool = True) -> Iterator[bool]:
                 raise refused(f"cannot lock {path}", error) from error
             # Two processes at once may then do the same work; what they write is whole anyway.
             _warn_of_locks(path.parent, error.strerror or "")
-            held = True
         yield held
 
 
@@ -155,10 +146,8 @@ def is_locked(path: Path) -> bool:
     try:
         with path.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
+    except OSError as error:
+        return isinstance(error, BlockingIOError)
     return False
 
 

@@ -92,19 +92,15 @@ class Stopwatch:
     def seconds(self) -> float:
         """Seconds that count, from some point in the past on."""
         with self._lock:
-            self._look()
-            return self._seen - self._paused
-
-    def _look(self) -> None:
-        now = time.monotonic()
-        if now - self._seen > _PAUSE:
-            self._paused += now - self._seen - _TICK
-        self._seen = now
+            now = time.monotonic()
+            if now - self._seen > _PAUSE:
+                self._paused += now - self._seen - _TICK
+            self._seen = now
+            return now - self._paused
 
     def _watch(self) -> None:
         while not self._stop.wait(_TICK):
-            with self._lock:
-                self._look()
+            self.seconds()
 
 
 # Seconds between two looks at the clock, and how many more are a pause: a busy machine may be late.

@@ -51,12 +51,14 @@ def _add_first(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--table",
         action="append",
+        default=[],
         metavar="NAME",
         help=f"a table, repeatable: all (the supplement's, the default), or one of {tables}",
     )
     group.add_argument(
         "--figure",
         action="append",
+        default=[],
         metavar="NAME",
         help="a figure, repeatable: all, 1, 2, or another of docs/usage.md, such as ranks-depth",
     )

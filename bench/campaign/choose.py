@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.campaign.job import Job
-from bench.campaign.locate import AbsentError, Search, locate
+from bench.campaign.locate import AbsentError, locate
 from bench.campaign.request import Request
 from bench.campaign.runs import jobs_of, result_of, seeds_shown, unseen_by
 from bench.data import Dataset
@@ -17,7 +18,7 @@ from bench.errors import BenchError, UsageError
 from bench.evaluation.extractors import declared_extractor, general_extractor, has_classifier
 from bench.experiments.figures import FIGURES
 from bench.experiments.profiles import PROFILES, Profile
-from bench.experiments.spec import Cell, FigureSpec, MeasurementSpec, TableSpec, TrainingSpec
+from bench.experiments.spec import Cell, FigureSpec, TableSpec
 from bench.experiments.tables import TABLES
 from bench.store.folders import Runs
 from bench.store.records import TrainingRecord
@@ -53,12 +54,6 @@ def choose(
 ) -> tuple[list[Chosen], list[str]]:
     """Make the choices for each requested table and figure.
 
-    Args:
-        request: what was asked for.
-        runs: the runs folder as it was read.
-        cache: folder of prepared images.
-        device: what runs are trained on.
-
     Returns:
         The tables and figures, and lines on data that are not here: others take their place, or
         what is about them is left out.
@@ -70,8 +65,7 @@ def choose(
     """
     resolver = _Resolver(request, runs, cache)
     found: list[Chosen] = []
-    absent: dict[str, AbsentError] = {}
-    refused: list[UsageError] = []
+    errors: list[AbsentError | UsageError] = []
     for name in (*request.tables, *request.figures):
         by_name = not request.everything and name not in request.optional
         # A table that varies what is set has no runs with it.
@@ -79,14 +73,11 @@ def choose(
             continue
         try:
             candidates = resolver.candidates(name)
-        except AbsentError as error:
-            absent[name] = error
-            continue
-        except UsageError as error:
+        except (AbsentError, UsageError) as error:
             # Nor one whose data are too few for what is set, or have no such extractor.
-            if by_name:
+            if by_name and isinstance(error, UsageError):
                 raise
-            refused.append(error)
+            errors.append(error)
             continue
         if request.only:
             # Folders of one profile's runs match none of another's.
@@ -96,14 +87,15 @@ def choose(
         best = choose_profile(candidates, request, runs, device)
         if name not in request.optional or _filled(best, request, runs, any):
             found.append(best)
-    if not found and (errors := [*absent.values(), *refused]):
-        raise errors[0]
+    absent = [error for error in errors if isinstance(error, AbsentError)]
+    if not found and errors:
+        raise (absent or errors)[0]
     if unused := sorted(set(request.overrides) - resolver.applied):
         names = ", ".join((*request.tables, *request.figures))
         raise UsageError(f"--set {unused[0]}: no run of {names} has one")
     if found:
         _require_matches(request, found, seeds_of(request, runs))
-    lines = [chosen.stand_in for chosen in found] + [f"left out, {e}" for e in absent.values()]
+    lines = [chosen.stand_in for chosen in found] + [f"left out, {e}" for e in absent]
     return found, list(dict.fromkeys(filter(None, lines)))
 
 
@@ -119,12 +111,7 @@ def choose_profile(
 
     The most faithful one whose runs are all there. Where there is none, ``--collect`` takes the one
     that fills most columns, and a command that trains the paper's on a GPU and ``quick`` without.
-
-    Args:
-        candidates: the table or figure in each of them, the most faithful first.
-        request: what was asked for.
-        runs: the runs that are there.
-        device: what runs would be trained on.
+    Candidates are in order, the most faithful first.
     """
     collecting = request.mode == "collect"
     best = max(
@@ -185,7 +172,8 @@ class _Resolver:
 
     def __init__(self, request: Request, runs: Runs, cache: Path) -> None:
         self._request = request
-        self._search = searching(request, cache, [f.trained for f in runs.values() if f.trained])
+        records = [folder.trained for folder in runs.values() if folder.trained]
+        self._locate = functools.partial(locate, request=request, cache=cache, records=records)
         # Finding data reads files.
         self._found: dict[tuple[str, str, bool], tuple[Dataset, str]] = {}
         self.applied: set[str] = set()
@@ -245,23 +233,22 @@ class _Resolver:
         """What a table is run on, and a line where that is not what it is declared for."""
         key = (self._request.dataset or profile.name, wanted, standing_in)
         if key not in self._found:
-            self._found[key] = self._locate(wanted, profile, standing_in)
+            self._found[key] = self._find(wanted, profile, standing_in)
         return self._found[key]
 
-    def _locate(self, wanted: str, profile: Profile, standing_in: bool) -> tuple[Dataset, str]:
-        search = self._search
+    def _find(self, wanted: str, profile: Profile, standing_in: bool) -> tuple[Dataset, str]:
         if self._request.dataset is not None:
-            return locate(self._request.dataset, search), ""
+            return self._locate(self._request.dataset), ""
         stand_in = profile.stand_ins.get(wanted)
         if stand_in and standing_in:
-            return locate(stand_in, search), ""
+            return self._locate(stand_in), ""
         try:
-            return locate(profile.datasets.get(wanted, wanted), search), ""
+            return self._locate(profile.datasets.get(wanted, wanted)), ""
         except AbsentError:
             if not stand_in:
                 raise
-        found = locate(stand_in, search)
-        return found, f"no {wanted} in {search.data_dir}: {found.name} is used instead"
+        found, data_dir = self._locate(stand_in), self._request.worker.data_dir
+        return found, f"no {wanted} in {data_dir}: {found.name} is used instead"
 
     def _cell(
         self, cell: Cell, profile: Profile, used: Dataset, overrides: Mapping[str, Any]
@@ -272,21 +259,17 @@ class _Resolver:
         training = training.with_settings(overrides)
         own = {name: value for name, value in overrides.items() if name in measured}
         measurement = replace(measurement, **own)
-        _require_images(training, measurement, used)
+        for split, wanted, available in (
+            ("train", training.train_images, used.train),
+            ("test", measurement.test_images, used.test),
+        ):
+            if wanted > available:
+                raise TooFewImagesError(
+                    f"{split}_images={wanted:,}, but {used.name} has {available:,} of them"
+                )
         extractors = _extractors(self._request, profile, used)
         specs = tuple(replace(measurement, extractor=name) for name in extractors)
         return replace(cell, training=training, measurements=specs)
-
-
-def _require_images(training: TrainingSpec, measurement: MeasurementSpec, data: Dataset) -> None:
-    for split, wanted, available in (
-        ("train", training.train_images, data.train),
-        ("test", measurement.test_images, data.test),
-    ):
-        if wanted > available:
-            raise TooFewImagesError(
-                f"{split}_images={wanted:,}, but {data.name} has {available:,} of them"
-            )
 
 
 def _extractors(request: Request, profile: Profile, data: Dataset) -> list[str]:
@@ -304,20 +287,6 @@ def _extractors(request: Request, profile: Profile, data: Dataset) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def searching(request: Request, cache: Path, records: Sequence[TrainingRecord]) -> Search:
-    """Where a request's data may be found, given what finished runs tell of them."""
-    return Search(
-        data_dir=request.worker.data_dir,
-        cache=cache,
-        records=records,
-        look=request.mode != "collect",
-        make=request.mode not in ("plan", "collect"),
-        download=request.download,
-        name=request.name,
-        outputs=(request.worker.runs_dir, request.tables_dir, request.figures_dir),
-    )
-
-
 def find_again(request: Request, record: TrainingRecord, cache: Path) -> Dataset:
     """Find the data of a finished run, to run it once more.
 
@@ -328,9 +297,8 @@ def find_again(request: Request, record: TrainingRecord, cache: Path) -> Dataset
     own = record.data.own
     if own and request.dataset is None:
         raise UsageError(f"{record.run_id}: name its data, {record.data.name}, by --dataset")
-    where = searching(request, cache, [] if own else [record])
-    where = replace(where, name=record.data.name if own else None)
-    found = locate(request.dataset or record.data.name, where)
+    named = replace(request, name=record.data.name if own else None)
+    found = locate(request.dataset or record.data.name, named, cache, [] if own else [record])
     if found.fingerprint != record.data.fingerprint:
         raise BenchError(f"{record.run_id}: {found.name} is not the data that it was run on")
     return found

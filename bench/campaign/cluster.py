@@ -20,13 +20,11 @@ from bench.files import write_text
 if TYPE_CHECKING:
     import distributed
 
-    _Futures = set[distributed.Future[Any]]
-
 # Seconds to wait for a scheduler and its first worker.
 CONNECTING = 30
 # Seconds that a cluster may be without workers: a job's time is up, and the next one is queued.
 PATIENCE = 300.0
-_POLL = 1.0
+_POLL = 0.2
 _GONE = (
     "the Dask scheduler is gone; start one and its workers again, and give the same command with "
     "its address"
@@ -106,7 +104,9 @@ def _as_they_come(
     pending, seen = set(futures), time.monotonic()
     try:
         while pending:
-            done, pending = _ended(pending)
+            time.sleep(_POLL)
+            done = {future for future in pending if future.done()}
+            pending -= done
             for future in done:
                 yield future.result()
             if client.status != "running":
@@ -129,16 +129,3 @@ def _as_they_come(
     finally:
         with contextlib.suppress(Exception):
             client.cancel(list(pending))
-
-
-def _ended(pending: _Futures) -> tuple[_Futures, _Futures]:
-    """Of some tasks those that have ended by now, and the others."""
-    import distributed
-
-    try:
-        done, left = distributed.wait(pending, _POLL, return_when="FIRST_COMPLETED")
-    except TimeoutError:
-        return set(), pending
-    except OSError as error:
-        raise BenchError(_GONE) from error
-    return done, left

@@ -12,7 +12,7 @@ from math import inf, isnan
 from bench.campaign.choose import Chosen, choose, find_again, requested_jobs
 from bench.campaign.plan import Estimate, PlannedRun, State, first_looks, plan_runs
 from bench.campaign.render import render
-from bench.campaign.request import OF_FINISHED, Request
+from bench.campaign.request import Request
 from bench.campaign.runs import every_result, jobs_of, result_of, seeds_shown
 from bench.data import dataset
 from bench.errors import BenchError, UsageError
@@ -31,12 +31,12 @@ def carry_out(request: Request) -> int:
         KeyboardInterrupt: the user stopped it.
     """
     store = Store(request.worker.runs_dir)
-    if request.mode in OF_FINISHED and not store.root.is_dir():
-        raise BenchError(f"--runs-dir {store.root}: no such folder")
     runs = store.read()
     if request.mode in ("status", "gc"):
         return _tidy(request, runs, store)
     if request.mode == "collect":
+        if not store.root.exists():
+            raise BenchError(f"--runs-dir {store.root}: no such folder")
         chosen, _ = choose(request, runs, store.cache, "cpu")
         return render(request, chosen, runs)
     if request.export is not None:

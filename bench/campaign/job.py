@@ -13,12 +13,9 @@ from bench.experiments.spec import MeasurementSpec, TrainingSpec
 
 @dataclass(frozen=True)
 class Job:
-    """One run: what is trained and what is measured of it.
+    """One run: what is trained, by an identity that is computed once and handed on, and measured.
 
-    Attributes:
-        run_id: identity of the trained run, which is computed once and handed on.
-        training: what is trained.
-        measurements: what is measured, once through each extractor.
+    There is a measurement for each extractor.
     """
 
     run_id: str

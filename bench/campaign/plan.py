@@ -36,8 +36,6 @@ class PlannedRun:
     """One run of a plan.
 
     Attributes:
-        job: what is asked for.
-        state: what is left to do.
         reason: why it failed, where it did, or why it is trained again.
         unmeasured: extractors that a finished run cannot be measured through, since its weights are
             not here.
@@ -81,13 +79,8 @@ def plan_runs(
 ) -> list[PlannedRun]:
     """Plan each run, in the order in which they are asked for.
 
-    Args:
-        jobs: the runs of every requested cell.
-        runs: the runs folder as it was read.
-        store: tells how far unfinished runs are.
-        estimate: tells how long they take.
-        insist: train a run again whose weights are gone, where an extractor has not seen it that
-            was asked for by name; otherwise what others have measured of it will do.
+    To ``insist`` is to train a run again whose weights are gone, where an extractor has not seen it
+    that was asked for by name; otherwise what others have measured of it will do.
     """
     return [_planned(job, runs[job.run_id], store, estimate, insist) for job in jobs]
 
@@ -146,12 +139,7 @@ def groups(jobs: Sequence[Job], device: str, together: int = 1) -> list[list[Job
     """Runs that are trained together, seed by seed and the longest first.
 
     On a CPU each run is a group, since a core is full with one. A GPU takes sixteen of those that
-    leave it idle.
-
-    Args:
-        jobs: the runs.
-        device: ``cpu``, ``cuda`` or ``cuda:N``.
-        together: groups that are trained at a time; no group takes more than its share.
+    leave it idle, but no group more than its share where several are trained ``together``.
     """
     alike: dict[TrainingSpec, list[Job]] = {}
 

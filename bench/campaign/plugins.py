@@ -12,31 +12,19 @@ import importlib.util
 import sys
 import traceback
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from bench.errors import BenchError, UsageError, described
 
-
-@dataclass
-class _Loaded:
-    """What this process has loaded.
-
-    Attributes:
-        plugins: SHA-256 of each plugin's source, by the name it was given by.
-        modules: files of the modules of its data sets, likewise; they are imported later.
-        before: the registries as they were before the first of them.
-    """
-
-    plugins: dict[str, str] = field(default_factory=dict)
-    modules: dict[str, list[Path]] = field(default_factory=dict)
-    before: list[dict[str, Any]] = field(default_factory=list)
-
-
-# Python keeps modules for as long as a process lives, and so their registrations.
-_loaded = _Loaded()
+# What this process has loaded, since Python keeps modules and so their registrations: SHA-256 of
+# each plugin's source, by the name it was given by; files of the modules of its data sets, likewise
+# (they are imported later); and the registries as they were before the first of them.
+_loaded: dict[str, str] = {}
+_modules: dict[str, list[Path]] = {}
+_before: list[dict[str, Any]] = []
 
 
 def _registries() -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
@@ -57,44 +45,41 @@ def _registries() -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
 def load_plugins(names: Sequence[str]) -> None:
     """Load plugins, so that what they register is known and nothing of others is.
 
-    A plugin that is loaded is loaded again only where its source has changed since, or others
-    were loaded.
-
-    Args:
-        names: paths of Python files, or names of importable modules.
+    They are named by paths of Python files, or as importable modules. One that is loaded is loaded
+    again only where its source has changed since, or others were loaded.
 
     Raises:
         UsageError: there is no such file or module, or it raises an error itself.
     """
     # A file that was given twice, by two names, counts once.
     paths = {name: path for path, name in {_path(name): name for name in names}.items()}
-    if _loaded.plugins == {name: _hash(name, path) for name, path in paths.items()}:
+    if _loaded == {name: _hash(name, path) for name, path in paths.items()}:
         return
     hashed, others = _registries()
-    if _loaded.plugins:
-        for registry, before in zip([*hashed, *others], _loaded.before, strict=True):
+    if _loaded:
+        for registry, before in zip([*hashed, *others], _before, strict=True):
             registry.clear()
             registry.update(before)
-    _loaded.before = [dict(registry) for registry in (*hashed, *others)]
-    _loaded.plugins = {}
+    _before[:] = [dict(registry) for registry in (*hashed, *others)]
+    _loaded.clear()
     for name, path in paths.items():
         earlier = [dict(registry) for registry in hashed]
         # Noted first: where one fails, the next command clears what it has registered so far.
-        _loaded.plugins[name] = ""
-        _execute(name, path, _loaded.modules.get(name, []))
-        _loaded.modules[name] = []
+        _loaded[name] = ""
+        _execute(name, path, _modules.get(name, []))
+        _modules[name] = []
         if str(path.parent) not in sys.path:
             sys.path.append(str(path.parent))
         for registry, before in zip(hashed, earlier, strict=True):
             for key in [key for key in registry if before.get(key) != registry[key]]:
                 own = list(_files(path.parent, getattr(registry[key], "module", "")))
-                _loaded.modules[name] += own
+                _modules[name] += own
                 registry[key] = replace(registry[key], source=source_sha256(path, *own))
-        _loaded.plugins[name] = _hash(name, path)
+        _loaded[name] = _hash(name, path)
 
 
 def _hash(name: str, path: Path) -> str:
-    return source_sha256(path, *filter(Path.exists, _loaded.modules.get(name, [])))
+    return source_sha256(path, *filter(Path.exists, _modules.get(name, [])))
 
 
 def _path(name: str) -> Path:
@@ -118,7 +103,7 @@ def _path(name: str) -> Path:
 def _execute(name: str, path: Path, modules: Sequence[Path]) -> None:
     """Run a plugin's code anew, and that of the modules that it imports from its folder."""
     # Also of modules of these names that lie beside another plugin.
-    for source in set.union(*(_sources(path.parent, each) for each in (path, *modules))) - {path}:
+    for source in _sources(path.parent, path, *modules) - {path}:
         parts = source.relative_to(path.parent).with_suffix("").parts
         sys.modules.pop(".".join(parts).removesuffix(".__init__"), None)
     if not name.endswith(".py"):
@@ -177,17 +162,15 @@ def source_sha256(path: Path, *others: Path) -> str:
     Raises:
         UsageError: a file cannot be read, or is not Python.
     """
-    files = sorted(set.union(*(_sources(path.parent, each) for each in (path, *others))))
-    digest = hashlib.sha256()
-    for file in files:
-        digest.update(hashlib.sha256(file.read_bytes()).digest())
-    return digest.hexdigest()
+    files = sorted(_sources(path.parent, path, *others))
+    digests = (hashlib.sha256(file.read_bytes()).digest() for file in files)
+    return hashlib.sha256(b"".join(digests)).hexdigest()
 
 
-def _sources(folder: Path, path: Path) -> set[Path]:
-    """A file, and the files of a folder that it imports, directly or through others."""
+def _sources(folder: Path, *paths: Path) -> set[Path]:
+    """Files, and the files of a folder that they import, directly or through others."""
     found: set[Path] = set()
-    left = [path]
+    left = [*paths]
     while left:
         file = left.pop()
         if file not in found:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Sequence
-from types import TracebackType
 from typing import Self, TextIO
 
 from tqdm import tqdm
@@ -32,18 +31,15 @@ class ProgressBar:
         display: Display,
         stream: TextIO | None = None,
     ) -> None:
-        """Follow the runs of a plan.
-
-        Args:
-            plan: the runs.
-            store: where their histories are.
-            display: how ranks are read.
-            stream: standard error where it is not given.
-        """
+        """Follow the runs of a plan; the stream is standard error where none is given."""
         self._stream, self._display = stream or sys.stderr, display
         self._store = store
         self._plan = {planned.run_id: planned for planned in plan}
-        self._steps = {planned.run_id: _steps_behind(planned) for planned in plan}
+        # All steps of a run that is only measured are behind it.
+        self._steps = {
+            p.run_id: p.job.training.steps if p.state is State.TRAINED else p.steps_done
+            for p in plan
+        }
         self._finished = 0
         self._terminal = self._stream.isatty()
         self._stop = threading.Event()
@@ -69,12 +65,7 @@ class ProgressBar:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Stop following, and leave the terminal on a new line."""
         self._stop.set()
         self._thread.join()
@@ -121,21 +112,18 @@ class ProgressBar:
 
     def _follow(self) -> None:
         with self._clock.running():
-            self._look()
-
-    def _look(self) -> None:
-        next_line = self._clock.seconds() + _LINE_SECONDS
-        while not self._stop.wait(_POLL_SECONDS):
-            for run_id, planned in self._plan.items():
-                if self._steps[run_id] < planned.job.training.steps:
-                    self._steps[run_id] = self._store.steps_done(run_id)
-            if self._started is None and self._done() > self._initial:
-                self._started, self._initial = self._clock.seconds(), self._done()
-            if self._terminal:
-                self._bar.update(self._done() - self._bar.n)
-            elif self._clock.seconds() > next_line:
-                next_line += _LINE_SECONDS
-                self.line(self._summary())
+            next_line = self._clock.seconds() + _LINE_SECONDS
+            while not self._stop.wait(_POLL_SECONDS):
+                for run_id, planned in self._plan.items():
+                    if self._steps[run_id] < planned.job.training.steps:
+                        self._steps[run_id] = self._store.steps_done(run_id)
+                if self._started is None and self._done() > self._initial:
+                    self._started, self._initial = self._clock.seconds(), self._done()
+                if self._terminal:
+                    self._bar.update(self._done() - self._bar.n)
+                elif self._clock.seconds() > next_line:
+                    next_line += _LINE_SECONDS
+                    self.line(self._summary())
 
     def _summary(self) -> str:
         done, total = self._done(), self._total
@@ -145,8 +133,3 @@ class ProgressBar:
         rate = (done - self._initial) / (self._clock.seconds() - self._started)
         left = tqdm.format_interval((total - done) / rate)
         return f"{text}, {rate:,.0f} images/s, {left} left"
-
-
-def _steps_behind(planned: PlannedRun) -> int:
-    """Steps that are done before anything starts: all of a run that is only measured."""
-    return planned.job.training.steps if planned.state is State.TRAINED else planned.steps_done

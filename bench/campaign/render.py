@@ -24,11 +24,6 @@ if TYPE_CHECKING:
 def render(request: Request, chosen: Sequence[Chosen], runs: Runs) -> int:
     """Write the tables and figures, and whatever else was asked for of them.
 
-    Args:
-        request: what was asked for.
-        chosen: the tables and figures, each with the choices that were made for it.
-        runs: the runs folder as it was read.
-
     Returns:
         The exit status: 1 where a table or figure, or something of one, is missing.
     """
@@ -93,13 +88,9 @@ def _draw(
     os.environ["MPLBACKEND"] = "agg"
     from bench.report.figures.write import write_figure
 
-    drawn = {}
-    for each in chosen:
-        if each.figure is not None:
-            done = write_figure(each.figure, contents[each.name], request.figures_dir)
-            if done is not None:
-                drawn[each.name] = done
-    return drawn
+    figures = {each.name: each.figure for each in chosen if each.figure}
+    drawn = {n: write_figure(f, contents[n], request.figures_dir) for n, f in figures.items()}
+    return {name: done for name, done in drawn.items() if done}
 
 
 def _others(contents: Sequence[TableResults], runs: Runs) -> Iterator[Result | FailedRun]:
@@ -109,13 +100,10 @@ def _others(contents: Sequence[TableResults], runs: Runs) -> Iterator[Result | F
         run.run_id for content in contents for each in content.failed.values() for run in each
     }
     latest = {result.run_id: result for result in every_result(runs)}
-    for folder in runs.values():
-        if folder.run_id in shown:
-            continue
-        if folder.run_id in latest:
-            yield latest[folder.run_id]
-        elif folder.failure:
-            yield folder.failure
+    for run_id, folder in runs.items():
+        record = latest.get(run_id) or folder.failure
+        if record and run_id not in shown:
+            yield record
 
 
 def _content(request: Request, chosen: Chosen, runs: Runs) -> TableResults:

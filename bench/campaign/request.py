@@ -10,10 +10,8 @@ from typing import Any
 from bench.campaign.job import WorkerSettings
 from bench.report.display import Display
 
-# Of finished runs.
-OF_FINISHED = ("collect", "status", "gc", "verify", "export")
 # Beside running what is missing.
-MODES = ("plan", *OF_FINISHED, "force", "retry_failed")
+MODES = ("plan", "collect", "status", "gc", "verify", "export", "force", "retry_failed")
 
 
 @dataclass(frozen=True)

@@ -24,11 +24,6 @@ ATTEMPTS = 3
 def run(plan: Sequence[PlannedRun], backend: Backend, progress: ProgressBar) -> bool:
     """Execute every run of a plan; what comes of it is in the store.
 
-    Args:
-        plan: the runs.
-        backend: where they are executed.
-        progress: told of preparations and of each finished run.
-
     Returns:
         Whether every run has come to its end; there may have been no time.
 

@@ -22,13 +22,9 @@ def identity_of(spec: TrainingSpec) -> str:
 
 
 def jobs_of(cells: Iterable[Cell], seeds: Iterable[int], only: Sequence[str] = ()) -> list[Job]:
-    """Each different run of some cells once.
+    """Each different run of some cells once: tables share some.
 
-    Args:
-        cells: of tables, which share some runs.
-        seeds: of every cell.
-        only: patterns (``--only``) of which a run's name or its folder's must match one; empty for
-            every run.
+    Where there are patterns (``--only``), a run's name or its folder's must match one.
     """
     jobs: dict[str, Job] = {}
     for cell in cells:
@@ -52,9 +48,7 @@ def seeds_shown(asked: int | None, runs: Mapping[str, RunFolder]) -> range:
 def measurements_of(folder: RunFolder, size: MeasurementSpec) -> tuple[MeasurementRecord, ...]:
     """A run's measurements of a size, through each extractor that is pinned here, in their order.
 
-    Args:
-        folder: the run's.
-        size: how much was to be measured, whichever the extractor.
+    The extractor that the size itself names does not count.
     """
     if folder.trained is None:
         return ()

@@ -42,12 +42,7 @@ def differences(before: Result, store: Store, settings: WorkerSettings) -> Itera
     """Train and measure a run anew, and name whatever came out otherwise but for times.
 
     A run that was made on a GPU is repeated to rounding only: its numbers may differ by
-    :data:`_ROUNDING`, which is said where they do.
-
-    Args:
-        before: a finished run.
-        store: where it is; its cache is used again.
-        settings: where and how to run.
+    :data:`_ROUNDING`, which is said where they do. The store's cache is used again.
 
     Raises:
         BenchError: it cannot be run, or failed.

@@ -18,7 +18,7 @@ import torch
 from bench.campaign.job import Job, WorkerSettings
 from bench.campaign.runs import failure_of, measurements_of, missing_of
 from bench.data import dataset
-from bench.data.images import LoadedData, spread
+from bench.data.images import LoadedData
 from bench.device import is_out_of_memory, raise_unless_of_run, why_unusable
 from bench.errors import BenchError, UsageError, described
 from bench.evaluation.evaluate import Evaluation, compare_decoded, evaluate
@@ -67,10 +67,8 @@ def fetch(job: Job, settings: WorkerSettings) -> str:
         images = job.training.train_images
         try:
             load_reference(name, data, spec, extractor, cache, train_images=images)
-        except (BenchError, OSError):
-            raise
         except Exception as error:
-            raise_unless_of_run(error, "looking at real images")
+            raise_unless_of_run(error, "looking at real images", BenchError, OSError)
             raise BenchError(f"extractor {spec.extractor}: {described(error)}") from error
         declared = extractor.declared
         extractors.append(f"{declared.name} (weights {declared.checksum[:8]})")
@@ -161,27 +159,22 @@ class _Group:
         store, first = self._store, jobs[0].training
         data = _load(first.dataset, self._settings.data_dir)
         training = data.train.spread(first.train_images)
-        test = data.test.images[_of_spectra(len(data.test.images), first.train_images)]
+        in_spectrum = max(_LEAST_IN_SPECTRUM, first.train_images // _SPECTRUM_SHARE)
+        test = data.test.spread(min(len(data.test.images), in_spectrum)).images
         failed: dict[str, FailedRun] = {}
         run_ids: dict[RunInTraining, str] = {}
         made = self._provenance() | {"images_sha256": training.checksum}
         for job in jobs:
+            run_id, spec = job.run_id, job.training
             try:
                 run = checkpoint.resume(
-                    job.run_id,
-                    job.training,
-                    store,
-                    self._device,
-                    made,
-                    since=self._settings.anew_since,
+                    run_id, spec, store, self._device, made, since=self._settings.anew_since
                 )
-            except (BenchError, OSError):
-                raise
             except (Exception, SystemExit) as error:  # noqa: BLE001 - the other runs go on
-                raise_unless_of_run(error, f"building {job.training.name}")
-                failed[job.run_id] = self._failed(job.run_id, job.training, error)
+                raise_unless_of_run(error, f"building {spec.name}", BenchError, OSError)
+                failed[run_id] = self._failed(run_id, spec, error)
             else:
-                run_ids[run] = job.run_id
+                run_ids[run] = run_id
         failures = train(
             list(run_ids),
             to_device(training.images, self._device),
@@ -209,7 +202,7 @@ class _Group:
         if trained is None:
             gone = f"{self._store.folder(job.run_id)}: what was trained just now is gone"
             error = BenchError(str(folder.damage[0]) if folder.damage else gone)
-            return self._failed(job.run_id, job.training, error, keep=False)
+            return FailedRun(job.run_id, job.training, described(error), "")
         model, name = self._trained_model(job, trained), job.training.dataset
         data, images = _load(name, self._settings.data_dir), job.training.train_images
         for spec in missing_of(job, folder):
@@ -221,10 +214,8 @@ class _Group:
                     name, data, spec, extractor, self._store.cache, train_images=images
                 )
                 seen = compare_decoded(model, evaluation.codes, reference, extractor)
-            except (BenchError, OSError):
-                raise
             except (Exception, SystemExit) as error:  # noqa: BLE001 - the other runs go on
-                raise_unless_of_run(error, f"measuring {job.training.name}")
+                raise_unless_of_run(error, f"measuring {job.training.name}", BenchError, OSError)
                 return self._failed(job.run_id, job.training, error, spec)
             record = MeasurementRecord(
                 run_id=job.run_id,
@@ -276,25 +267,18 @@ class _Group:
         spec: TrainingSpec,
         error: BaseException,
         measuring: MeasurementSpec | None = None,
-        *,
-        keep: bool = True,
     ) -> FailedRun:
-        reason = described(error)
         trace = "".join(traceback.format_exception(error))
-        failure = FailedRun(run_id, spec, reason, trace, measuring)
+        failure = FailedRun(run_id, spec, described(error), trace, measuring)
         # What other processes left of the memory is no fault of the run's.
-        if keep and not is_out_of_memory(error):
+        if not is_out_of_memory(error):
             self._store.write_failure(failure)
         return failure
 
     def _provenance(self) -> dict[str, str | int]:
-        return provenance(_device_name(self._device), self._settings.threads)
-
-
-def _of_spectra(test_images: int, train_images: int) -> torch.Tensor:
-    """Indices of the test images whose codes' spectrum is taken after every epoch."""
-    count = max(_LEAST_IN_SPECTRUM, train_images // _SPECTRUM_SHARE)
-    return spread(test_images, min(test_images, count))
+        device = self._device
+        name = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+        return provenance(name, self._settings.threads)
 
 
 def _load(name: str, data_dir: Path) -> LoadedData:
@@ -328,7 +312,3 @@ def _device(settings: WorkerSettings) -> torch.device:
     if reason := why_unusable(device):
         raise UsageError(f"--device {settings.device}: {reason}; use --device cpu")
     return device
-
-
-def _device_name(device: torch.device) -> str:
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"

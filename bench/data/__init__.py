@@ -32,8 +32,6 @@ class Dataset:
             :mod:`bench.campaign.locate`.
         classes: number of classes of each label; digits have one label, shapes seven. Empty where
             there are no labels.
-        train: number of training images.
-        test: number of test images.
         module: module with ``load(dataset, data_dir)``, which returns the whole data set.
         folder: where its files are, if that is declared too; not part of its identity.
         part_of: the data set that it is a part of, whose tables it may stand in.
@@ -63,10 +61,7 @@ class Dataset:
         return sha256(canonical_json([self.content, self.train, self.test, *source]))
 
     def load(self, data_dir: Path) -> LoadedData:
-        """Load both splits, verified.
-
-        Args:
-            data_dir: folder with the user's files, and for downloads.
+        """Load both splits, verified, from a folder with the user's files and downloads.
 
         Raises:
             BenchError: no source has the data, a file is not what it should be, or a plugin's code
@@ -188,11 +183,7 @@ DATASETS = {
 
 
 def register_dataset(new: Dataset, *, replace: bool = False) -> None:
-    """Register a data set under its name.
-
-    Args:
-        new: its declaration.
-        replace: put it where another of that name was, such as the same data found again.
+    """Register a data set under its name, or replace another one, as the same data found again.
 
     Raises:
         UsageError: another one has that name, and is not to be replaced; or no such network.

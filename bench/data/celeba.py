@@ -59,17 +59,10 @@ def _candidates(data_dir: Path) -> Iterator[tuple[Path, Path]]:
 
 
 def declare(declared: Dataset, data_dir: Path, cache: Path, *, make: bool) -> Dataset | None:
-    """Declare CelebA, or a part of it, as it is on this disk.
+    """Declare CelebA, or a part of it, as it is on this disk; None where there is none.
 
-    Args:
-        declared: the data set without its content.
-        data_dir: where it is looked for.
-        cache: folder for the prepared images.
-        make: prepare them where they are not; otherwise the declaration lacks what only that
-            would tell, and no finished run can be of it.
-
-    Returns:
-        The declaration, or None where there is no CelebA.
+    With ``make``, images are prepared where they are not; without, the declaration lacks what only
+    that would tell, and no finished run can be of it.
 
     Raises:
         BenchError: it is there, but it cannot be used.

@@ -37,11 +37,7 @@ class Decoded(NamedTuple):
 
 
 def decode(content: bytes, form: Form) -> Decoded:
-    """Decode, cut and resize a picture.
-
-    Args:
-        content: of its file.
-        form: what it is turned into.
+    """Decode, cut and resize a picture, by the content of its file.
 
     Raises:
         BadPictureError: it is not a picture, truncated, of more than eight bits, of another shape.

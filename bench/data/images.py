@@ -59,13 +59,7 @@ def spread(available: int, count: int) -> torch.Tensor:
 
 @dataclass(frozen=True)
 class LoadedData:
-    """Both splits of a data set.
-
-    Attributes:
-        train: training split.
-        test: test split.
-        source: where the files came from, for the log.
-    """
+    """Both splits of a data set, and where its files came from, for the log."""
 
     train: Split
     test: Split

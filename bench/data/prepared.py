@@ -84,10 +84,6 @@ class Task:
     """What is to be prepared.
 
     Attributes:
-        source: where the pictures are.
-        train: files of the training split, in order.
-        test: files of the test split, in order.
-        form: what the pictures are turned into.
         distinct: take one of several pictures of the same content, so that none is in both splits;
             the files of a split are sorted by name then.
     """
@@ -114,12 +110,8 @@ class Task:
 def prepare(task: Task, cache: Path, make: bool = True) -> Index | None:
     """Decode and resize every picture, in parallel, or find that it is done.
 
-    A second process waits for the first; an interrupted preparation starts over.
-
-    Args:
-        task: what.
-        cache: folder for the result.
-        make: do it where it is not done; otherwise one line says so and there is None.
+    A second process waits for the first; an interrupted preparation starts over. Without ``make``
+    nothing is prepared: where it is not done, one line says so and there is None.
 
     Raises:
         BenchError: more than 1 % of the pictures are bad, a split has fewer than two images, or

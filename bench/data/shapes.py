@@ -31,12 +31,8 @@ def generate(count: int, seed: int, enlarged: int = 1) -> Split:
     """Draw shapes: circle or square, size 3-8, centre 8-24 (all inclusive), uniform RGB colour.
 
     The size is a circle's radius and half a square's side, in pixels; the image spans 0 to 32, so
-    that every shape just fits. The background is black.
-
-    Args:
-        count: how many.
-        seed: of all that is drawn.
-        enlarged: width and height of what is one pixel of a shape.
+    that every shape just fits. The background is black. Each pixel is repeated ``enlarged`` times
+    in width and height.
 
     Returns:
         Images (count, 3, 32 * enlarged, 32 * enlarged), and labels (count, 7): kind, size, x, y

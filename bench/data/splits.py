@@ -23,11 +23,9 @@ _PART = {w + ending: part for part, words in _WORDS.items() for w in words for e
 def split_by_hash(
     files: Iterable[File], key: Callable[[str], str]
 ) -> tuple[list[File], list[File]]:
-    """Training and test files, 80 and 20 %, by SHA-256 of their names.
+    """Training and test files, 80 and 20 %, in the given order, by SHA-256 of their names.
 
-    Args:
-        files: in any order, which is kept.
-        key: what of a name counts: the same for a file wherever it lies.
+    Of a name that counts which ``key`` tells: the same for a file wherever it lies.
     """
     train: list[File] = []
     test: list[File] = []

@@ -42,17 +42,12 @@ def pictures(model: Autoencoder, codes: np.ndarray) -> dict[str, np.ndarray]:
         return images.reshape(*points.shape[:-1], *images.shape[1:])
 
     pairs = codes[: 2 * min(PAIRS, len(codes) // 2)].reshape(-1, 2, 1, codes.shape[1])
+    share = np.linspace(0, 1, INTERPOLATION_STEPS)[:, None]
     return {
         "reconstructions": decoded(codes[:RECONSTRUCTIONS]),
-        "interpolations": decoded(between(pairs[:, 0], pairs[:, 1])),
+        "interpolations": decoded((1 - share) * pairs[:, 0] + share * pairs[:, 1]),
         "walks": decoded(principal_walks(codes)),
     }
-
-
-def between(start: np.ndarray, end: np.ndarray) -> np.ndarray:
-    """Points on the straight lines from start to end, each (n, 1, d): (n, steps, d)."""
-    share = np.linspace(0, 1, INTERPOLATION_STEPS)[:, None]
-    return (1 - share) * start + share * end
 
 
 def principal_walks(codes: np.ndarray) -> np.ndarray:

@@ -68,7 +68,12 @@ def evaluate(
     with torch.no_grad(), arithmetic("fp32", model.device):
         train_codes, train_mse = _reconstruct(model, train)
         test_codes, test_mse = _reconstruct(model, test)
-        samplers = _samplers(training, train_codes, model.device)
+        samplers: dict[str, Sampler | Prior] = {
+            name: fit_sampler(name, train_codes, _seed(name, training), model.device)
+            for name in FITTED
+        }
+        if method(training.method).has_prior:
+            samplers[PRIOR] = Prior(training.latent_dim)
         count, seed = max(spec.fid_samples, KEPT_IMAGES), _seed("samples", training)
         drawn = {name: sampler.sample(count, seed) for name, sampler in samplers.items()}
         metrics: dict[str, Any] = {
@@ -132,18 +137,6 @@ def _seed(name: str, training: TrainingSpec) -> int:
 def _decoded(model: Autoencoder, codes: np.ndarray) -> Iterator[torch.Tensor]:
     for part in torch.from_numpy(codes).split(BATCH):
         yield model.decoder(part.to(model.device))
-
-
-def _samplers(
-    training: TrainingSpec, codes: np.ndarray, device: torch.device
-) -> dict[str, Sampler | Prior]:
-    """The samplers that are fitted to training codes, and the method's prior if it has one."""
-    samplers: dict[str, Sampler | Prior] = {
-        name: fit_sampler(name, codes, _seed(name, training), device) for name in FITTED
-    }
-    if method(training.method).has_prior:
-        samplers[PRIOR] = Prior(training.latent_dim)
-    return samplers
 
 
 def _reconstruct(model: Autoencoder, split: Split) -> tuple[np.ndarray, float]:

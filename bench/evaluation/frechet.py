@@ -28,7 +28,13 @@ class Gaussian:
         """A matrix R (d, r) with R R^T = covariance."""
         if self.factor is not None:
             return self.factor
-        values, vectors = _eigh(self.covariance)
+        try:
+            values, vectors = torch.linalg.eigh(self.covariance)
+        except RuntimeError:
+            # LAPACK's fastest drivers fail on some matrices with hundreds of eigenvalues that are 0
+            # except for rounding. Its slower drivers do not, here and below.
+            found = scipy.linalg.eigh(self.covariance.cpu().numpy(), driver="evr")
+            values, vectors = (torch.from_numpy(each).to(self.mean.device) for each in found)
         # Roots of what rounding has left would be far larger than itself.
         rounding = len(values) * torch.finfo(torch.float64).eps * values[-1].clamp(min=0)
         return vectors * values.where(values > rounding, 0.0).sqrt()
@@ -54,25 +60,6 @@ def fit(features: torch.Tensor) -> Gaussian:
     return Gaussian(offset + rest, covariance, factor)
 
 
-# LAPACK's fastest drivers fail on some matrices with hundreds of eigenvalues that are 0 except for
-# rounding. Its slower drivers do not.
-def _eigh(matrix: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    try:
-        values, vectors = torch.linalg.eigh(matrix)
-    except RuntimeError:
-        found = scipy.linalg.eigh(matrix.cpu().numpy(), driver="evr")
-        values, vectors = (torch.from_numpy(each).to(matrix.device) for each in found)
-    return values, vectors
-
-
-def _singular_values(matrix: torch.Tensor) -> torch.Tensor:
-    try:
-        return torch.linalg.svdvals(matrix)
-    except RuntimeError:
-        found = scipy.linalg.svd(matrix.cpu().numpy(), compute_uv=False, lapack_driver="gesvd")
-        return torch.from_numpy(found).to(matrix.device)
-
-
 def frechet_distance(a: Gaussian, b: Gaussian) -> float:
     """|mean_a - mean_b|^2 + Tr(A + B - 2 (A^1/2 B A^1/2)^1/2), at least 0.
 
@@ -81,6 +68,11 @@ def frechet_distance(a: Gaussian, b: Gaussian) -> float:
     (fewer samples than dimensions), too. Both Gaussians are on one device.
     """
     difference = a.mean - b.mean
-    overlap = _singular_values(a.root.T @ b.root).sum()
+    product = a.root.T @ b.root
+    try:
+        values = torch.linalg.svdvals(product)
+    except RuntimeError:
+        found = scipy.linalg.svd(product.cpu().numpy(), compute_uv=False, lapack_driver="gesvd")
+        values = torch.from_numpy(found).to(product.device)
     traces = a.covariance.trace() + b.covariance.trace()
-    return max(0.0, (difference @ difference + traces - 2 * overlap).item())
+    return max(0.0, (difference @ difference + traces - 2 * values.sum()).item())

@@ -35,11 +35,8 @@ class RankMethod:
 
     def called(self, value: float) -> str:
         """The method at a value, in sentences."""
-        return (
-            f"{self.label} (l = {value:g})"
-            if self.setting == "depth"
-            else f"{self.label} {value:g}"
-        )
+        setting = f"(l = {value:g})" if self.setting == "depth" else f"{value:g}"
+        return f"{self.label} {setting}"
 
     def at(self, value: float) -> TrainingSpec:
         """A run with a value of the setting."""
@@ -50,42 +47,22 @@ class RankMethod:
         return self.row, f"{1 + self.values.index(value)}"
 
 
-def _method(base: TrainingSpec, name: str, parameter: str, depth: int = 0) -> TrainingSpec:
-    return replace(base, method=name, depth=depth, parameters=((parameter, 1.0),))
+def _method(
+    label: str, name: str, setting: str, values: tuple[float, ...], chosen: float, *, depth: int = 0
+) -> RankMethod:
+    """A method whose setting is a parameter of its own."""
+    training = replace(MNIST_AE, method=name, depth=depth, parameters=((setting, 1.0),))
+    return RankMethod(label, training, setting, values, chosen)
 
 
 RANK_METHODS = (
     RankMethod("IRMAE", MNIST_IRMAE, "depth", (2, 4, 8, 12), 8),
-    RankMethod(
-        "IRMAE-WD",
-        _method(MNIST_IRMAE, "irmae-wd", "weight_decay", depth=4),
-        "weight_decay",
-        (0.3, 1.0, 3.0, 10.0),
-        10.0,
-    ),
-    RankMethod(
-        "LoRAE",
-        _method(MNIST_IRMAE, "lorae", "nuclear", depth=1),
-        "nuclear",
-        (1e-4, 1e-3, 1e-2, 1e-1),
-        1e-1,
-    ),
-    RankMethod(
-        "Least Volume",
-        _method(MNIST_AE, "least-volume", "volume"),
-        "volume",
-        (1e-4, 1e-3, 1e-2, 1e-1),
-        1e-4,
-    ),
+    _method("IRMAE-WD", "irmae-wd", "weight_decay", (0.3, 1.0, 3.0, 10.0), 10.0, depth=4),
+    _method("LoRAE", "lorae", "nuclear", (1e-4, 1e-3, 1e-2, 1e-1), 1e-1, depth=1),
+    _method("Least Volume", "least-volume", "volume", (1e-4, 1e-3, 1e-2, 1e-1), 1e-4),
     # A batch of 32 codes has no more than 32 directions.
-    RankMethod("RRAE", _method(MNIST_AE, "rrae", "directions"), "directions", (24, 16, 8, 4), 8),
-    RankMethod(
-        "Nested dropout",
-        _method(MNIST_AE, "nested-dropout", "probability"),
-        "probability",
-        (0.02, 0.05, 0.1, 0.2),
-        0.2,
-    ),
+    _method("RRAE", "rrae", "directions", (24, 16, 8, 4), 8),
+    _method("Nested dropout", "nested-dropout", "probability", (0.02, 0.05, 0.1, 0.2), 0.2),
     RankMethod("AE", MNIST_AE, "latent_dim", (32, 16, 8, 4), 8),
     # In closed form: one epoch is as good as any.
     RankMethod("PCA", replace(MNIST_AE, method="pca", epochs=1), "latent_dim", (32, 16, 8, 4), 8),

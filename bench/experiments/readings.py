@@ -2,28 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
-
-class Reading(NamedTuple):
-    """One way to read a rank from a run's spectra: after an epoch, above a threshold.
-
-    The threshold is a share of the largest singular value; None is the tolerance that NumPy's
-    ``matrix_rank`` has for float64.
-    """
-
-    epoch: int
-    threshold: float | None
-
-    @property
-    def metric(self) -> str:
-        """Name of the metric that reads so."""
-        above = "nonzero" if self.threshold is None else f"{self.threshold:.0e}"
-        return f"rank_{self.epoch}_{above}"
-
-
-READINGS = tuple(
-    Reading(epoch, threshold)
+# By metric: after which epoch a run's spectrum is read, and above which share of its largest
+# singular value; None is the tolerance that NumPy's ``matrix_rank`` has for float64.
+READINGS = {
+    f"rank_{epoch}_{'nonzero' if threshold is None else f'{threshold:.0e}'}": (epoch, threshold)
     for epoch in (30, 40, 50, 100)
     for threshold in (1e-2, 1e-3, 1e-4, 1e-5, None)
-)
+}

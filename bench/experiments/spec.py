@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
@@ -141,14 +141,12 @@ class TrainingSpec:
     @classmethod
     def from_json(cls, values: object) -> TrainingSpec:
         """Rebuild a spec from its JSON object, refusing unknown, missing or mistyped fields."""
-        checked = _checked_fields(cls, values, untyped={"parameters"})
+        checked = _checked_fields(cls, values)
         try:
-            parameters = tuple((str(name), float(value)) for name, value in checked["parameters"])
+            return cls(**checked)
         except (TypeError, ValueError) as error:
-            raise UsageError(
-                f"not a TrainingSpec: parameters are {checked['parameters']!r}"
-            ) from error
-        return cls(**{**checked, "parameters": parameters})
+            given = checked["parameters"]
+            raise UsageError(f"not a TrainingSpec: parameters are {given!r}") from error
 
 
 @dataclass(frozen=True)
@@ -197,9 +195,7 @@ def identifying(spec: TrainingSpec | MeasurementSpec) -> dict[str, Any]:
     }
 
 
-def _checked_fields(
-    cls: type[Any], values: object, untyped: Set[str] = frozenset()
-) -> Mapping[str, Any]:
+def _checked_fields(cls: type[Any], values: object) -> Mapping[str, Any]:
     """The fields of a spec in JSON, each of its type; those that came later may be left out."""
     types = {f.name: str(f.type) for f in fields(cls)}
     if not isinstance(values, Mapping):
@@ -208,7 +204,7 @@ def _checked_fields(
     if differing := sorted(set(values) ^ set(types)):
         raise UsageError(f"not a {cls.__name__}: fields differ in {differing}")
     for name, value in values.items():
-        if name not in untyped and type(value).__name__ != types[name]:
+        if name != "parameters" and type(value).__name__ != types[name]:
             raise UsageError(f"not a {cls.__name__}: {name} = {value!r} is not {types[name]}")
     return values
 
@@ -237,23 +233,20 @@ def parse_overrides(assignments: Sequence[str], parameters: Iterable[str] = ()) 
             raise UsageError(f"--set cannot change {key}: {_NOT_SETTABLE[key]}")
         if key not in types:
             raise unknown("--set key", key, set(types) - set(_NOT_SETTABLE) | set(OVERRIDE_ALIASES))
-        overrides[key] = _parse(key, text.strip(), types[key])
+        text = text.strip()
+        try:
+            overrides[key] = _PARSERS[types[key]](text)
+        except (KeyError, ValueError):
+            raise UsageError(f"--set {key}={text}: expected {types[key]}") from None
     return overrides
 
 
-def _parse(key: str, text: str, kind: str) -> object:
-    if kind == "bool" and text.lower() in ("true", "false"):
-        return text.lower() == "true"
-    try:
-        if kind == "int":
-            return int(text)
-        if kind == "float":
-            return float(text)
-    except ValueError:
-        pass
-    if kind == "str":
-        return text
-    raise UsageError(f"--set {key}={text}: expected {kind}")
+_PARSERS: dict[str, Callable[[str], Any]] = {
+    "int": int,
+    "float": float,
+    "bool": lambda text: {"true": True, "false": False}[text.lower()],
+    "str": str,
+}
 
 
 @dataclass(frozen=True)
@@ -365,14 +358,10 @@ class TableSpec:
     labelled: tuple[str, ...] = ()
     seeds: int = 0
 
-    def naming(self, place: Place) -> str:
+    def naming(self, cell: Cell) -> str:
         """A cell as sentences name it: ``l = 8``, ``AE, 512``."""
-        row, column = place
-        for cell in self.cells:
-            if cell.called and (cell.row, cell.label) == place:
-                return cell.called
-        column = f"{self.symbol} = {column}" if self.symbol else column
-        return f"{row}, {column}" if row else column
+        column = f"{self.symbol} = {cell.label}" if self.symbol else cell.label
+        return cell.called or (f"{cell.row}, {column}" if cell.row else column)
 
     @property
     def columns(self) -> list[str]:

@@ -230,7 +230,7 @@ TABLES = {
                 title=f"What the latent rank depends on: epoch and threshold, by {axis.lower()}",
                 axis=axis,
                 cells=cells,
-                metrics=("rank", *(reading.metric for reading in READINGS)),
+                metrics=("rank", *READINGS),
                 notes=(
                     (
                         "Each reading: the mean rank after so many epochs, counting singular "

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
 from torch import nn
@@ -52,19 +51,6 @@ class Autoencoder(nn.Module):
         return self.decoder(self.codes(images))
 
 
-@dataclass(frozen=True)
-class _Sizes:
-    """The sizes of a network; a VAE's encoder has two outputs for each latent dimension."""
-
-    latent_dim: int
-    outputs: int
-    width: float
-
-    def channels(self, *counts: int) -> list[int]:
-        """Numbers of channels at this width, at least 1 each."""
-        return [max(1, round(count * self.width)) for count in counts]
-
-
 _Layers = list[nn.Module]
 
 
@@ -89,46 +75,51 @@ def _stack(layers: Callable[[int, int], _Layers], *channels: int) -> _Layers:
     return [layer for pair in itertools.pairwise(channels) for layer in layers(*pair)]
 
 
-def _shape(sizes: _Sizes) -> tuple[_Layers, _Layers]:
-    a, b, c, d = sizes.channels(32, 64, 128, 256)
-    encoder = [*_stack(_conv, 3, a, b, c, d), *_conv(d, sizes.outputs, kernel=2, padding=0)]
-    if sizes.outputs > sizes.latent_dim:
+def _channels(first: int, width: float) -> list[int]:
+    """Numbers of channels of four layers at this width, each twice the last; at least 1 each."""
+    return [max(1, round(first * 2**i * width)) for i in range(4)]
+
+
+def _shape(latent_dim: int, outputs: int, width: float) -> tuple[_Layers, _Layers]:
+    a, b, c, d = _channels(32, width)
+    encoder = [*_stack(_conv, 3, a, b, c, d), *_conv(d, outputs, kernel=2, padding=0)]
+    if outputs > latent_dim:
         # A ReLU would keep mean and log-variance from being negative.
         encoder.pop()
     encoder += [nn.Flatten()]
-    decoder: _Layers = [nn.Unflatten(1, (sizes.latent_dim, 1, 1))]
-    decoder += _conv_transposed(sizes.latent_dim, d, kernel=2, padding=0)
+    decoder: _Layers = [nn.Unflatten(1, (latent_dim, 1, 1))]
+    decoder += _conv_transposed(latent_dim, d, kernel=2, padding=0)
     decoder += _stack(_conv_transposed, d, c, b, a)
     decoder += [nn.ConvTranspose2d(a, 3, 4, stride=2, padding=1)]
     return encoder, decoder
 
 
-def _mnist(sizes: _Sizes) -> tuple[_Layers, _Layers]:
-    a, b, c, d = sizes.channels(32, 64, 128, 256)
-    encoder = [*_stack(_conv, 1, a, b, c, d), nn.Flatten(), nn.Linear(4 * d, sizes.outputs)]
-    decoder: _Layers = [nn.Linear(sizes.latent_dim, 64 * c), nn.ReLU(), nn.Unflatten(1, (c, 8, 8))]
+def _mnist(latent_dim: int, outputs: int, width: float) -> tuple[_Layers, _Layers]:
+    a, b, c, d = _channels(32, width)
+    encoder = [*_stack(_conv, 1, a, b, c, d), nn.Flatten(), nn.Linear(4 * d, outputs)]
+    decoder: _Layers = [nn.Linear(latent_dim, 64 * c), nn.ReLU(), nn.Unflatten(1, (c, 8, 8))]
     decoder += [*_stack(_conv_transposed, c, b, a), nn.ConvTranspose2d(a, 1, 1)]
     return encoder, decoder
 
 
-def _celeba(sizes: _Sizes) -> tuple[_Layers, _Layers]:
-    a, b, c, d = sizes.channels(128, 256, 512, 1024)
-    encoder = [*_stack(_conv, 3, a, b, c, d), nn.Flatten(), nn.Linear(16 * d, sizes.outputs)]
-    decoder: _Layers = [nn.Linear(sizes.latent_dim, 64 * d), nn.Unflatten(1, (d, 8, 8))]
+def _celeba(latent_dim: int, outputs: int, width: float) -> tuple[_Layers, _Layers]:
+    a, b, c, d = _channels(128, width)
+    encoder = [*_stack(_conv, 3, a, b, c, d), nn.Flatten(), nn.Linear(16 * d, outputs)]
+    decoder: _Layers = [nn.Linear(latent_dim, 64 * d), nn.Unflatten(1, (d, 8, 8))]
     decoder += [*_stack(_conv_transposed, d, c, b, a), nn.ConvTranspose2d(a, 3, 1)]
     return encoder, decoder
 
 
-def _celeba_rae(sizes: _Sizes) -> tuple[_Layers, _Layers]:
+def _celeba_rae(latent_dim: int, outputs: int, width: float) -> tuple[_Layers, _Layers]:
     """5x5 kernels and batch norm (Ghosh et al. 2020, appendix and code)."""
-    a, b, c, d = sizes.channels(128, 256, 512, 1024)
-    encoder = [*_stack(_conv_5x5, 3, a, b, c, d), nn.Flatten(), nn.Linear(16 * d, sizes.outputs)]
-    decoder: _Layers = [nn.Linear(sizes.latent_dim, 64 * d), nn.Unflatten(1, (d, 8, 8))]
+    a, b, c, d = _channels(128, width)
+    encoder = [*_stack(_conv_5x5, 3, a, b, c, d), nn.Flatten(), nn.Linear(16 * d, outputs)]
+    decoder: _Layers = [nn.Linear(latent_dim, 64 * d), nn.Unflatten(1, (d, 8, 8))]
     decoder += [*_stack(_conv_transposed_5x5, d, c, b, a), nn.ConvTranspose2d(a, 3, 5, padding=2)]
     return encoder, decoder
 
 
-_NETWORKS: dict[tuple[str, str], Callable[[_Sizes], tuple[_Layers, _Layers]]] = {
+_NETWORKS: dict[tuple[str, str], Callable[[int, int, float], tuple[_Layers, _Layers]]] = {
     ("shape", "table1"): _shape,
     ("mnist", "table1"): _mnist,
     ("celeba", "table1"): _celeba,
@@ -151,16 +142,10 @@ def build(
 ) -> Autoencoder:
     """Build an autoencoder with PyTorch's default initialisation, on the CPU.
 
-    Args:
-        network: column of Table 1: ``shape`` (32x32x3), ``mnist`` (32x32x1), ``celeba`` (64x64x3).
-        latent_dim: size of the code.
-        depth: number of bias-free linear layers (latent_dim x latent_dim) after the encoder.
-        init_scale: factor on the initial weights of those layers (section 2.1).
-        doubled: double the encoder's output, for a VAE's mean and log-variance.
-        output: last activation of the decoder, ``tanh`` or ``sigmoid``.
-        architecture: ``table1``; for ``celeba`` also ``rae``, with 5x5 kernels and batch norm.
-        width: factor on the numbers of channels.
-        seed: seed of the initial weights. PyTorch's global generator is left as it was.
+    The network is a column of Table 1: ``shape`` (32x32x3), ``mnist`` (32x32x1) or ``celeba``
+    (64x64x3), which alone has the architecture ``rae``, too. Other settings are those of
+    :class:`bench.experiments.spec.TrainingSpec` and :class:`bench.models.methods.method.Method`.
+    PyTorch's global generator is left as it was.
 
     Raises:
         UsageError: an unknown network or output, or a network without that architecture.
@@ -172,8 +157,9 @@ def build(
         raise unknown("output activation", output, _OUTPUTS)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed("weights", seed))
-        sizes = _Sizes(latent_dim, latent_dim * (1 + doubled), width)
-        encoder, decoder = _NETWORKS[network, architecture](sizes)
+        # A VAE's encoder has two outputs for each latent dimension.
+        outputs = latent_dim * (1 + doubled)
+        encoder, decoder = _NETWORKS[network, architecture](latent_dim, outputs, width)
         linear = [nn.Linear(latent_dim, latent_dim, bias=False) for _ in range(depth)]
     with torch.no_grad():
         for layer in linear:

@@ -9,7 +9,7 @@ from enum import StrEnum
 from math import exp
 
 from bench.experiments.published import PUBLISHED
-from bench.experiments.spec import HEADLINE_SAMPLER, PRIOR, Cell, ClaimSpec, Place, TableSpec
+from bench.experiments.spec import HEADLINE_SAMPLER, PRIOR, Cell, ClaimSpec, TableSpec
 from bench.report.frame import TableResults
 from bench.report.metrics import METRICS, REAL, Metric, View
 from bench.report.statistics import TAIL, Difference, difference, holm, interval
@@ -81,11 +81,6 @@ class Comparison:
         return self.n >= LEAST_SEEDS and self.difference.interval[0] > 0
 
     @property
-    def p_against(self) -> float:
-        """One-sided p-value of the claimed order: small where it is the other way round."""
-        return self.difference.p_below_zero
-
-    @property
     def evidence(self) -> str:
         """The difference or ratio with its interval."""
         if self.n == 0:
@@ -146,8 +141,7 @@ class Judgement:
 
     @property
     def _refuted(self) -> list[bool]:
-        p_values = [comparison.p_against for comparison in self.comparisons]
-        return holm(p_values, TAIL)
+        return holm([c.difference.p_below_zero for c in self.comparisons], TAIL)
 
     @property
     def evidence(self) -> str:
@@ -170,8 +164,14 @@ class Judgement:
             deciding = zip(self.comparisons, self._refuted, strict=True)
             return "; ".join(comparison.evidence for comparison, out in deciding if out)
         if self.standing is Standing.UNDECIDED:
-            open_ = [c for c in self.comparisons if not c.holds]
-            return "; ".join(c.evidence + self._corrected(c) for c in open_)
+            # An order that one test alone would refute.
+            orders = counted(len(self.comparisons), "order")
+            weak = f", too weak to refute the claim (Holm's correction, {orders})"
+            return "; ".join(
+                c.evidence + (weak if c.difference.p_below_zero <= TAIL else "")
+                for c in self.comparisons
+                if not c.holds
+            )
         closest = min(self.comparisons, key=lambda c: c.difference.interval[0])
         which = f"closest of {len(self.comparisons)}: " if len(self.comparisons) > 1 else ""
         return which + closest.evidence
@@ -184,13 +184,6 @@ class Judgement:
             return f"{self.view}: " * bool(str(self.view)) + "; ".join(dict.fromkeys(missing))
         every = len(missing) == len(self.comparisons)
         return "no two runs to compare" if every else "; ".join(dict.fromkeys(missing))
-
-    def _corrected(self, comparison: Comparison) -> str:
-        """What is to be said of an order that one test alone would refute."""
-        if not comparison.p_against <= TAIL:
-            return ""
-        orders = counted(len(self.comparisons), "order")
-        return f", too weak to refute the claim (Holm's correction, {orders})"
 
 
 @dataclass(frozen=True)
@@ -254,15 +247,12 @@ class Verdict:
         few = all(judgement.seeds < LEAST_SEEDS for judgement in self.judgements)
         if self.standing is Standing.UNDECIDED and few:
             return f"{Standing.UNDECIDED}, too few seeds"
-        decided = self.standing in (Standing.HOLDS, Standing.FAILS)
-        several = decided and len(self.judgements) > 1
-        return f"{self.standing}{f' {self._everywhere}' if several else ''}"
-
-    @property
-    def _everywhere(self) -> str:
+        which = {Standing.HOLDS: "every", Standing.FAILS: "any"}.get(self.standing)
+        if not which or len(self.judgements) == 1:
+            return self.standing
         extractors = dict.fromkeys(judgement.view.extractor for judgement in self.judgements)
-        which = "every" if self.standing is Standing.HOLDS else "any"
-        return f"under {which} sampler, seen through {' and through '.join(extractors)}"
+        through = " and through ".join(extractors)
+        return f"{self.standing} under {which} sampler, seen through {through}"
 
     @property
     def _parts(self) -> list[str]:
@@ -297,32 +287,32 @@ def judge(content: TableResults) -> list[Verdict]:
     cells = {(cell.row, cell.label): cell for cell in table.cells}
     verdicts = []
     for claim in table.claims:
+        metric = METRICS[claim.metric]
+        orders = [(cells[lower], cells[higher]) for lower, higher in claim.orders]
+        named = list(dict.fromkeys(itertools.chain(*orders)))
         declared = [view for view in content.views(claim.metric) if view.sampler != REAL]
         values = {
             view: {
-                place: content.values(claim.metric, view, cell, learned=True)
-                for place, cell in cells.items()
+                cell: list(content.values(claim.metric, view, cell, learned=True).values())
+                for cell in named
             }
             for view in declared or [View()]
         }
-        named = _places(claim)
-        everywhere = [
-            view for view, numbers in values.items() if all(numbers.get(place) for place in named)
-        ]
+        everywhere = [view for view, numbers in values.items() if all(numbers.values())]
         judged = everywhere or list(values)[:1]
         judgements = [
             Judgement(
                 view,
-                [_compare(table, claim, values[view], *order) for order in claim.orders],
-                finished=all(content.results.get(cells[place]) for place in named),
-                unlearned=sum(len(content.unlearned(cells[place])) for place in named),
+                [_compare(table, metric, values[view], *order) for order in orders],
+                finished=all(content.results.get(cell) for cell in named),
+                unlearned=sum(len(content.unlearned(cell)) for cell in named),
                 judged=claim.judged,
             )
             for view in judged
         ]
         if not claim.judged:
-            judgements += _against_priors(table, claim, values)
-        claimed = [_claimed(content, claim, cells[place], values, judged) for place in named]
+            judgements += _against_priors(table, metric, values, *orders[0])
+        claimed = [_claimed(content, claim, cell, values, judged) for cell in named]
         data, names = table.cells[0].training.dataset, _names(table, named)
         verdicts.append(
             Verdict(claim, data, content.setting, judgements, claimed, names, table.seeds)
@@ -330,36 +320,32 @@ def judge(content: TableResults) -> list[Verdict]:
     return verdicts
 
 
+# Numbers of the runs of each cell.
+_Numbers = Mapping[Cell, Sequence[float]]
+
+
 def _against_priors(
-    table: TableSpec,
-    claim: ClaimSpec,
-    values: Mapping[View, Mapping[Place, Mapping[int, float]]],
+    table: TableSpec, metric: Metric, values: Mapping[View, _Numbers], lower: Cell, higher: Cell
 ) -> Iterator[Judgement]:
     """What is shown beside a claim without a verdict: a method with a prior, sampled from it."""
-    ((lower, higher),) = claim.orders
     for view, numbers in values.items():
-        if view.sampler == PRIOR and numbers.get(higher):
+        if view.sampler == PRIOR:
             fitted = values.get(View(view.extractor, HEADLINE_SAMPLER), {})
-            both = {lower: fitted.get(lower, {}), higher: numbers[higher]}
-            seen = View(view.extractor, f"{HEADLINE_SAMPLER} against the prior")
-            compared = _compare(table, claim, both, lower, higher)
+            both = {lower: fitted.get(lower, ()), higher: numbers[higher]}
+            compared = _compare(table, metric, both, lower, higher)
             if compared.n:
+                seen = View(view.extractor, f"{HEADLINE_SAMPLER} against the prior")
                 yield Judgement(seen, [compared], judged=False)
 
 
-def _places(claim: ClaimSpec) -> list[Place]:
-    """The cells that a claim is about, in the order in which it names them."""
-    return list(dict.fromkeys(place for order in claim.orders for place in order))
-
-
-def _names(table: TableSpec, places: Sequence[Place]) -> str:
+def _names(table: TableSpec, cells: Sequence[Cell]) -> str:
     """Cells in one text: ``l = 12, 8, 4``, or ``IRMAE: 512; AE: 32, 64``."""
     if all(cell.called for cell in table.cells):
-        return ", ".join(map(table.naming, places))
+        return ", ".join(map(table.naming, cells))
     sign = f"{table.symbol} = " * bool(table.symbol)
     return "; ".join(
-        f"{row}: " * bool(row) + sign + ", ".join(column for _, column in of_row)
-        for row, of_row in itertools.groupby(places, key=lambda place: place[0])
+        f"{row}: " * bool(row) + sign + ", ".join(cell.label for cell in of_row)
+        for row, of_row in itertools.groupby(cells, key=lambda cell: cell.row)
     )
 
 
@@ -367,31 +353,22 @@ def _claimed(
     content: TableResults,
     claim: ClaimSpec,
     cell: Cell,
-    values: Mapping[View, Mapping[Place, Mapping[int, float]]],
+    values: Mapping[View, _Numbers],
     judged: Sequence[View],
 ) -> ClaimedCell:
-    place = (cell.row, cell.label)
-    found = PUBLISHED.get((content.table.published, claim.metric, *place))
-    metric = METRICS[claim.metric]
-    seeds = {view: list(numbers.get(place, {}).values()) for view, numbers in values.items()}
-    means = {
-        view: interval(each, logarithmic=metric.logarithmic).mean for view, each in seeds.items()
-    }
+    found = PUBLISHED.get((content.table.published, claim.metric, cell.row, cell.label))
+    logarithmic = METRICS[claim.metric].logarithmic
+    means = {view: interval(of[cell], logarithmic=logarithmic).mean for view, of in values.items()}
     n = min(len(content.values(claim.metric, view, cell)) for view in judged)
     return ClaimedCell(found.value if found else None, means, n)
 
 
 def _compare(
-    table: TableSpec,
-    claim: ClaimSpec,
-    values: Mapping[Place, Mapping[int, float]],
-    lower: Place,
-    higher: Place,
+    table: TableSpec, metric: Metric, values: _Numbers, lower: Cell, higher: Cell
 ) -> Comparison:
-    metric = METRICS[claim.metric]
     below, above = (
         # A distance of 0 has no logarithm.
-        [value for value in values[place].values() if value > 0 or not metric.logarithmic]
-        for place in (lower, higher)
+        [value for value in values[cell] if value > 0 or not metric.logarithmic]
+        for cell in (lower, higher)
     )
     return Comparison(metric, table.naming(lower), table.naming(higher), below, above)

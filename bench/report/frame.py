@@ -123,11 +123,7 @@ def frame(content: TableResults) -> pd.DataFrame:
         for view in content.views(name)
         for cell in content.table.cells
     ]
-    numbers = [
-        *("mean", "low", "high", "deviation"),
-        *("paper", "answer", "difference", "rank_threshold"),
-    ]
-    return pd.DataFrame(rows).astype(dict.fromkeys(numbers, float))
+    return pd.DataFrame(rows)
 
 
 def beside_printed(data: pd.DataFrame, metric: str) -> pd.DataFrame:
@@ -150,7 +146,7 @@ def _row(content: TableResults, name: str, view: View, cell: Cell) -> dict[str, 
         mean = Interval(centre, math.nan, math.nan)
         spread = statistics.stdev(subsets) if len(subsets) > 1 else math.nan
     published = PUBLISHED.get((table.published, metric.printed_as or name, cell.row, cell.label))
-    reference = published.value if published else table.answers.get(name)
+    reference = float(published.value if published else table.answers.get(name, math.nan))
     comparable = published is None or (
         (published.extractor or "") == view.extractor
         and not dataset(cell.training.dataset).part_of
@@ -177,14 +173,14 @@ def _row(content: TableResults, name: str, view: View, cell: Cell) -> dict[str, 
         "low": mean.low,
         "high": mean.high,
         "deviation": spread,
-        "paper": reference if published else None,
-        "answer": None if published else reference,
-        "difference": mean.mean - reference if reference is not None and settled else None,
+        "paper": reference if published else math.nan,
+        "answer": math.nan if published else reference,
+        "difference": mean.mean - reference if settled else math.nan,
         "comparable": comparable,
         "seeds": " ".join(map(str, values)),
         "seeds_not_learned": " ".join(map(str, content.unlearned(cell))),
         "logarithmic": metric.logarithmic,
-        "rank_threshold": content.display.rank_threshold if metric.by_threshold else None,
+        "rank_threshold": content.display.rank_threshold if metric.by_threshold else math.nan,
         "extractor": view.extractor,
         "extractor_sha256": " ".join(sorted(checksums)),
         "profile": content.setting,

@@ -116,7 +116,7 @@ def latex(content: TableResults, printed: Sequence[Row], said: Sequence[Note]) -
         r"\begin{table}[htbp]\centering",
         _TO_HEIGHT,
         r"\begin{minipage}{\linewidth}\centering\small\setlength{\tabcolsep}{4pt}",
-        rf"\caption{{{escape_latex(title(content))}}}",
+        rf"\caption{{{escape_latex(title(content.table, content))}}}",
         rf"\label{{tab:{re.sub('[^A-Za-z0-9-]', '-', table.name)}}}",
         *(line for each in blocks for line in (r"\par\medskip", *each)),
         r"\par\smallskip\footnotesize\raggedright",

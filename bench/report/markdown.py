@@ -16,7 +16,7 @@ from bench.report.rows import MISSING, Row, Text, significant
 def markdown(content: TableResults, printed: Sequence[Row], said: Sequence[Note]) -> str:
     """The table in Markdown, as GitHub renders it."""
     table = content.table
-    heading = escape(title(content))
+    heading = escape(title(table, content))
 
     def show(cell: Text) -> str:
         return f"**{cell.text}**" if cell.best else cell.text

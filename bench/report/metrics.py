@@ -193,7 +193,7 @@ METRICS = {
     "samples_called_samples": _of_images(
         "neighbours", "Samples called samples", lambda found, _: found["samples"]
     ),
-    **{reading.metric: _read_at(*reading) for reading in READINGS},
+    **{name: _read_at(*reading) for name, reading in READINGS.items()},
 }
 
 

@@ -10,13 +10,14 @@ import pandas as pd
 from bench.data import dataset
 from bench.evaluation.extractors import declared_extractor
 from bench.evaluation.protocol import COMPONENTS, components
-from bench.experiments.spec import HEADLINE_SAMPLER, PRIOR, Cell, TableSpec
-from bench.report.claims import LEAST_SEEDS, Standing, Verdict, judge
+from bench.experiments.spec import HEADLINE_SAMPLER, PRIOR, Cell, FigureSpec, TableSpec
+from bench.report.claims import LEAST_SEEDS, Standing, judge
 from bench.report.display import LEARNED_SHARE, error_share
 from bench.report.frame import TableResults, beside_printed
 from bench.report.metrics import METRICS
 from bench.report.rows import MISSING, NOT_LEARNED
 from bench.report.statistics import ROUNDING
+from bench.screen import counted
 
 
 @dataclass(frozen=True)
@@ -36,12 +37,8 @@ def notes(content: TableResults, data: pd.DataFrame) -> list[Note]:
     """What must be said of the numbers, and what they say of the paper's claims."""
     verdicts = [verdict for verdict in judge(content) if verdict.standing is not Standing.NOT_RUN]
     said = [*_notes(content, data), *(f"{MISSING} {reason}" for reason in content.missing)]
-    return [*map(Note, said), *map(_claim_note, verdicts)]
-
-
-def _claim_note(verdict: Verdict) -> Note:
-    """What became of a claim, and what that rests on."""
-    return Note(f"Claim: {verdict.claim.statement}: {verdict.text}.", verdict.evidence)
+    claims = (Note(f"Claim: {v.claim.statement}: {v.text}.", v.evidence) for v in verdicts)
+    return [*map(Note, said), *claims]
 
 
 def _notes(content: TableResults, data: pd.DataFrame) -> list[str]:
@@ -60,7 +57,11 @@ def _notes(content: TableResults, data: pd.DataFrame) -> list[str]:
         )
     for name, metric in zip(content.table.metrics, metrics, strict=True):
         if metric.near and not metric.brief and len(beside_printed(data, name)):
-            result.append(_reproduced_note(metric.near))
+            result.append(
+                f"Reproduced: yes, the whole interval is within {metric.near[0]:.0%} of the "
+                f"printed number or within {metric.near[1]:g} of it; mean only, the mean is; or "
+                "no. The margin was chosen after the printed numbers were seen."
+            )
     if "effective_rank" in content.table.metrics:
         result.append(
             "Effective rank: exponential of the entropy of the normalised singular values (Roy "
@@ -86,15 +87,6 @@ def _notes(content: TableResults, data: pd.DataFrame) -> list[str]:
     result += run_notes(content)
     caveats = dict.fromkeys(text for text in data.paper_caveat if text)
     return [*result, *(f"{text}." for text in caveats), *content.table.notes]
-
-
-def _reproduced_note(near: tuple[float, float]) -> str:
-    """What counts as reproduced."""
-    return (
-        f"Reproduced: yes, the whole interval is within {near[0]:.0%} of the printed number or "
-        f"within {near[1]:g} of it; mean only, the mean is; or no. The margin was chosen after the "
-        "printed numbers were seen."
-    )
 
 
 def _seeds_note(content: TableResults, data: pd.DataFrame) -> str:
@@ -182,9 +174,9 @@ def run_notes(content: TableResults) -> list[str]:
             f"{LEARNED_SHARE:.0%} of the mean training image's ({table.axis} {named})."
         )
     if run.width != 1:
-        result.append(
-            f"Networks are narrowed: {_fraction(run.width)} of the printed numbers of channels."
-        )
+        part = 1 / run.width
+        share = f"1/{part:.0f}" if part > 1 and part.is_integer() else f"{run.width:g}"
+        result.append(f"Networks are narrowed: {share} of the printed numbers of channels.")
     if run.shuffle:
         result.append("Images are shuffled every epoch; the authors' code keeps their order.")
     if content.setting != "paper":
@@ -197,15 +189,13 @@ def run_notes(content: TableResults) -> list[str]:
 
 def _settings(table: TableSpec) -> str:
     """How the runs of a table were trained, by column where that differs."""
-    runs = {cell: cell.training for cell in table.cells}
-    texts = {
-        cell: (
-            f"{run.train_images:,} training images, {run.epochs} "
-            f"{'epochs' if run.epochs > 1 else 'epoch'}, batch {run.batch_size}, "
-            f"Adam at {run.learning_rate:g}, {run.precision}"
+    texts = {}
+    for cell in table.cells:
+        run = cell.training
+        texts[cell] = (
+            f"{run.train_images:,} training images, {counted(run.epochs, 'epoch')}, "
+            f"batch {run.batch_size}, Adam at {run.learning_rate:g}, {run.precision}"
         )
-        for cell, run in runs.items()
-    }
     return _by_column(table, texts)
 
 
@@ -226,7 +216,8 @@ def _by_column(table: TableSpec, texts: Mapping[Cell, str]) -> str:
     if len(columns) < 2:
         return next(iter(columns), "")
     most = max(columns, key=lambda text: len(columns[text]))
-    last = [f"{most} elsewhere"] if len(columns[most]) > _MANY else []
+    # More names of columns than ten are too many to read.
+    last = [f"{most} elsewhere"] if len(columns[most]) > 10 else []
     axis = before_columns(table, " ")
     named = [
         f"{text} ({axis}{', '.join(_names(table, cells))})"
@@ -234,10 +225,6 @@ def _by_column(table: TableSpec, texts: Mapping[Cell, str]) -> str:
         if not (last and text == most)
     ]
     return "; ".join(named + last)
-
-
-# More names of columns than this are too many to read.
-_MANY = 10
 
 
 def _names(table: TableSpec, cells: Sequence[Cell]) -> list[str]:
@@ -252,10 +239,6 @@ def before_columns(table: TableSpec, sign: str) -> str:
     A method's name needs nothing.
     """
     return "" if "method" in table.varies else f"{table.axis}{sign}"
-
-
-def _fraction(width: float) -> str:
-    return f"1/{1 / width:.0f}" if width < 1 and (1 / width).is_integer() else f"{width:g}"
 
 
 def _extractors_note(content: TableResults) -> str:
@@ -276,28 +259,18 @@ def _extractors_note(content: TableResults) -> str:
 
 def _seen_less(content: TableResults, extractor: str) -> str:
     """Name the columns of which an extractor has not seen every seed, whose weights are gone."""
-    seen = {
-        cell: sum(extractor in result.extractors for result in results)
-        for cell, results in content.results.items()
-    }
     short = [
-        f"{cell.name} {count} of {len(content.results[cell])}"
-        for cell, count in seen.items()
-        if count < len(content.results[cell])
+        f"{cell.name} {seen} of {len(results)}"
+        for cell, results in content.results.items()
+        if (seen := sum(extractor in each.extractors for each in results)) < len(results)
     ]
     return f", of fewer seeds than the ranks ({', '.join(short)})" if short else ""
 
 
-def title(content: TableResults) -> str:
-    """A table's heading: what, on which data, and its number where the supplement has it."""
-    return title_of(content.table.title, content.table.name, content)
-
-
-def title_of(text: str, name: str, content: TableResults) -> str:
-    """A heading for a table or figure of that name."""
-    table = content.table
-    heading = f"{text} on {table.cells[0].training.dataset}"
+def title(shown: TableSpec | FigureSpec, content: TableResults) -> str:
+    """A heading: what, on which data, and its number where the supplement has it."""
+    heading = f"{shown.title} on {content.table.cells[0].training.dataset}"
     for kind in ("table", "figure"):
-        if (number := name.removeprefix(kind)).isdigit():
+        if (number := shown.name.removeprefix(kind)).isdigit():
             return f"{heading}: {kind.title()} {number} of the supplement"
     return heading

@@ -50,7 +50,8 @@ def write_report(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["duration"] = _duration
+    # Hours, minutes and seconds: 2:39:38.
+    environment.filters["duration"] = lambda seconds: str(timedelta(seconds=round(seconds)))
     environment.filters["commits"] = _commits
     runs = _runs(contents, others)
     shared, own = _settings([run.spec for run in runs])
@@ -74,7 +75,7 @@ def _table(content: TableResults) -> dict[str, Any]:
     grouped = itertools.groupby(rows(content, data), key=lambda row: row.label)
     return {
         "name": content.table.name,
-        "title": title(content),
+        "title": title(content.table, content),
         "head": [content.table.axis, *content.table.columns],
         "groups": [(label, list(of_label)) for label, of_label in grouped],
         "notes": notes(content, data),
@@ -98,11 +99,6 @@ def _settings(specs: Sequence[TrainingSpec]) -> tuple[dict[str, Any], list[dict[
     shared = dict(set.intersection(*(set(each.items()) for each in settings))) if settings else {}
     own = [{name: each[name] for name in each if name not in shared} for each in settings]
     return {name: shared[name] for name in sorted(shared)}, own
-
-
-def _duration(seconds: float) -> str:
-    """Hours, minutes and seconds: ``2:39:38``."""
-    return str(timedelta(seconds=round(seconds)))
 
 
 def _commits(run: Result) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -24,10 +24,9 @@ NOT_LEARNED = "\N{DAGGER}"
 
 @dataclass(frozen=True)
 class Text:
-    """One cell as it is printed, and its number."""
+    """One cell as it is printed."""
 
     text: str
-    value: float
     best: bool = False
     grey: bool = False
 
@@ -61,20 +60,17 @@ def rows(content: TableResults, data: pd.DataFrame) -> list[Row]:
     for name, line in itertools.product(content.table.metrics, lines):
         of_metric = data[data.metric == name]
         of_line = of_metric[of_metric.row == line]
-        pairs = dict.fromkeys(zip(of_line.extractor, of_line.sampler, strict=True))
-        views = [View(*pair) for pair in pairs]
+        views = content.views(name)
         result += _printed(METRICS[name], line, _line(content, of_line, views[0]))
         for view in views:
             if view.sampler != REAL:
-                part = _line(content, of_line, view)
-                result += _of_view(content, name, view, line, part)
+                result += _of_view(content, name, view, line, of_line)
             elif line == lines[-1]:
                 # Real images are the same for every run, and so stand once, below all lines.
-                result += _of_view(content, name, view, "", _line(content, _once(of_metric), view))
+                result += _of_view(content, name, view, "", _once(of_metric))
     for line in lines:
         seeds = [content.results.get(cell, ()) if cell else () for cell in _cells(content, line)]
-        counts = [Text(f"{len(each)}", len(each)) for each in seeds]
-        result.append(Row("Seeds", line, "n", counts))
+        result.append(Row("Seeds", line, "n", [Text(f"{len(each)}") for each in seeds]))
     return result
 
 
@@ -83,69 +79,50 @@ def _printed(metric: Metric, line: str, numbers: pd.DataFrame) -> Iterator[Row]:
     for column, kind in (("paper", "paper"), ("answer", "known answer")):
         there = numbers[column].notna()
         if there.any() and not metric.brief:
-            columns = (_as_printed(numbers[column]), numbers[column], numbers.comparable)
-            cells = [
-                Text(text, value, grey=not like) for text, value, like in zip(*columns, strict=True)
-            ]
+            texts = zip(_as_printed(numbers[column]), numbers.comparable, strict=True)
+            cells = [Text(text, grey=not like) for text, like in texts]
             remark = "" if numbers.comparable[there].any() else ", not comparable"
             yield Row(metric.label, line, kind + remark, cells)
 
 
 def _of_view(
-    content: TableResults, name: str, view: View, line: str, numbers: pd.DataFrame
+    content: TableResults, name: str, view: View, line: str, data: pd.DataFrame
 ) -> Iterator[Row]:
     """Rows of what was measured, and how far it is from what is printed."""
-    metric = METRICS[name]
+    metric, numbers = METRICS[name], _line(content, data, view)
     # There is no row of real images that nobody has looked at, nor of an epoch that no run has.
     if (view.sampler == REAL or metric.brief) and numbers["mean"].isna().all():
         return
     form, best = _form(numbers, metric), _best(content, name, view, line)
-    cells = [
-        Text(_measured(number, form) + _mark(number), number["mean"], bold)
-        for number, bold in zip(numbers.to_dict("records"), best, strict=True)
-    ]
-    reproduced = _reproduced(numbers, metric)
+    records = numbers.to_dict("records")
+    measured = [_measured(number, form) for number in records]
+    reproduced = [_reproduced(number, metric) for number in records]
     if metric.brief:
-        cells = [
-            replace(cell, text=f"{cell.text}, {said.text}")
-            for cell, said in zip(cells, reproduced, strict=True)
-        ]
+        measured = [f"{text}, {said}" for text, said in zip(measured, reproduced, strict=True)]
     label = f"{metric.label} ({view.extractor})" if view.extractor else metric.label
-    yield Row(label, line, _KINDS.get(view.sampler, view.sampler), cells)
+    yield Row(label, line, _KINDS.get(view.sampler, view.sampler), list(map(Text, measured, best)))
     if numbers.difference.notna().any() and not metric.brief:
-        cells = [Text(signed(value, 1), value) for value in numbers.difference]
         kind = f"difference, {view.sampler}" if view.sampler else "difference"
-        yield Row(label, line, kind, cells)
+        yield Row(label, line, kind, [Text(signed(value, 1)) for value in numbers.difference])
         if metric.near and numbers.paper.notna().any():
-            yield Row(label, line, "reproduced", reproduced)
+            yield Row(label, line, "reproduced", list(map(Text, reproduced)))
 
 
-def _reproduced(part: pd.DataFrame, metric: Metric) -> list[Text]:
-    """What the interval of each mean says of the printed number: in full, the mean only, or no."""
-    return [
-        Text(MISSING, math.nan)
-        if math.isnan(number["difference"]) or number["seeds_not_learned"]
-        else Text(_agreement(number, metric), number["difference"])
-        for number in part.to_dict("records")
-    ]
-
-
-def _agreement(number: Mapping[Hashable, Any], metric: Metric) -> str:
-    if not metric.reproduces(number["mean"], number["paper"]):
+def _reproduced(number: Mapping[Hashable, Any], metric: Metric) -> str:
+    """What the interval of a mean says of the printed number: in full, the mean only, or no."""
+    if math.isnan(number["difference"]) or number["seeds_not_learned"]:
+        return MISSING
+    mean, *ends = (
+        metric.reproduces(number[name], number["paper"]) for name in ("mean", "low", "high")
+    )
+    if not mean:
         return "no"
-    ends = (number["low"], number["high"])
-    whole = all(metric.reproduces(end, number["paper"]) for end in ends)
-    return "yes" if whole else "mean only"
+    return "yes" if all(ends) else "mean only"
 
 
 def _once(data: pd.DataFrame) -> pd.DataFrame:
     """One number of each column, extractor and sampler, whichever line has it."""
     return data.dropna(subset="mean").drop_duplicates(["column", "extractor", "sampler"])
-
-
-def _mark(number: Mapping[Hashable, Any]) -> str:
-    unlearned = number["seeds_not_learned"] and number["sampler"] != REAL
-    return f" {NOT_LEARNED}" if unlearned and not math.isnan(number["mean"]) else ""
 
 
 # What a row is called that is of no sampler.
@@ -219,14 +196,16 @@ def _measured(number: Mapping[Hashable, Any], form: _Form) -> str:
     mean, low, high = (number[name] for name in ("mean", "low", "high"))
     if math.isnan(mean):
         return MISSING
+    text = form(mean)
     if not math.isnan(number["deviation"]):
-        decimals = len(form(mean).partition(".")[2])
-        return f"{form(mean)} \N{PLUS-MINUS SIGN} {number['deviation']:.{decimals}f}"
-    if math.isnan(low):
-        return form(mean)
-    if number["logarithmic"]:
-        return f"{form(mean)} [{form(low)}, {form(high)}]"
-    return f"{form(mean)} \N{PLUS-MINUS SIGN} {form(high - mean)}"
+        decimals = len(text.partition(".")[2])
+        text += f" \N{PLUS-MINUS SIGN} {number['deviation']:.{decimals}f}"
+    elif number["logarithmic"] and not math.isnan(low):
+        text += f" [{form(low)}, {form(high)}]"
+    elif not math.isnan(low):
+        text += f" \N{PLUS-MINUS SIGN} {form(high - mean)}"
+    unlearned = number["seeds_not_learned"] and number["sampler"] != REAL
+    return f"{text} {NOT_LEARNED}" if unlearned else text
 
 
 def signed(value: float, decimals: int) -> str:

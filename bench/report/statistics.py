@@ -49,7 +49,7 @@ def interval(values: Sequence[float], *, logarithmic: bool = False, least: float
         inner = interval([log(value) for value in values], least=least)
         return Interval(exp(inner.mean), exp(inner.low), exp(inner.high))
     mean = sum(values) / n
-    half = quantile(n - 1) * deviation(values, least) / sqrt(n) if n > 1 else nan
+    half = float(stdtrit(n - 1, 1 - TAIL)) * deviation(values, least) / sqrt(n)
     return Interval(mean, mean - half, mean + half)
 
 
@@ -70,7 +70,7 @@ class Difference:
     @property
     def interval(self) -> tuple[float, float]:
         """Ends of its 95 % interval."""
-        half = quantile(self.degrees) * self.error if self.degrees > 0 else nan
+        half = float(stdtrit(self.degrees, 1 - TAIL)) * self.error
         return self.mean - half, self.mean + half
 
     @property
@@ -78,7 +78,7 @@ class Difference:
         """One-sided p-value of "it is at least 0", small where it is below."""
         if self.error == 0:
             return 0.0 if self.mean < 0 else 1.0
-        return float(stdtr(self.degrees, self.mean / self.error)) if self.degrees > 0 else nan
+        return float(stdtr(self.degrees, self.mean / self.error))
 
 
 def difference(
@@ -115,11 +115,6 @@ def deviation(values: Sequence[float], least: float = 0.0) -> float:
         return nan
     mean = sum(values) / n
     return max(least, sqrt(sum((value - mean) ** 2 for value in values) / (n - 1)))
-
-
-def quantile(degrees: int, level: float = TAIL) -> float:
-    """What a t statistic exceeds by chance, in 2.5 % of cases or the share that is given."""
-    return float(stdtrit(degrees, 1 - level))
 
 
 def holm(p_values: Sequence[float], level: float) -> list[bool]:

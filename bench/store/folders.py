@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import contextlib
 import glob
-import io
 import json
 import logging
 import os
@@ -31,7 +30,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.errors import BenchError
 from bench.experiments.spec import TrainingSpec
-from bench.files import set_aside, write_bytes
+from bench.files import atomic, set_aside, write_bytes
 from bench.hashing import canonical_json, sha256
 from bench.store.records import FailedRun, MeasurementRecord, Result, TrainingRecord
 
@@ -60,14 +59,9 @@ class RunFolder:
     """What a run's folder held when it was read.
 
     Attributes:
-        run_id: its name.
+        path: where it is, or would be.
         trained: the training record; None where there is none that counts.
         measured: measurements of the weights that the training record names.
-        failure: why it failed, where it did.
-        has_weights: whether the final weights are at hand.
-        has_checkpoint: whether training can go on.
-        damage: records that cannot be trusted.
-        path: where it is, or would be.
     """
 
     run_id: str
@@ -153,12 +147,9 @@ class Store:
         )
 
     def shorter(self, run_id: str, spec: TrainingSpec, since: float = 0.0) -> str | None:
-        """The longest trained run that is the beginning of another, and whose checkpoint is kept.
+        """The longest trained run that is the beginning of this one, and whose checkpoint is kept.
 
-        Args:
-            run_id: identity of the other.
-            spec: the other, of more epochs.
-            since: checkpoints from before do not count: seconds since 1970.
+        Checkpoints from before ``since`` do not count: seconds since 1970.
         """
         paths = self.root.glob(f"{glob.escape(spec.name)}-*/checkpoint.pt")
         found = [
@@ -175,8 +166,9 @@ class Store:
         """A record of that kind; None, with a line on the damage, where it cannot be trusted."""
         path = self.folder(run_id) / name
         try:
-            content = _read_checked(path)
-            return None if content is None else kind.from_json(content)
+            return kind.from_json(_read_checked(path))
+        except FileNotFoundError:
+            return None
         except BenchError as error:
             damage.append(Damage(path, str(error)))
             return None
@@ -258,9 +250,8 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     """Write a file of arrays."""
     import numpy as np
 
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
-    write_bytes(path, buffer.getvalue())
+    with atomic(path) as file:
+        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
 
 
 def read_arrays(path: Path, *wanted: str) -> dict[str, np.ndarray]:
@@ -329,19 +320,15 @@ def _write_checked(path: Path, value: dict[str, Any]) -> None:
     write_bytes(path, f"{json.dumps(content, indent=1, allow_nan=False)}\n".encode())
 
 
-def _read_checked(path: Path) -> Any | None:  # noqa: ANN401 - JSON
+def _read_checked(path: Path) -> Any:  # noqa: ANN401 - JSON
     try:
         value = json.loads(path.read_bytes())
         schema, checksum, content = value["schema"], value["checksum"], value["content"]
         actual = sha256(canonical_json(content))
-    except FileNotFoundError:
-        return None
     except (ValueError, KeyError, TypeError) as error:
         raise BenchError(f"truncated or not a record ({error})") from error
     if schema != SCHEMA:
         raise BenchError(f"written in schema {schema}, this version reads {SCHEMA}")
     if actual != checksum:
         raise BenchError("altered since it was written")
-    if not isinstance(content, dict):
-        raise BenchError("not a record")
     return content

@@ -95,13 +95,10 @@ def collect_garbage(
 
     That is checkpoints of failed runs and what dead writers left. Whatever else lies in the folders
     is not the suite's, and stays: files under other names, in folders below, and weights without a
-    record beside them.
+    record beside them. A checkpoint that training can go on from stays, too.
 
-    Args:
-        runs: the runs; a checkpoint that training can go on from stays.
-        store: where they are.
-        outputs: folders that outputs are written to, and the endings of what is written there.
-        weights_of: a pattern of runs whose weights and checkpoints are to go too; None for none.
+    Outputs are folders that are written to, with the endings of what is written there. Weights and
+    checkpoints of runs that match the pattern ``weights_of`` go, too.
 
     Raises:
         BenchError: a file cannot be removed.

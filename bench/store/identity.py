@@ -32,10 +32,7 @@ MEASURING_PROTOCOL = 2
 def run_id(spec: TrainingSpec, data_fingerprint: str, source: str = "") -> str:
     """Identity of a trained run: its name and eight hex digits of what changes its weights.
 
-    Args:
-        spec: what is trained.
-        data_fingerprint: fingerprint of the data set's content, see :mod:`bench.data`.
-        source: SHA-256 of the plugin that the method comes from; empty for the suite's own.
+    The source is the SHA-256 of the plugin that the method comes from; empty for the suite's own.
     """
     protocol = TRAINING_PROTOCOL[spec.precision]
     identity: dict[str, Any] = {
@@ -56,11 +53,7 @@ def other_versions() -> dict[str, int]:
 def measurement_id(run: str, spec: MeasurementSpec, extractor_checksum: str, protocol: int) -> str:
     """Eight hex digits of what was measured: of a run's weights, how much, through which network.
 
-    Args:
-        run: identity of the trained run.
-        spec: what is measured.
-        extractor_checksum: SHA-256 of the extractor's weights, in hex.
-        protocol: version of the measuring protocol.
+    The network is told by the SHA-256 of its weights, in hex.
     """
     identity = {
         "protocol": protocol,

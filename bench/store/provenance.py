@@ -13,12 +13,7 @@ _PACKAGES = ("torch", "torchvision", "numpy", "scikit-learn", "pytorch-fid")
 
 
 def provenance(device: str, threads: int) -> dict[str, str | int]:
-    """What a record says of its making.
-
-    Args:
-        device: name of the device that trained.
-        threads: CPU threads that the run used.
-    """
+    """What a record says of its making on a device, by its name, with so many CPU threads."""
     versions = {name: importlib.metadata.version(name) for name in _PACKAGES}
     return {
         "commit": commit(),

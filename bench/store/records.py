@@ -23,7 +23,6 @@ class TrainingRecord:
 
     Attributes:
         run_id: the run's identity and the name of its folder.
-        spec: what was trained.
         data: the data set as it was declared, without its place on the disk.
         weights_sha256: digest of the final weights, see :func:`bench.tensors.state_sha256`.
         spectra_images: test images behind the spectra of every epoch.
@@ -72,14 +71,11 @@ class MeasurementRecord:
     """What was measured of a run's weights.
 
     Attributes:
-        run_id: the run.
-        spec: what was measured.
         weights_sha256: digest of the weights that were measured; those of a run that was trained
             again elsewhere may be others.
         metrics: see :class:`bench.evaluation.evaluate.Evaluation`.
         extractor: ``name``, ``dimensions`` and weights ``checksum`` behind the FIDs.
         timing: ``seconds`` of measuring; ``finished``, seconds since 1970.
-        provenance: commit, versions, hardware.
         protocol: version of the code that measured it; records of others are kept and do not count.
         versions: the same of single metrics, where theirs is another.
     """
@@ -150,9 +146,7 @@ class Result:
     """A trained run and what was measured of it: what a table's cell is made of.
 
     Attributes:
-        trained: the run.
         measurements: one or more, as much each, through different extractors.
-        folder: where the run's files are.
     """
 
     trained: TrainingRecord
@@ -195,10 +189,7 @@ class FailedRun:
     """A run whose training or measuring failed.
 
     Attributes:
-        run_id: which run.
-        spec: what was trained, or was to be.
         reason: one line.
-        traceback: where it happened.
         measurement: what was to be measured, where it was trained; None where training failed.
     """
 

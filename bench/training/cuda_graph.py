@@ -8,7 +8,7 @@ each run has a stream of its own, on which its arithmetic is that of the run alo
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import torch
 
@@ -72,7 +72,12 @@ class GraphedRuns:
         graph = torch.cuda.CUDAGraph()
         for member in self.members:
             graph.register_generator_state(member.noise)
-        with self._capturable_optimizers(), torch.cuda.graph(graph, stream=self._main):
+        with contextlib.ExitStack() as stack:
+            # Adam refuses to be captured otherwise.
+            for group in (each for run in self.members for each in run.optimizer.param_groups):
+                group["capturable"] = True
+                stack.callback(group.update, capturable=False)
+            stack.enter_context(torch.cuda.graph(graph, stream=self._main))
             for member, chosen, branch in zip(
                 self.members, self._chosen, self._branches, strict=True
             ):
@@ -82,15 +87,3 @@ class GraphedRuns:
             for branch in self._branches:
                 self._main.wait_stream(branch)
         return graph
-
-    @contextlib.contextmanager
-    def _capturable_optimizers(self) -> Iterator[None]:
-        """Declare Adam ``capturable`` while it is captured; otherwise it refuses to be."""
-        groups = [group for member in self.members for group in member.optimizer.param_groups]
-        for group in groups:
-            group["capturable"] = True
-        try:
-            yield
-        finally:
-            for group in groups:
-                group["capturable"] = False

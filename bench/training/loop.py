@@ -86,7 +86,9 @@ def train(
         over = False
         while not over and (active := _unfinished(group, failures)):
             members = _furthest_behind(active, images)[:most]
-            due = _next_line(members[0])
+            # The next line of history or end of an epoch.
+            step, epoch = members[0].step, members[0].spec.steps_per_epoch
+            due = step + min(every - step % every for every in (LOG_STEPS, epoch))
             start = clock.seconds()
             try:
                 _advance(members, due, graphs, images)
@@ -108,10 +110,8 @@ def train(
                     continue
                 try:
                     _report(run, (images, test_images), log, checkpoint, checkpoint_steps)
-                except (BenchError, OSError):
-                    raise
                 except (Exception, SystemExit) as error:  # noqa: BLE001 - the other runs go on
-                    raise_unless_of_run(error, f"training {run.spec.name}")
+                    raise_unless_of_run(error, f"training {run.spec.name}", BenchError, OSError)
                     failures[run] = error
             ahead = any(run.step % checkpoint_steps for run in _unfinished(group, failures))
             over = not ahead and is_over()
@@ -147,12 +147,6 @@ def _furthest_behind(
 def _graph_safe(run: RunInTraining, images: torch.Tensor) -> bool:
     """Whether a step of a run can be captured in a CUDA graph: all that it reads is on the GPU."""
     return run.method.graph_safe and images.device.type == run.device.type == "cuda"
-
-
-def _next_line(run: RunInTraining) -> int:
-    """The step of a run's next line of history or end of an epoch."""
-    step = run.step
-    return step + min(every - step % every for every in (LOG_STEPS, run.spec.steps_per_epoch))
 
 
 def _advance(

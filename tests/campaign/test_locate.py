@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from bench.campaign.locate import Search, locate
+from bench.campaign.job import WorkerSettings
+from bench.campaign.locate import locate
+from bench.campaign.request import Request
 from bench.cli import main
 from bench.data import celeba, dataset, prepared, register_dataset
 from bench.data.shapes import generate
@@ -182,25 +184,23 @@ def test_a_name_that_other_data_have_is_refused_with_the_way_out(tmp_path: Path)
     for index, place in enumerate(("a/写真", "b/图片"), 500):
         pictures(tmp_path / place)
         picture(tmp_path / place / "more.png", index)
-    search = Search(tmp_path, tmp_path / "cache", [], make=True)
-    first = locate(f"images:{tmp_path}/a/写真", search)
+    request, cache = Request((), worker=WorkerSettings(data_dir=tmp_path)), tmp_path / "cache"
+    first = locate(f"images:{tmp_path}/a/写真", request, cache, [])
     assert first.name == "images"
     known = [result(replace(TINY, dataset=first.name)).trained]
-    search = Search(tmp_path, tmp_path / "cache", known, make=True)
-    assert locate(f"images:{tmp_path}/a/写真", search) == first
+    assert locate(f"images:{tmp_path}/a/写真", request, cache, known) == first
     with pytest.raises(UsageError, match=r"other data named images \(a/写真 .*--name"):
-        locate(f"images:{tmp_path}/b/图片", search)
-    search = Search(tmp_path, tmp_path / "cache", known, make=True, name="others")
-    assert locate(f"images:{tmp_path}/b/图片", search).name == "others"
+        locate(f"images:{tmp_path}/b/图片", request, cache, known)
+    request = replace(request, name="others")
+    assert locate(f"images:{tmp_path}/b/图片", request, cache, known).name == "others"
 
 
 @pytest.mark.parametrize(("kind", "below"), [("idx", ""), ("idx", "raw"), ("images", "")])
 def test_a_folder_without_its_kind_gets_a_hint(tmp_path: Path, kind: str, below: str) -> None:
     if kind == "idx":
         place_idx(tmp_path / below, compressed=True)
-    search = Search(tmp_path, tmp_path, [])
     with pytest.raises(UsageError, match=f"--dataset {kind}:{tmp_path}"):
-        locate(str(tmp_path), search)
+        locate(str(tmp_path), Request((), mode="collect"), tmp_path, [])
 
 
 def test_names_that_are_not_utf8_are_trained_on_and_shown(

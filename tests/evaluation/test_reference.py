@@ -84,7 +84,9 @@ def test_an_edited_extractor_of_the_same_weights_has_a_reference_of_its_own(
     tmp_path: Path, sample: LoadedData
 ) -> None:
     first = replace(PIXELS.declared, source="a" * 64)
-    edited = replace(first, source="b" * 64, load=lambda _: lambda images: images[:, 0, ::8, 0])
+    edited = replace(
+        first, source="b" * 64, dimensions=4, load=lambda _: lambda images: images[:, 0, ::8, 0]
+    )
     data = LoadedData(sample.train, sample.test.spread(32), "")
     sizes = []
     for declared in (first, edited):

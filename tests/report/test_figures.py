@@ -135,12 +135,12 @@ def test_files_are_the_same_twice_and_not_blank(tmp_path: Path) -> None:
 
 def test_methods_are_told_apart_in_grey_too() -> None:
     styles = [style(name) for name in methods._OWN]
-    assert len({(s.marker, s.line) for s in styles}) == len(styles)
+    assert len({(s["marker"], s["linestyle"]) for s in styles}) == len(styles)
     red, green, blue = 0.299, 0.587, 0.114
     pair = [style("irmae"), style("ae")]
-    greys = [np.dot(to_rgb(s.color), (red, green, blue)) for s in pair]
+    greys = [np.dot(to_rgb(s["color"]), (red, green, blue)) for s in pair]
     assert abs(greys[0] - greys[1]) > 0.2
-    assert style("a-plugins-own").color == "#000000"
+    assert style("a-plugins-own")["color"] == "#000000"
 
 
 SPECTRA, CURVES = FIGURES["spectra-dimension"], FIGURES["curves-dimension"]
@@ -285,6 +285,7 @@ def test_numbers_of_logarithmic_axes_are_no_formulae(filled: TableResults) -> No
 def test_of_nothing_no_figure_is_written(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    (tmp_path / "runs").mkdir()
     folders = [a for n in ("runs", "figures") for a in (f"--{n}-dir", str(tmp_path / n))]
     command = ["--collect", "--figure", name, "--profile", "smoke", *folders]
     assert main(command) == 1

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.experiments.readings import Reading
+from bench.experiments.readings import READINGS
 from bench.experiments.tables import TABLES
 from bench.report.display import Display
 from bench.report.frame import frame
@@ -20,6 +20,7 @@ from bench.store.folders import write_spectra
 from tests.support.results import content, result
 
 THRESHOLDS = (1e-2, 1e-3, 1e-4, 1e-5)
+NAMES = {reading: name for name, reading in READINGS.items()}
 
 
 def test_readings_are_numpys_ranks(tmp_path: Path) -> None:
@@ -29,20 +30,20 @@ def test_readings_are_numpys_ranks(tmp_path: Path) -> None:
     write_spectra(made.folder, spectra)
     for epoch in (30, 40):
         matrix = np.diag(spectra[epoch - 1])
-        nonzero = METRICS[Reading(epoch, None).metric].value(made, Display(), View())
+        nonzero = METRICS[NAMES[epoch, None]].value(made, Display(), View())
         assert nonzero == np.linalg.matrix_rank(matrix)
         for threshold in THRESHOLDS:
-            found = METRICS[Reading(epoch, threshold).metric].value(made, Display(), View())
+            found = METRICS[NAMES[epoch, threshold]].value(made, Display(), View())
             assert found == np.linalg.matrix_rank(matrix, rtol=threshold)
     # It was trained for forty epochs.
-    assert METRICS[Reading(50, 1e-3).metric].value(made, Display(), View()) is None
-    assert METRICS[Reading(30, 1e-3).metric].value(result(), Display(), View()) is None
+    assert METRICS[NAMES[50, 1e-3]].value(made, Display(), View()) is None
+    assert METRICS[NAMES[30, 1e-3]].value(result(), Display(), View()) is None
 
 
 @pytest.mark.parametrize("name", ["table3-readings", "table4-readings"])
 def test_the_table_of_readings_has_every_one(name: str) -> None:
     epochs = (30, 40, 50, 100)
-    ways = [Reading(epoch, t).metric for epoch in epochs for t in (*THRESHOLDS, None)]
+    ways = [NAMES[epoch, t] for epoch in epochs for t in (*THRESHOLDS, None)]
     assert TABLES[name].metrics == ("rank", *ways)
 
 

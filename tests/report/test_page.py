@@ -172,6 +172,7 @@ def test_the_same_runs_make_the_same_page(folder: Path, tmp_path: Path) -> None:
 
 
 def test_a_report_of_nothing_says_so(tmp_path: Path) -> None:
+    (tmp_path / "runs").mkdir()
     reports.write(tmp_path / "runs", tmp_path)
     page = _parsed(tmp_path / "report.html")
     assert _rows(page, "runs") == []

@@ -14,7 +14,7 @@ from bench.report.claims import LEAST_SEEDS, span
 from bench.report.figures.style import caption, plain_numbers, style
 from bench.report.frame import TableResults, frame
 from bench.report.metrics import METRICS, View
-from bench.report.notes import fid_notes, run_notes, title_of
+from bench.report.notes import fid_notes, run_notes, title
 
 
 def draw(figure: FigureSpec, content: TableResults) -> Figure:
@@ -48,7 +48,7 @@ def draw(figure: FigureSpec, content: TableResults) -> Figure:
         page.legend(
             handles, labels, loc="upper center", ncols=2, bbox_to_anchor=(0.5, 0), fontsize=7
         )
-    page.suptitle(title_of(figure.title, figure.name, content), fontsize=10)
+    page.suptitle(title(figure, content), fontsize=10)
     page.tight_layout()
     counts = [count for count in ranks.n if count] or [0]
     caption(
@@ -86,11 +86,9 @@ def _panel(axes: Axes, content: TableResults, across: pd.DataFrame, up: pd.DataF
             y["mean"],
             xerr=_interval(x),
             yerr=_interval(y),
-            color=look.color,
-            marker=look.marker,
-            linestyle=look.line,
+            **look,
             linewidth=1.2,
-            ecolor=(look.color, 0.4),
+            ecolor=(look["color"], 0.4),
             elinewidth=0.8,
             label=row or cells[0].name,
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench.evaluation.protocol import WALK_DEVIATIONS
@@ -11,7 +10,7 @@ from bench.experiments.spec import FigureSpec
 from bench.report.figures.style import RESOLUTION, caption
 from bench.report.figures.typical import typical_note, typical_runs
 from bench.report.frame import TableResults
-from bench.report.notes import before_columns, headline_note, run_notes, title_of
+from bench.report.notes import before_columns, headline_note, run_notes, title
 from bench.store.folders import kept_images
 
 _COLUMNS = 10
@@ -52,7 +51,7 @@ def draw(figure: FigureSpec, content: TableResults) -> Figure:
     }
     left_out = [cell.name for cell, result in shown.items() if result is None]
     page = _page(blocks)
-    page.suptitle(title_of(figure.title, figure.name, content), fontsize=10)
+    page.suptitle(title(figure, content), fontsize=10)
     notes = [
         _WHAT[figure.kind],
         *([headline_note(content)] if figure.kind == "samples" else []),
@@ -97,16 +96,13 @@ def _page(blocks: dict[str, np.ndarray]) -> Figure:
         for i, (name, tiled) in enumerate(line):
             left, bottom = _GAP + i * (widest / inch + _GAP), top - _NAME - tiled.shape[0] / inch
             size = tiled.shape[1] / inch / across, tiled.shape[0] / inch / down
-            _show(page.add_axes((left / across, bottom / down, *size)), name, tiled)
+            axes = page.add_axes((left / across, bottom / down, *size))
+            axes.set_axis_off()
+            axes.set_title(name, fontsize=8, loc="left", pad=2)
+            picture = tiled[:, :, 0] if tiled.shape[2] == 1 else tiled
+            axes.imshow(picture, "gray", interpolation="nearest", aspect="auto", vmin=0, vmax=255)
         top -= height
     return page
-
-
-def _show(axes: Axes, name: str, tiled: np.ndarray) -> None:
-    axes.set_axis_off()
-    axes.set_title(name, fontsize=8, loc="left", pad=2)
-    picture = tiled[:, :, 0] if tiled.shape[2] == 1 else tiled
-    axes.imshow(picture, cmap="gray", vmin=0, vmax=255, interpolation="nearest", aspect="auto")
 
 
 def tile(images: np.ndarray) -> np.ndarray:

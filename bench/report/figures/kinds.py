@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
+import pkgutil
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 # Module and function, since Matplotlib takes a second to import.
 _OWN = {
-    "sweep": ("sweep", "draw"),
-    "spectra": ("lines", "draw_spectra"),
-    "curves": ("lines", "draw_curves"),
-    "ranks": ("lines", "draw_ranks"),
-    "tsne": ("tsne", "draw"),
-    "frontier": ("frontier", "draw"),
-    **dict.fromkeys(("samples", "reconstructions", "interpolations", "walks"), ("gallery", "draw")),
+    "sweep": "sweep:draw",
+    "spectra": "lines:draw_spectra",
+    "curves": "lines:draw_curves",
+    "ranks": "lines:draw_ranks",
+    "tsne": "tsne:draw",
+    "frontier": "frontier:draw",
+    **dict.fromkeys(("samples", "reconstructions", "interpolations", "walks"), "gallery:draw"),
 }
 REGISTERED_KINDS: dict[str, Draw] = {}
 
@@ -50,6 +50,4 @@ def drawing(name: str) -> Draw:
         return REGISTERED_KINDS[name]
     if name not in _OWN:
         raise unknown("kind of figure", name, [*_OWN, *REGISTERED_KINDS])
-    module, function = _OWN[name]
-    found: Draw = getattr(importlib.import_module(f"bench.report.figures.{module}"), function)
-    return found
+    return pkgutil.resolve_name(f"bench.report.figures.{_OWN[name]}")

@@ -17,7 +17,7 @@ from bench.experiments.spec import Cell, FigureSpec
 from bench.report.figures.style import caption, plain_numbers
 from bench.report.frame import TableResults, beside_printed, frame
 from bench.report.metrics import METRICS
-from bench.report.notes import run_notes, seeds_text, title_of
+from bench.report.notes import run_notes, seeds_text, title
 from bench.report.rows import signed
 from bench.report.statistics import interval
 from bench.store.folders import read_history, read_spectra
@@ -200,16 +200,19 @@ def _panels(
     seeds: dict[Cell, list[int]] = {}
     for axes, row in zip(panels, rows, strict=True):
         axes.set_title(row, fontsize=9)
-        for cell in content.table.cells:
-            if cell.row != row:
-                continue
-            look = _look(content, cell.label)
-            drawn = _draw_cell(axes, cell, content.results.get(cell, ()), look, draw)
-            seeds[cell] = [result.spec.seed for result in drawn]
-            left_out += [r.run_id for r in content.results.get(cell, ()) if r not in drawn]
+        for cell in (each for each in content.table.cells if each.row == row):
+            look, seeds[cell] = _look(content, cell.label), []
+            for result in content.results.get(cell, ()):
+                line = {"linewidth": 1.2, "linestyle": _LINES[result.spec.seed % len(_LINES)]}
+                # The first that is drawn names its column in the legend.
+                label = {} if seeds[cell] else {"label": cell.label}
+                if draw(axes, result, look | line | label):
+                    seeds[cell].append(result.spec.seed)
+                else:
+                    left_out.append(result.run_id)
         if axes.get_legend_handles_labels()[0]:
             axes.legend(title=content.table.axis, fontsize=7, title_fontsize=7)
-    page.suptitle(title_of(figure.title, figure.name, content), fontsize=10)
+    page.suptitle(title(figure, content), fontsize=10)
     shown = seeds_text(content.table, seeds)
     notes = [
         f"A line a run, each of up to {len(_LINES)} seeds with a dash of its own; seeds: {shown}."
@@ -229,16 +232,3 @@ def _look(content: TableResults, column: str) -> dict[str, Any]:
     # From dark to light, so that their order shows in grey too; lighter ones fade on white.
     shades = mpl.colormaps["viridis"](np.linspace(0, 0.75, len(columns)))
     return {"color": mpl.colors.to_hex(shades[columns.index(column)])}
-
-
-def _draw_cell(
-    axes: Axes, cell: Cell, results: Sequence[Result], look: dict[str, Any], draw: _DrawRun
-) -> list[Result]:
-    """Draw the runs of a cell, the first of them with its label; return those that were drawn."""
-    drawn: list[Result] = []
-    for result in results:
-        label = {} if drawn else {"label": cell.label}
-        line = {"linewidth": 1.2, "linestyle": _LINES[result.spec.seed % len(_LINES)]}
-        if draw(axes, result, look | line | label):
-            drawn.append(result)
-    return drawn

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import Any
 
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
@@ -36,30 +36,22 @@ RC = {
 }
 
 
-@dataclass(frozen=True)
-class Style:
-    """A method's colour, marker and line."""
-
-    color: str
-    marker: str
-    line: str = "-"
-
-
+# Each method's colour, marker and line.
 _STYLES = {
-    "irmae": Style(BLUE, "o"),
-    "ae": Style(ORANGE, "s"),
-    "vae": Style(_GREEN, "^"),
-    "wae-mmd": Style(_RED, "D"),
-    "rae": Style(_PINK, "v"),
-    "rae-l2": Style(_PINK, "<", "-."),
-    "rae-gp": Style(_PINK, ">", ":"),
-    "rae-sn": Style(_SKY, "P"),
-    "irmae-wd": Style(_SKY, "o", "--"),
-    "lorae": Style(_GREEN, "D", "--"),
-    "least-volume": Style(_RED, "^", "-."),
-    "rrae": Style(_PINK, "s", "--"),
-    "nested-dropout": Style(_YELLOW, "v", "--"),
-    "pca": Style("#777777", "X", ":"),
+    "irmae": (BLUE, "o", "-"),
+    "ae": (ORANGE, "s", "-"),
+    "vae": (_GREEN, "^", "-"),
+    "wae-mmd": (_RED, "D", "-"),
+    "rae": (_PINK, "v", "-"),
+    "rae-l2": (_PINK, "<", "-."),
+    "rae-gp": (_PINK, ">", ":"),
+    "rae-sn": (_SKY, "P", "-"),
+    "irmae-wd": (_SKY, "o", "--"),
+    "lorae": (_GREEN, "D", "--"),
+    "least-volume": (_RED, "^", "-."),
+    "rrae": (_PINK, "s", "--"),
+    "nested-dropout": (_YELLOW, "v", "--"),
+    "pca": ("#777777", "X", ":"),
 }
 
 
@@ -74,6 +66,7 @@ def plain_numbers(axis: Axis) -> None:
     axis.set_minor_formatter(LogFormatter())
 
 
-def style(method: str) -> Style:
-    """The style of a method; one from outside the package is black."""
-    return _STYLES.get(method, Style("#000000", "X"))
+def style(method: str) -> dict[str, Any]:
+    """Colour, marker and line of a method; one from outside the package is black."""
+    look = _STYLES.get(method, ("#000000", "X", "-"))
+    return dict(zip(("color", "marker", "linestyle"), look, strict=True))

@@ -14,7 +14,7 @@ from bench.report.claims import span
 from bench.report.figures.style import caption, style
 from bench.report.frame import TableResults, frame
 from bench.report.metrics import METRICS, REAL
-from bench.report.notes import fid_notes, run_notes, title_of
+from bench.report.notes import fid_notes, run_notes, title
 from bench.report.rows import significant
 
 
@@ -42,7 +42,7 @@ def draw(figure: FigureSpec, content: TableResults) -> Figure:
         of_view = seen[seen.sampler == view.sampler]
         real = seen[seen.sampler == REAL]
         _panel(axes, of_view, real, content, METRICS[figure.metric].label)
-    page.suptitle(title_of(figure.title, figure.name, content), fontsize=10)
+    page.suptitle(title(figure, content), fontsize=10)
     page.tight_layout()
     left_out = [f"Not on the axis: {', '.join(unordered)}."] if unordered else []
     caption(page, [_seeds(data), *left_out, *fid_notes(content), *run_notes(content)])
@@ -93,31 +93,21 @@ def _measured(axes: Axes, data: pd.DataFrame, row: str, method: str) -> None:
     look, drawn = style(method), data[data["mean"].notna()]
     if drawn.empty:
         return
-    axes.plot(
-        drawn.x,
-        drawn["mean"],
-        color=look.color,
-        marker=look.marker,
-        linestyle=look.line,
-        label=f"{row}, measured",
-    )
+    axes.plot(drawn.x, drawn["mean"], **look, label=f"{row}, measured")
     unlearned = drawn[drawn.seeds_not_learned != ""]
     if not unlearned.empty:
         axes.plot(unlearned.x, unlearned["mean"], "kx", markersize=9, label=f"{row}, not learned")
     # Points of one seed have no interval; the shade is interrupted there.
-    axes.fill_between(drawn.x, drawn.low, drawn.high, color=look.color, alpha=0.2, linewidth=0)
+    axes.fill_between(drawn.x, drawn.low, drawn.high, color=look["color"], alpha=0.2, linewidth=0)
 
 
 def _printed(axes: Axes, data: pd.DataFrame, row: str, method: str) -> None:
-    look = style(method)
     if not data.empty:
         axes.plot(
             data.x,
             data.paper,
-            color=look.color,
-            marker=look.marker,
+            **style(method) | {"linestyle": "--"},
             markerfacecolor="white",
-            linestyle="--",
             linewidth=1,
             label=f"{row}, paper",
         )

@@ -6,9 +6,9 @@ import contextlib
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from sklearn.neighbors import NearestNeighbors
 
@@ -18,7 +18,7 @@ from bench.report.figures.style import BLUE, ORANGE, caption
 from bench.report.figures.typical import typical_note, typical_runs
 from bench.report.frame import TableResults
 from bench.report.metrics import REAL
-from bench.report.notes import fid_notes, headline_note, run_notes, title_of
+from bench.report.notes import fid_notes, headline_note, run_notes, title
 from bench.store.folders import kept_images, read_arrays, write_arrays
 from bench.store.records import Result
 
@@ -47,8 +47,10 @@ def draw(figure: FigureSpec, content: TableResults) -> Figure:
         if isinstance(plane, str):
             left_out.append(f"{result.run_id} ({plane})")
         else:
-            _scatter(axes, plane)
             count = len(plane) // 2
+            look: dict[str, Any] = {"s": 4, "alpha": 0.6, "linewidths": 0, "rasterized": True}
+            axes.scatter(*plane[:count].T, color=BLUE, marker="o", label="test images", **look)
+            axes.scatter(*plane[count:].T, color=ORANGE, marker="^", label="samples", **look)
             lines.append(f"in the plane: own kind {_own_kind(plane):.0%}")
         axes.set_xlabel("\n".join(lines), fontsize=6.5)
     # One legend serves all panels; it is taken from one that is not empty.
@@ -59,7 +61,7 @@ def draw(figure: FigureSpec, content: TableResults) -> Figure:
         page.legend(
             *handles, loc="upper center", ncols=2, bbox_to_anchor=(0.5, -0.02), markerscale=3
         )
-    page.suptitle(title_of(figure.title, figure.name, content), fontsize=10)
+    page.suptitle(title(figure, content), fontsize=10)
     notes = [
         (f"{count} test images (blue), {count} samples (orange) a panel."),
         typical_note(content, shown),
@@ -97,13 +99,6 @@ def _own_kind(plane: np.ndarray) -> float:
     near = NearestNeighbors(n_neighbors=nearest).fit(plane).kneighbors(return_distance=False)
     kinds = np.arange(len(plane)) < count
     return float((kinds[near] == kinds[:, None]).mean())
-
-
-def _scatter(axes: Axes, plane: np.ndarray) -> None:
-    n = len(plane) // 2
-    look = {"s": 4, "alpha": 0.6, "linewidths": 0, "rasterized": True}
-    axes.scatter(*plane[:n].T, color=BLUE, marker="o", label="test images", **look)  # type: ignore[arg-type]
-    axes.scatter(*plane[n:].T, color=ORANGE, marker="^", label="samples", **look)  # type: ignore[arg-type]
 
 
 def _paths(result: Result) -> list[Path]:

@@ -6,7 +6,7 @@ import io
 from dataclasses import dataclass
 from pathlib import Path
 
-import matplotlib as mpl
+from matplotlib import style
 
 from bench.errors import BenchError, described
 from bench.experiments.spec import FigureSpec
@@ -14,7 +14,7 @@ from bench.files import write_bytes, write_text
 from bench.report.figures.kinds import drawing
 from bench.report.figures.style import RC, RESOLUTION
 from bench.report.frame import TableResults
-from bench.report.notes import title_of
+from bench.report.notes import title
 
 # Inches around all that is drawn.
 _MARGIN = 0.1
@@ -50,12 +50,10 @@ def write_figure(figure: FigureSpec, content: TableResults, folder: Path) -> Dra
     Returns:
         The figure; None where it is blank.
     """
-    title = title_of(figure.title, figure.name, content)
+    heading = title(figure, content)
     pdf, png, text = (folder / f"{figure.name}{e}" for e in (".pdf", ".png", ".txt"))
-    with mpl.rc_context():
-        # Whatever the user's own matplotlibrc says: equal runs are equal figures.
-        mpl.rcdefaults()
-        mpl.rcParams.update(RC)  # type: ignore[arg-type]
+    # Whatever the user's own matplotlibrc says: equal runs are equal figures.
+    with style.context(RC, after_reset=True):
         try:
             drawn = drawing(figure.kind)(figure, content)
         except (BenchError, OSError):
@@ -78,5 +76,5 @@ def write_figure(figure: FigureSpec, content: TableResults, folder: Path) -> Dra
             )
             write_bytes(path, buffer.getvalue())
     notes = tuple(str(drawn.get_label()).splitlines())
-    write_text(text, "\n".join([title, "", *notes, ""]))
-    return Drawn(title, notes, (pdf, png, text))
+    write_text(text, "\n".join([heading, "", *notes, ""]))
+    return Drawn(heading, notes, (pdf, png, text))
