@@ -3,7 +3,7 @@ TORCH ?= torch==2.14.1 torchvision==0.29.1
 PYTHON ?= python3
 # Further options for run_all.py, e.g. make table4 ARGS="--data-dir ~/mnist --seeds 3".
 ARGS ?=
-# Side by side in tests, each with up to 2 GB.
+# Test processes side by side; each takes up to 2 GB.
 PROCESSES ?= 2
 
 VENV := .venv
@@ -34,7 +34,7 @@ table3 table4 table5 table6: $(VENV)/installed ## train what is missing, and wri
 figure1: $(VENV)/installed ## train what is missing, and draw FID against latent dimension
 	$(BIN)/python run_all.py --figure 1 $(ARGS)
 
-tables: $(VENV)/installed ## the same for every table of the supplement that the suite has
+tables: $(VENV)/installed ## the same for Tables 3 to 6
 	$(BIN)/python run_all.py --table all $(ARGS)
 
 collect: $(VENV)/installed ## write the tables and figures from cached runs, without training
@@ -48,7 +48,7 @@ reproduce: $(VENV)/installed ## the documents' tables at the paper's settings, 3
 	$(BIN)/python run_all.py --profile paper --seeds 3 $(TRAINED) --figure all $(ARGS) || $(INCOMPLETE)
 	$(MAKE) docs
 
-docs: $(VENV)/installed ## tables, figures and the documents' tables from cached runs, without training
+docs: $(VENV)/installed ## tables, figures, and those of README.md and docs/reproduction.md, without training
 	$(BIN)/python run_all.py --collect $(TABLES) --figure all || $(INCOMPLETE)
 	$(BIN)/python -m docs.embed README.md docs/reproduction.md
 
@@ -83,7 +83,7 @@ format: $(VENV)/installed-dev ## ruff's formatter and its safe fixes
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-clean: ## remove what can be made again; runs/ and tables/ stay
+clean: ## remove .venv, .smoke and tools' caches; runs, tables, figures and data stay
 	rm -rf $(VENV) .smoke .mypy_cache .pytest_cache .ruff_cache *.egg-info
 
 # PyTorch first and pinned: a range alone would pull whatever build is newest.

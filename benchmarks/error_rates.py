@@ -2,9 +2,9 @@
 
     python -m benchmarks.error_rates
 
-A row a law of the numbers, a column a test: the largest share of draws, over standard deviations
-and numbers of seeds, in which two columns of equal mean are told apart in one direction. A test
-that keeps its level has 2.5 %. docs/decisions.md says what was chosen by it, and when.
+One row for each distribution, one column for each test: the largest share of draws, over standard
+deviations and numbers of seeds, in which two columns of equal mean are told apart in one direction.
+A test that keeps its level has 2.5 %. docs/decisions.md says what was chosen by it, and when.
 """
 
 from __future__ import annotations

@@ -32,17 +32,16 @@ def render(request: Request, chosen: Sequence[Chosen], runs: Runs) -> int:
     from bench.report.table_files import write_table
 
     contents = {each.name: _content(request, each, runs) for each in chosen}
-    tables = [contents[each.name] for each in chosen if not each.figure]
     written: list[Path] = []
     printed: list[str] = []
     kept = []
-    for content in tables:
+    for name in (each.name for each in chosen if not each.figure):
         # Nobody asked for it by name.
-        if request.everything and not content.all_results:
+        if request.everything and not contents[name].all_results:
             continue
-        text, paths = write_table(content, request.tables_dir)
+        text, paths = write_table(contents[name], request.tables_dir)
         printed.append(text)
-        kept += [] if paths else [content.table.name]
+        kept += [] if paths else [name]
         written += paths
     drawn = _draw(request, chosen, contents)
     written += [path for each in drawn.values() for path in each.paths]
@@ -73,7 +72,7 @@ def render(request: Request, chosen: Sequence[Chosen], runs: Runs) -> int:
         say(f"left out, since nothing that they show is here: {', '.join(left_out)}")
     if written:
         say(f"written: {', '.join(map(str, written))}")
-    whole = {name for name in contents if not contents[name].missing} - set(left_out)
+    whole = {name for name in contents if not contents[name].missing} - {*left_out, *kept}
     return 0 if {*request.tables, *request.figures} <= whole | set(request.optional) else 1
 
 

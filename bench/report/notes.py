@@ -53,7 +53,8 @@ def _notes(content: TableResults, data: pd.DataFrame) -> list[str]:
     if data.n.max() > 1 and any(metric.whole for metric in metrics):
         result.append(
             "Ranks are whole numbers: their standard deviation over seeds counts as at least "
-            f"{ROUNDING:g}, the most that it is of two neighbouring ones."
+            f"{ROUNDING:g}, which it is in the long run where a rank falls equally often on two "
+            "neighbouring ones."
         )
     for name, metric in zip(content.table.metrics, metrics, strict=True):
         if metric.near and not metric.brief and len(beside_printed(data, name)):
@@ -104,10 +105,9 @@ def _seeds_note(content: TableResults, data: pd.DataFrame) -> str:
     enough = seeds >= LEAST_SEEDS
     if enough.groupby("row").sum().max() < 2:
         return f"{text}; nothing in bold, since fewer than two columns have {LEAST_SEEDS} seeds."
-    return (
-        f"{text}. Bold: the smallest mean of its row, of columns with {LEAST_SEEDS} seeds or more; "
-        "whether it can be told from others, the claims say."
-    )
+    claims = "; whether it can be told from others, the claims say" * bool(content.table.claims)
+    bold = f"the smallest mean of its row, of columns with {LEAST_SEEDS} seeds or more"
+    return f"{text}. Bold: {bold}{claims}."
 
 
 def fid_notes(content: TableResults) -> list[str]:

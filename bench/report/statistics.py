@@ -11,8 +11,8 @@ from scipy.special import stdtr, stdtrit
 CONFIDENCE = 0.95
 # What an interval leaves out on one side, and so the level of a one-sided test.
 TAIL = (1 - CONFIDENCE) / 2
-# The largest error of rounding to a whole number, and so the largest standard deviation of numbers
-# that are one of two neighbouring whole ones.
+# The largest error of rounding to a whole number, and so the standard deviation, in the long run,
+# of numbers that fall equally often on two neighbouring whole ones.
 ROUNDING = 0.5
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pandas as pd
+
 from bench.files import write_text
 from bench.report.frame import TableResults, frame
 from bench.report.latex import latex
@@ -12,9 +14,11 @@ from bench.report.notes import notes
 from bench.report.rows import rows
 
 
-def forms(content: TableResults) -> dict[str, str]:
-    """A table by the endings of its files: ``.tex``, ``.md`` and ``.csv``."""
-    data = frame(content)
+def forms(content: TableResults, data: pd.DataFrame) -> dict[str, str]:
+    """A table by the endings of its files: ``.tex``, ``.md`` and ``.csv``.
+
+    The data are its numbers, see :func:`bench.report.frame.frame`.
+    """
     printed, said = rows(content, data), notes(content, data)
     return {
         ".tex": latex(content, printed, said),
@@ -29,9 +33,10 @@ def write_table(content: TableResults, folder: Path) -> tuple[str, list[Path]]:
     Returns:
         Its Markdown, and the files that were written.
     """
-    texts = forms(content)
+    data = frame(content)
+    texts = forms(content, data)
     paths = [folder / f"{content.table.name}{ending}" for ending in texts]
-    if not content.all_results and paths[0].exists():
+    if data["mean"].isna().all() and paths[0].exists():
         return texts[".md"], []
     for path, text in zip(paths, texts.values(), strict=True):
         write_text(path, text)

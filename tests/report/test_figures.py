@@ -179,7 +179,7 @@ def test_spectra_are_shares_of_the_largest_with_the_rank_marked(
     assert legend is not None
     assert [t.get_text() for t in legend.get_texts()] == ["32", "64", "128", "256", "512"]
     text = " ".join(str(page.get_label()).split())
-    assert "each of up to 6 seeds with a dash of its own; seeds: 0, 1." in text
+    assert "up to 6 seeds have a dash each. Seeds: 0, 1." in text
     assert "Profile paper" in text
 
 
@@ -190,7 +190,7 @@ def test_curves_are_the_histories(filled: TableResults) -> None:
     assert len(ae.get_lines()) == 9
     text = " ".join(str(page.get_label()).split())
     assert "Nothing to draw is cached of celeba-ae-d32-s1-" in text
-    assert "seeds: 0, 1 (IRMAE (l = 4), AE 64, AE 128, AE 256, AE 512); 0 (AE 32)." in text
+    assert "Seeds: 0, 1 (IRMAE (l = 4), AE 64, AE 128, AE 256, AE 512); 0 (AE 32)." in text
     assert "AE 256, AE 512); 0 (AE 32)." in text
     for line in ae.get_lines():
         assert list(line.get_xdata()) == [0, 1, 2, 3]  # type: ignore[arg-type]
@@ -317,4 +317,4 @@ def test_the_frontier_has_a_line_for_each_method_and_a_point_for_each_setting() 
     ]
     assert any(labels)
     assert not any("$" in label for label in labels)
-    assert "mean over 2 seeds" in str(page.get_label())
+    assert "Means over 2 seeds" in str(page.get_label())

@@ -67,7 +67,7 @@ def test_each_method_has_a_block_of_its_images(kind: str, filled: TableResults) 
     assert np.array_equal(picture[:8, 9:17], first[1].transpose(1, 2, 0))
     text = " ".join(str(page.get_label()).split())
     assert "Of IRMAE (l = 4) no run has both its images cached and a FID by that" in text
-    assert "(in brackets); AE: seed 0, 0.333 (0.333 of 2); VAE: seed 0, 0.333 (0.333 of 2)." in text
+    assert "all seeds. AE: seed 0, FID 0.333 (median 0.333 of 2); VAE: seed 0, FID 0.333 (median" in text
     assert "Profile paper" in text
 
 
@@ -111,7 +111,7 @@ def test_the_run_with_the_median_fid_is_shown_of_those_that_left_images(tmp_path
         keep_images(run, arrays)
 
     leave_images(3)
-    assert "2: seed 3, 90.0 (61.0 of 5)." in shown()
+    assert "2: seed 3, FID 90.0 (median 61.0 of 5)." in shown()
     leave_images(4)
     assert "2: seed 4, 52.0 (61.0 of 5)." in shown()
     leave_images(2)
@@ -133,7 +133,7 @@ def test_fids_of_two_networks_are_not_compared(tmp_path: Path) -> None:
         keep_images(run, {n: np.zeros((40, 1, 8, 8), np.uint8) for n in ("originals", "samples")})
     text = str(gallery.draw(FIGURES["samples-depth"], content).get_label())
     assert "(gmm10, classifier) is nearest" in text
-    assert "2: seed 1, 6.00 (6.00 of 3)." in text
+    assert "2: seed 1, FID 6.00 (median 6.00 of 3)." in text
 
 
 @pytest.mark.parametrize("channels", [1, 3])

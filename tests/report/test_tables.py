@@ -81,8 +81,8 @@ def test_fids_of_another_extractor_are_never_set_against_the_papers() -> None:
     assert not fids.comparable.any()
     assert fids.difference.isna().all()
     assert data[data.metric == "rank"].difference.notna().all()
-    assert r"\textcolor{gray}{44.0}" in forms(content)[".tex"]
-    assert "paper, not comparable" in forms(content)[".md"]
+    assert r"\textcolor{gray}{44.0}" in forms(content, frame(content))[".tex"]
+    assert "paper, not comparable" in forms(content, frame(content))[".md"]
     assert any(
         "classifier: the classifier of mnist that the suite ships (128 features, weights bc9b84f1)"
         in note.text
@@ -144,7 +144,7 @@ def test_the_paper_is_grey_beside_others_than_inception_alone() -> None:
 
 def _bold(content: TableResults, label: str) -> list[bool]:
     """Which columns of a row are in bold."""
-    lines = forms(content)[".md"].splitlines()
+    lines = forms(content, frame(content))[".md"].splitlines()
     row = next(line for line in lines if re.match(rf"\| {label} ", line))
     return ["**" in cell for cell in row.split("|")[3:-1]]
 
@@ -184,20 +184,20 @@ def test_fids_have_intervals_that_stay_above_zero() -> None:
     row = _cells(content)["fid", "2"]
     assert 0 < row["low"] < row["mean"] < row["high"]
     assert row["mean"] == pytest.approx((70 * 7 * 700) ** (1 / 3))
-    text = forms(content)[".md"]
+    text = forms(content, frame(content))[".md"]
     assert re.search(r"FID \(inception\) +\| gmm10 +\| +70\.0 \[0\.230, 213\d\d\] \|", text)
     assert "the geometric mean, its interval in brackets" in text
 
 
 def test_differences_are_printed_in_the_papers_setting_alone() -> None:
     content = content_of("table4", {"2": [70], "4": [40], "8": [8], "12": [4]})
-    assert "difference" in forms(content)[".md"]
+    assert "difference" in forms(content, frame(content))[".md"]
     for other in (
         replace(content, profile="quick"),
         replace(content, overrides={"epochs": 30}),
     ):
         assert frame(other).difference.isna().all()
-        assert "difference" not in forms(other)[".md"]
+        assert "difference" not in forms(other, frame(other))[".md"]
     # The paper's own numbers of others, in another setting, are no reference either.
     table5 = content_of("table5", everywhere("table5", [50.0]))
     differences = _cells(table5)
@@ -211,7 +211,7 @@ def test_every_number_is_labelled() -> None:
         {"2": [70, 71], "4": [40], "8": [8], "12": [4]},
         missing=["Depth l 4: seed 1 failed"],
     )
-    printed = forms(content)
+    printed = forms(content, frame(content))
     for text in (printed[".md"], printed[".tex"].replace("\\", "")):
         for words in (
             "Student t",
@@ -254,14 +254,14 @@ def test_the_csv_has_the_threshold_of_ranks_that_depend_on_it() -> None:
 
 def test_known_answers_stand_where_nothing_is_published() -> None:
     content = content_of("shape", {"AE": [20], "VAE": [9], "IRMAE (l = 4)": [7]})
-    text = forms(content)[".md"]
+    text = forms(content, frame(content))[".md"]
     assert "known answer" in text
     assert "paper" not in text.split("\n- ")[0]
 
 
 def test_numbers_of_rows_agree_between_formats() -> None:
     content = content_of("table4", {"2": [70, 71], "4": [40, 44], "8": [8, 9]})
-    printed = forms(content)
+    printed = forms(content, frame(content))
     body = printed[".tex"].split(r"\midrule")[1].split(r"\bottomrule")[0]
     tex = [
         [cell.strip() for cell in line.split("&")[2:]]
@@ -280,7 +280,7 @@ def test_numbers_of_rows_agree_between_formats() -> None:
 def test_a_row_that_is_empty_in_every_block_of_columns_stays() -> None:
     for values, blocks in (({}, 2), ({"AE": [9]}, 1)):
         content = content_of("mnist-baselines", values)
-        text = forms(content)[".tex"]
+        text = forms(content, frame(content))[".tex"]
         assert text.count("Latent rank & measured") == blocks
 
 

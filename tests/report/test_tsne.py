@@ -68,7 +68,7 @@ def test_each_method_has_a_panel_with_its_numbers(filled: TableResults) -> None:
     text = " ".join(str(page.get_label()).split())
     for words in (
         "60 test images (blue), 60 samples (orange) a panel.",
-        "(in brackets); AE: seed 0, 0.333 (0.333 of 1); VAE: seed 0, 0.333 (0.333 of 1).",
+        "all seeds. AE: seed 0, FID 0.333 (median 0.333 of 1); VAE: seed 0, FID 0.333 (median",
         "perplexity 30",
         "Sampler gmm10",
         "Not drawn: mnist-irmae-d128-l8-s0-4abd952c (no images are cached).",

@@ -55,9 +55,9 @@ def draw(figure: FigureSpec, content: TableResults) -> Figure:
         page,
         [
             (
-                "A point a setting, a line a method, in the order of the legend's values; mean "
-                f"over {span(counts)} seeds, with 95 % intervals (Student t) where {LEAST_SEEDS} "
-                "or more have learned, and none has not."
+                "A line for each method, a point for each of its settings, in the legend's order. "
+                f"Means over {span(counts)} seeds, with 95 % intervals (Student t) where at least "
+                f"{LEAST_SEEDS} seeds have learned and no seed has failed to."
             ),
             *fid_notes(content),
             *run_notes(content),

@@ -25,11 +25,11 @@ _WHAT = {
     "samples": "The first samples drawn, none chosen.",
     "reconstructions": "Above, test images; below, their reconstructions.",
     "interpolations": (
-        "A line a pair of test images, at its ends; between them their reconstructions, and images "
-        "decoded between the two codes."
+        "Each line has a pair of test images at its ends, between them their reconstructions and "
+        "images decoded between the two codes."
     ),
     "walks": (
-        "A line a direction, by falling variance of the test codes: from "
+        "Each line follows a direction, by falling variance of the test codes: from "
         f"{WALK_DEVIATIONS:g} standard deviations on one side of the mean code to as many on the "
         "other."
     ),

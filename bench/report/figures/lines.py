@@ -214,9 +214,7 @@ def _panels(
             axes.legend(title=content.table.axis, fontsize=7, title_fontsize=7)
     page.suptitle(title(figure, content), fontsize=10)
     shown = seeds_text(content.table, seeds)
-    notes = [
-        f"A line a run, each of up to {len(_LINES)} seeds with a dash of its own; seeds: {shown}."
-    ]
+    notes = [f"A line for each run; up to {len(_LINES)} seeds have a dash each. Seeds: {shown}."]
     if left_out:
         notes.append(f"Nothing to draw is cached of {', '.join(left_out)}.")
     return page, panels, notes + run_notes(content)

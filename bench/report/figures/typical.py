@@ -34,15 +34,15 @@ def typical_runs(
 def typical_note(content: TableResults, shown: Mapping[Cell, Result | None]) -> str:
     """Which run each column shows, and how typical it is."""
     named = [
-        f"{cell.name}: seed {run.spec.seed}, {significant(fids[run.run_id])} "
-        f"({significant(statistics.median(fids.values()))} of {len(fids)})"
+        f"{cell.name}: seed {run.spec.seed}, FID {significant(fids[run.run_id])} "
+        f"(median {significant(statistics.median(fids.values()))} of {len(fids)})"
         for cell, run in shown.items()
         if run and (fids := _fids(content, cell))
     ]
     return (
-        "One run a column: of those that can be drawn the one whose FID "
-        f"({HEADLINE_SAMPLER}, {_extractor(content)}) is nearest to the median of all seeds (in "
-        f"brackets); {'; '.join(named) or 'none'}."
+        "Each column shows one run: of those whose images are kept, the one whose FID "
+        f"({HEADLINE_SAMPLER}, {_extractor(content)}) is nearest to the median over all seeds. "
+        f"{'; '.join(named) or 'None'}."
     )
 
 
