@@ -42,7 +42,9 @@ def atomic(path: Path) -> Iterator[IO[bytes]]:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-        sync(path.parent)
+        # Some network disks flush no folders.
+        with contextlib.suppress(OSError):
+            sync(path.parent)
     except OSError as error:
         raise refused(f"cannot write {path}", error) from error
     finally:

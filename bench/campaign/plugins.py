@@ -17,7 +17,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from bench.errors import BenchError, UsageError, described
+from bench.errors import BenchError, Terminated, UsageError, described
 
 # What this process has loaded, since Python keeps modules and so their registrations: SHA-256 of
 # each plugin's source, by the name it was given by; files of the modules of its data sets, likewise
@@ -66,7 +66,10 @@ def load_plugins(names: Sequence[str]) -> None:
         earlier = [dict(registry) for registry in hashed]
         # Noted first: where one fails, the next command clears what it has registered so far.
         _loaded[name] = ""
+        read = source_sha256(path)
         _execute(name, path, _modules.get(name, []))
+        if source_sha256(path) != read:
+            raise UsageError(f"--plugin {name}: was edited while it was loaded; try again")
         _modules[name] = []
         if str(path.parent) not in sys.path:
             sys.path.append(str(path.parent))
@@ -117,7 +120,7 @@ def _execute(name: str, path: Path, modules: Sequence[Path]) -> None:
             _run(f"irmae_bench_plugin_{path.stem}", path)
         else:
             importlib.import_module(name)
-    except (KeyboardInterrupt, BenchError):
+    except (KeyboardInterrupt, Terminated, BenchError):
         raise
     except BaseException as error:
         raise UsageError(f"--plugin {_place(error, path)}: {_described(error)}") from error

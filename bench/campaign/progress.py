@@ -76,7 +76,8 @@ class ProgressBar:
         try:
             tqdm.write(message, file=self._stream)
             self._stream.flush()
-        except BrokenPipeError:
+        except OSError:
+            # A terminal that was closed is no reason to stop workers.
             discard(self._stream)
 
     def finished(self, folder: RunFolder) -> None:
@@ -115,7 +116,9 @@ class ProgressBar:
             next_line = self._clock.seconds() + _LINE_SECONDS
             while not self._stop.wait(_POLL_SECONDS):
                 for run_id, planned in self._plan.items():
-                    if self._steps[run_id] < planned.job.training.steps:
+                    # A run that is trained again has the curve of its earlier training until then.
+                    begun = self._store.progress(run_id).exists()
+                    if begun and self._steps[run_id] < planned.job.training.steps:
                         self._steps[run_id] = self._store.steps_done(run_id)
                 if self._started is None and self._done() > self._initial:
                     self._started, self._initial = self._clock.seconds(), self._done()

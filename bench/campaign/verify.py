@@ -9,12 +9,16 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bench.campaign.job import Job, WorkerSettings
 from bench.campaign.runs import result_of
 from bench.errors import BenchError, UsageError
 from bench.store.folders import Store, kept_images, read_history
 from bench.store.records import Result
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 def run_named(results: Sequence[Result], name: str) -> Result:
@@ -49,6 +53,8 @@ def differences(before: Result, store: Store, settings: WorkerSettings) -> Itera
     """
     from bench.campaign.worker import execute
 
+    # Read now: another command may train the run again meanwhile.
+    kept = _kept(before)
     specs = tuple(record.spec for record in before.measurements)
     job = Job(before.run_id, before.spec, specs)
     with tempfile.TemporaryDirectory() as temporary:
@@ -64,7 +70,7 @@ def differences(before: Result, store: Store, settings: WorkerSettings) -> Itera
             reason = folder.failure.reason if folder.failure else "it left no record"
             raise BenchError(f"--verify {before.run_id}: {reason}")
         rounded = _rounds(before) or _rounds(after)
-        found = list(_compare(before, after, _ROUNDING if rounded else 0.0))
+        found = list(_compare(before, after, kept, _ROUNDING if rounded else 0.0))
         # What it was made with explains a difference, and is none by itself.
         if found:
             found += _circumstances(before, after)
@@ -90,7 +96,17 @@ def _rounds(result: Result) -> bool:
     return devices != {"cpu"}
 
 
-def _compare(before: Result, after: Result, tolerance: float) -> Iterator[str]:
+# Images by name, and the loss at each step.
+_Kept = tuple[dict[str, "np.ndarray"], list[tuple[float, float]]]
+
+
+def _kept(result: Result) -> _Kept:
+    """What was kept of a run beside its records; empty of one that was committed without it."""
+    lines = read_history(result.folder / "history.jsonl")
+    return kept_images(result), [(row["step"], row["loss"]) for row in lines]
+
+
+def _compare(before: Result, after: Result, kept: _Kept, tolerance: float) -> Iterator[str]:
     import numpy as np
 
     for earlier, later in zip(before.measurements, after.measurements, strict=True):
@@ -106,16 +122,11 @@ def _compare(before: Result, after: Result, tolerance: float) -> Iterator[str]:
         return
     if before.trained.weights_sha256 != after.trained.weights_sha256:
         yield "the weights"
-    # What was committed without images or history is compared by its numbers alone.
-    images = kept_images(after)
-    for name, values in kept_images(before).items():
-        if not np.array_equal(values, images.get(name, np.empty(0))):
+    (images, losses), (new_images, new_losses) = kept, _kept(after)
+    for name, values in images.items():
+        if not np.array_equal(values, new_images.get(name, np.empty(0))):
             yield f"the images {name}"
-    losses = [
-        [(row["step"], row["loss"]) for row in read_history(result.folder / "history.jsonl")]
-        for result in (before, after)
-    ]
-    if losses[0] and losses[0] != losses[1]:
+    if losses and losses != new_losses:
         yield "losses of history.jsonl"
 
 

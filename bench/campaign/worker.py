@@ -179,7 +179,7 @@ class _Group:
             list(run_ids),
             to_device(training.images, self._device),
             test,
-            log=lambda run, line: checkpoint.log(run_ids[run], line, store),
+            log=lambda run, line: checkpoint.log(run_ids[run], run, line, store),
             checkpoint=lambda run: checkpoint.keep(run_ids[run], run, store),
             checkpoint_steps=checkpoint.CHECKPOINT_STEPS[self._device.type],
             is_over=self._settings.is_over,
@@ -246,10 +246,11 @@ class _Group:
         folder = store.read_folder(record.run_id)
         others = Result(trained, measurements_of(folder, record.spec), folder.path)
         path = folder.path / f"measured-{record.identity}.npz"
-        # One that is there already is of other weights.
-        path.unlink(missing_ok=True)
         if not kept_images(others, "originals"):
             write_arrays(path, evaluation.images)
+        elif record.identity not in {each.identity for each in others.measurements}:
+            # One that is there already is of other weights.
+            path.unlink(missing_ok=True)
         store.write_measured(record)
 
     def _trained_model(self, job: Job, trained: TrainingRecord) -> Autoencoder:

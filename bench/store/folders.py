@@ -1,8 +1,8 @@
 """The runs folder: one folder a run, whose records count only if they are whole.
 
 runs/<name>-<hash>/  spec.json         what is trained, for whoever looks into the folder
-                     progress.jsonl    the training loss, a line every hundred steps, until it ends
-                     history.jsonl     the same of a run that was trained to its end
+                     history.jsonl     the training loss, a line every hundred steps
+                     progress.jsonl    the same of a run in training
                      spectra.npz       singular values of the test codes' covariance by epoch
                      weights.pt        the final weights: kept, and not committed
                      training.json     the training record; its presence means trained
@@ -155,7 +155,8 @@ class Store:
         found = [
             (run.spec.epochs, run.run_id)
             for path in paths
-            if path.stat().st_mtime >= since
+            if path.exists()
+            and path.stat().st_mtime >= since
             and (run := self.read_folder(path.parent.name).trained)
             and run.spec.epochs < spec.epochs
             and run.with_epochs(spec.epochs) == run_id
@@ -196,13 +197,20 @@ class Store:
         _write_checked(self.folder(failed.run_id) / "failure.json", asdict(failed))
 
     def forget(self, run_id: str, before: float) -> None:
-        """Remove what would keep a run from starting over, as far as it is of before a time."""
-        names = ("training.json", "failure.json", "checkpoint.pt", "weights.pt")
+        """Remove what would keep a run from starting over, unless any of it is of after a time."""
         folder = self.folder(run_id)
-        paths = [folder / name for name in (*names, _HISTORY, _PROGRESS)]
-        for path in (*paths, *folder.glob("measured-*")):
-            if path.exists() and path.stat().st_mtime < before:
-                path.unlink()
+        ends = [folder / name for name in ("training.json", "failure.json", "checkpoint.pt")]
+        if any(path.exists() and path.stat().st_mtime >= before for path in ends):
+            return
+        others = [folder / name for name in ("weights.pt", _HISTORY, _PROGRESS)]
+        for path in (*ends, *others, *folder.glob("measured-*"), *folder.glob("tsne-*")):
+            path.unlink(missing_ok=True)
+
+    def forget_trained(self, run_id: str) -> None:
+        """Remove a training record, with which measurements count, and what was drawn of them."""
+        folder = self.folder(run_id)
+        for path in (folder / "training.json", *folder.glob("tsne-*")):
+            path.unlink(missing_ok=True)
 
     def clear_failure(self, run_id: str) -> None:
         """Remove what would keep a failed run from being tried again."""

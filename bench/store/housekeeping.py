@@ -5,10 +5,11 @@ from __future__ import annotations
 import fnmatch
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 from bench.errors import refused
-from bench.files import is_locked, temporaries
+from bench.files import is_locked, lock, temporaries
 from bench.screen import counted
 from bench.store.folders import RunFolder, Runs, Store
 
@@ -108,10 +109,14 @@ def collect_garbage(
     for path, reason in found.items():
         yield f"{_megabytes(sizes[path]):>9}  {path} ({reason})"
     for path in found:
-        try:
-            path.unlink(missing_ok=True)
-        except OSError as error:
-            raise refused(f"cannot remove {path}", error) from error
+        # Whoever has begun to work on the run meanwhile needs it.
+        owner = lock(store.lock_path(path.parent.name), wait=False)
+        with owner if path.parent.parent == store.root else nullcontext(True) as held:
+            if held:
+                try:
+                    path.unlink(missing_ok=True)
+                except OSError as error:
+                    raise refused(f"cannot remove {path}", error) from error
     weights = sorted(store.root.glob("*/weights.pt"))
     for path in weights:
         yield f"{_megabytes(_bytes(path)):>9}  {path} (kept)"

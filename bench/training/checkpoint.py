@@ -13,7 +13,7 @@ import torch
 
 from bench.data import dataset
 from bench.experiments.spec import TrainingSpec
-from bench.files import append_line, set_aside, sync, write_bytes
+from bench.files import append_line, set_aside, write_bytes
 from bench.store.folders import Store, read_history, write_spectra
 from bench.store.records import TrainingRecord
 from bench.tensors import load_tensors, save_state, save_tensors, state_sha256
@@ -48,15 +48,19 @@ def resume(
         run.load_state_dict(state)
     run.start_segment(provenance)
     store.write_spec(run_id, spec)
-    # The steps after the checkpoint are trained again, and their lines written again. The last line
-    # of a shorter run may be one that this run would not have written.
-    path = store.progress(source)
-    kept = read_history(path if path.exists() else store.history(source))
-    rows = [row for row in kept if row["step"] <= run.step]
-    if source != run_id and rows and rows[-1]["step"] % LOG_STEPS:
-        rows.pop()
-    write_bytes(store.progress(run_id), "".join(json.dumps(row) + "\n" for row in rows).encode())
+    if state is not None and "history" not in state:
+        # Earlier versions of the suite left the curve in its file alone.
+        kept = read_history(store.history(source))
+        run.history = [row for row in kept if row["step"] <= run.step]
+    # The last line of a shorter run may be one that this run would not have written.
+    if source != run_id and run.history and run.history[-1]["step"] % LOG_STEPS:
+        run.history.pop()
+    write_bytes(store.progress(run_id), _lines(run))
     return run
+
+
+def _lines(run: RunInTraining) -> bytes:
+    return "".join(json.dumps(row) + "\n" for row in run.history).encode()
 
 
 def _read(run_id: str, store: Store) -> dict[str, Any] | None:
@@ -67,14 +71,14 @@ def _read(run_id: str, store: Store) -> dict[str, Any] | None:
     return state
 
 
-def log(run_id: str, line: HistoryLine, store: Store) -> None:
-    """Add a line to the curve of a run in training."""
+def log(run_id: str, run: RunInTraining, line: HistoryLine, store: Store) -> None:
+    """Add a line to the curve of a run in training, and to the file that tells how far it is."""
+    run.history.append(asdict(line))
     append_line(store.progress(run_id), json.dumps(asdict(line)))
 
 
 def keep(run_id: str, run: RunInTraining, store: Store) -> None:
-    """Write a checkpoint, after the history that leads to it is safely on the disk."""
-    sync(store.progress(run_id))
+    """Write a checkpoint."""
     save_tensors(store.checkpoint(run_id), {"run_id": run_id, **run.state_dict()})
 
 
@@ -88,14 +92,18 @@ def finish(run_id: str, run: RunInTraining, store: Store, *, spectra_images: int
     # PyTorch then loads them on machines without a GPU, too.
     state = {name: values.cpu() for name, values in run.model.state_dict().items()}
     save_state(store.weights(run_id), state)
+    digest, before = state_sha256(state), store.read_folder(run_id).trained
+    if before is not None and before.weights_sha256 != digest:
+        # Spectra and curve of other weights must not stand beside its record.
+        store.forget_trained(run_id)
     write_spectra(store.folder(run_id), np.stack(run.spectra))
-    store.progress(run_id).replace(store.history(run_id))
+    write_bytes(store.history(run_id), _lines(run))
     *earlier, last = run.segments
     record = TrainingRecord(
         run_id=run_id,
         spec=spec,
         data=replace(dataset(spec.dataset), folder=""),
-        weights_sha256=state_sha256(state),
+        weights_sha256=digest,
         spectra_images=spectra_images,
         timing={
             "seconds": round(run.seconds, 3),
@@ -107,3 +115,4 @@ def finish(run_id: str, run: RunInTraining, store: Store, *, spectra_images: int
         earlier=earlier,
     )
     store.write_trained(record)
+    store.progress(run_id).unlink(missing_ok=True)

@@ -97,6 +97,7 @@ class RunInTraining:
         side_by_side: largest number of runs that a GPU trained at once, this one included.
         spectra: spectrum of the test codes after each epoch so far, float64 (latent_dim,) each.
         segments: provenance of the segments of training so far, see :meth:`start_segment`.
+        history: lines of the training curve so far.
     """
 
     def __init__(self, spec: TrainingSpec, device: torch.device) -> None:
@@ -113,6 +114,7 @@ class RunInTraining:
         self.side_by_side = 1
         self.spectra: list[np.ndarray] = []
         self.segments: list[dict[str, str | int]] = []
+        self.history: list[dict[str, float]] = []
         self._unread = 0
         self._order = torch.empty(0, dtype=torch.int64)
         self._epoch = -1
@@ -127,6 +129,7 @@ class RunInTraining:
             "side_by_side": self.side_by_side,
             "spectra": [torch.from_numpy(values) for values in self.spectra],
             "segments": self.segments,
+            "history": self.history,
             "loss": self.loss,
             "unread": self._unread,
         }
@@ -141,6 +144,7 @@ class RunInTraining:
         # Earlier versions of the suite wrote neither, or called the segments sittings.
         self.side_by_side = state.get("side_by_side", 1)
         self.segments = state.get("segments", state.get("sittings", []))
+        self.history = state.get("history", [])
         self.loss.copy_(state.get("loss", torch.zeros(())))
         self._unread = state.get("unread", 0)
 

@@ -85,7 +85,7 @@ def test_histories_are_followed_on_a_terminal_and_elsewhere(
     store, stream, planned = Store(tmp_path), kind(), _planned()
     with _bar([planned], store, stream):
         for step, words in ((3, "25%"), (6, "50%")):
-            write_bytes(store.history(planned.run_id), b'{"step": %d}' % step)
+            write_bytes(store.progress(planned.run_id), b'{"step": %d}' % step)
             _wait_for(stream, words)
     assert ("| 96.0/192" in stream.getvalue()) == (kind is Terminal)
     assert (" 50% of 192 images" in stream.getvalue()) == (kind is io.StringIO)

@@ -67,7 +67,7 @@ def test_each_method_has_a_block_of_its_images(kind: str, filled: TableResults) 
     assert np.array_equal(picture[:8, 9:17], first[1].transpose(1, 2, 0))
     text = " ".join(str(page.get_label()).split())
     assert "Of IRMAE (l = 4) no run has both its images cached and a FID by that" in text
-    assert "all seeds. AE: seed 0, FID 0.333 (median 0.333 of 2); VAE: seed 0, FID 0.333 (median" in text
+    assert "all seeds. AE: seed 0, FID 0.333 (median 0.333 of 2); VAE: seed 0, FID 0.333" in text
     assert "Profile paper" in text
 
 
@@ -113,9 +113,9 @@ def test_the_run_with_the_median_fid_is_shown_of_those_that_left_images(tmp_path
     leave_images(3)
     assert "2: seed 3, FID 90.0 (median 61.0 of 5)." in shown()
     leave_images(4)
-    assert "2: seed 4, 52.0 (61.0 of 5)." in shown()
+    assert "2: seed 4, FID 52.0 (median 61.0 of 5)." in shown()
     leave_images(2)
-    assert "2: seed 2, 61.0 (61.0 of 5)." in shown()
+    assert "2: seed 2, FID 61.0 (median 61.0 of 5)." in shown()
     assert "Of 8 no run has both its images cached and a FID by that extractor." in shown()
     assert "(gmm10, inception) is nearest" in shown()
 

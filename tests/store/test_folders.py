@@ -288,3 +288,15 @@ def test_a_folder_that_cannot_be_read_is_passed_over_and_named(
     monkeypatch.setattr(os, "access", lambda path, mode: path != lost)
     assert list(store.read()) == [RESULT.run_id]
     assert caplog.messages == [f"{lost}: cannot be read; passed over"]
+
+
+def test_a_run_is_forgotten_as_a_whole_or_not_at_all(store: Store) -> None:
+    write(store, RESULT)
+    write_bytes(store.history(RUN_ID), b"")
+    ended = (store.folder(RUN_ID) / "training.json").stat().st_mtime
+    os.utime(store.history(RUN_ID), (1, 1))
+    store.forget(RUN_ID, before=ended)
+    assert store.history(RUN_ID).exists()
+    assert store.read_folder(RUN_ID).measured
+    store.forget(RUN_ID, before=ended + 1)
+    assert not list(store.folder(RUN_ID).iterdir())

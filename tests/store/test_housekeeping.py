@@ -10,6 +10,7 @@ import pytest
 from bench.cli import main
 from bench.files import atomic, lock, write_bytes
 from bench.store.folders import Store
+from bench.store.housekeeping import collect_garbage
 from bench.store.records import FailedRun
 from tests.support.results import result, results_in, write
 from tests.support.tiny import TINY
@@ -127,3 +128,12 @@ def test_weights_are_listed_and_go_only_when_they_are_named(
     assert store.weights("failed-00").exists()
     (left,) = results_in(store.root)
     assert left == RESULT
+
+
+def test_what_a_run_needs_that_began_while_files_were_listed_stays(store: Store) -> None:
+    lines = collect_garbage(store.read(), store, [], "*")
+    next(lines)
+    with lock(store.lock_path("failed-00")):
+        list(lines)
+    assert store.checkpoint("failed-00").exists()
+    assert not store.checkpoint(RUN_ID).exists()

@@ -71,7 +71,7 @@ def _trained(spec: TrainingSpec, store: Store, data: LoadedData) -> str:
         [run],
         data.train.spread(spec.train_images).images,
         data.test.images[:32],
-        log=lambda _, line: checkpoint.log(name, line, store),
+        log=lambda run, line: checkpoint.log(name, run, line, store),
         checkpoint=lambda run: checkpoint.keep(name, run, store),
         checkpoint_steps=100,
     )
@@ -150,3 +150,21 @@ def test_a_run_that_is_trained_again_keeps_its_curve_until_then(
     assert _trained(TINY, store, sample) == name
     assert store.steps_done(name) == TINY.steps
     assert not store.progress(name).exists()
+
+
+def test_nothing_of_other_weights_stands_beside_an_earlier_record(
+    tmp_path: Path, sample: LoadedData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where training again leads to other weights, and is killed as it ends."""
+    store = Store(tmp_path)
+    name = _trained(TINY, store, sample)
+    record = store.read_folder(name).trained
+    assert record is not None
+    store.write_trained(replace(record, weights_sha256="0" * 64))
+    monkeypatch.setattr(checkpoint, "write_spectra", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        _trained(TINY, store, sample)
+    assert store.read_folder(name).trained is None
+    monkeypatch.undo()
+    assert _trained(TINY, store, sample) == name
+    assert store.read_folder(name).trained is not None
