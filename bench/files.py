@@ -7,6 +7,7 @@ import errno
 import fcntl
 import functools
 import hashlib
+import itertools
 import logging
 import os
 import re
@@ -132,7 +133,9 @@ def set_aside(path: Path, why: str) -> None:
     Raises:
         BenchError: it cannot be renamed.
     """
-    aside = path.with_name(f"{path.name}.corrupt")
+    names = itertools.chain([""], (f".{number}" for number in itertools.count(2)))
+    places = (path.with_name(f"{path.name}{number}.corrupt") for number in names)
+    aside = next(place for place in places if not place.exists())
     try:
         path.replace(aside)
     except FileNotFoundError:

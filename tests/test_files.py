@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bench.errors import BenchError
-from bench.files import atomic, lock, write_bytes, write_text
+from bench.files import atomic, lock, set_aside, write_bytes, write_text
 
 
 def _write_and_fail(path: Path, content: bytes) -> None:
@@ -104,3 +104,10 @@ def test_files_are_as_readable_as_the_umask_has_them(tmp_path: Path, mask: int, 
     finally:
         os.umask(before)
     assert stat.S_IMODE((tmp_path / "a.md").stat().st_mode) == mode
+
+
+def test_what_was_set_aside_before_is_not_lost(tmp_path: Path) -> None:
+    for content in (b"first", b"second"):
+        write_bytes(tmp_path / "a.pt", content)
+        set_aside(tmp_path / "a.pt", "damaged")
+    assert {path.read_bytes() for path in tmp_path.iterdir()} == {b"first", b"second"}

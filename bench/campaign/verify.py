@@ -6,7 +6,7 @@ import difflib
 import fnmatch
 import itertools
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from bench.campaign.job import Job, WorkerSettings
 from bench.campaign.runs import result_of
 from bench.errors import BenchError, UsageError
-from bench.store.folders import Store, kept_images, read_history
+from bench.store.folders import Store, kept_images, read_history, read_spectra
 from bench.store.records import Result
 
 if TYPE_CHECKING:
@@ -96,17 +96,23 @@ def _rounds(result: Result) -> bool:
     return devices != {"cpu"}
 
 
-# Images by name, and the loss at each step.
-_Kept = tuple[dict[str, "np.ndarray"], list[tuple[float, float]]]
+def _kept(result: Result) -> dict[str, np.ndarray]:
+    """What was kept of a run beside its records, which may be committed without it."""
+    import numpy as np
 
-
-def _kept(result: Result) -> _Kept:
-    """What was kept of a run beside its records; empty of one that was committed without it."""
     lines = read_history(result.folder / "history.jsonl")
-    return kept_images(result), [(row["step"], row["loss"]) for row in lines]
+    found = {f"the images {name}": images for name, images in kept_images(result).items()}
+    if (spectra := read_spectra(result.folder)) is not None:
+        found["spectra.npz"] = spectra
+    if lines:
+        losses = [(row["step"], row["loss"]) for row in lines]
+        found["losses of history.jsonl"] = np.array(losses)
+    return found
 
 
-def _compare(before: Result, after: Result, kept: _Kept, tolerance: float) -> Iterator[str]:
+def _compare(
+    before: Result, after: Result, kept: Mapping[str, np.ndarray], tolerance: float
+) -> Iterator[str]:
     import numpy as np
 
     for earlier, later in zip(before.measurements, after.measurements, strict=True):
@@ -118,16 +124,23 @@ def _compare(before: Result, after: Result, kept: _Kept, tolerance: float) -> It
     old_values, new_values = (np.array(r.metrics["spectrum"]) for r in (before, after))
     if np.abs(new_values - old_values).max() > tolerance * old_values.max():
         yield "the spectrum"
-    if tolerance:
-        return
+    if not tolerance:
+        yield from _exactly(before, after, kept)
+
+
+def _exactly(before: Result, after: Result, kept: Mapping[str, np.ndarray]) -> Iterator[str]:
+    import numpy as np
+
     if before.trained.weights_sha256 != after.trained.weights_sha256:
         yield "the weights"
-    (images, losses), (new_images, new_losses) = kept, _kept(after)
-    for name, values in images.items():
-        if not np.array_equal(values, new_images.get(name, np.empty(0))):
-            yield f"the images {name}"
-    if losses and losses != new_losses:
-        yield "losses of history.jsonl"
+    for earlier, later in zip(before.measurements, after.measurements, strict=True):
+        for name in ("real_images", "spectrum_sampled"):
+            if earlier.current.get(name) != later.current.get(name):
+                yield f"{name} ({earlier.spec.extractor})"
+    now = _kept(after)
+    for name, values in kept.items():
+        if not np.array_equal(values, now.get(name, np.empty(0))):
+            yield name
 
 
 def _circumstances(before: Result, after: Result) -> Iterator[str]:

@@ -123,7 +123,7 @@ class Judgement:
         the number of orders, so that a claim is refuted by chance no more often than it is held up.
         """
         if any(comparison.n == 0 for comparison in self.comparisons):
-            if self.unlearned:
+            if self.unlearned and self.finished:
                 return Standing.NOT_LEARNED
             return Standing.NOT_MEASURED if self.finished else Standing.NOT_RUN
         if not self.judged:

@@ -275,7 +275,7 @@ def read_arrays(path: Path, *wanted: str) -> dict[str, np.ndarray]:
             return {key: arrays[key] for key in wanted or arrays if key in arrays}
     except PermissionError:
         raise
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error):
+    except (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error):
         return {}
 
 

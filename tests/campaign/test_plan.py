@@ -77,3 +77,8 @@ def test_a_method_in_closed_form_shortens_no_other_methods_estimate(tmp_path: Pa
     plan = plan_runs(jobs, runs, store, Estimate(runs.values(), "cpu"))
     images = SHORT.steps * SHORT.batch_size
     assert [images / planned.training_seconds for planned in plan] == [100, 90, 1e6, 100]
+
+
+def test_runs_of_other_images_are_never_trained_together() -> None:
+    for other in (replace(SHORT, train_images=32), replace(SHORT, dataset="mnist")):
+        assert len(groups(_jobs([SHORT, other]), "cuda")) == 2

@@ -3,13 +3,20 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from bench.campaign import verify, worker
+from bench.campaign.choose import find_again
+from bench.campaign.job import Job, WorkerSettings
+from bench.campaign.request import Request
 from bench.cli import main
+from bench.errors import BenchError
 from bench.files import lock
-from bench.store.folders import Store
-from tests.support.results import result, results_in, write
-from tests.support.tiny import TINY_ARGUMENTS
+from bench.store.folders import RunFolder, Store, write_spectra
+from bench.store.records import Result
+from tests.support.results import keep_images, result, results_in, write
+from tests.support.tiny import TINY_ARGUMENTS, TINY_MEASUREMENT
 
 
 def test_a_run_is_verified(
@@ -70,3 +77,65 @@ def test_what_cannot_be_verified_is_one_line(
     assert main(["--verify", name, "--runs-dir", str(store.root)]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert message in line
+
+
+def test_weights_spectra_and_images_that_differ_are_named(tmp_path: Path) -> None:
+    before = result(runs_dir=tmp_path / "a")
+    after = result(runs_dir=tmp_path / "b", rank=4)
+    after = replace(after, trained=replace(after.trained, weights_sha256="22"))
+    for made, grey in ((before, 0), (after, 9)):
+        keep_images(made, {"samples": np.full((2, 1, 4, 4), grey, np.uint8)})
+    found = list(verify._compare(before, after, verify._kept(before), 0.0))
+    assert found == ["the spectrum", "the weights", "the images samples"]
+    assert list(verify._compare(before, before, verify._kept(before), 0.0)) == []
+
+
+@pytest.mark.parametrize("places", [("earlier", ""), ("", "earlier"), ("", "last"), ("last", "")])
+def test_rounding_is_no_difference_where_a_gpu_had_a_part(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, places: tuple[str, str]
+) -> None:
+    def made(place: str, error: float) -> Result:
+        found = result(test_mse=error)
+        here, gpu = found.trained.provenance, found.trained.provenance | {"device": "a GPU"}
+        last, earlier = gpu if place == "last" else here, [gpu] if place == "earlier" else []
+        return replace(found, trained=replace(found.trained, provenance=last, earlier=earlier))
+
+    def execute(_: list[Job], settings: WorkerSettings) -> list[RunFolder]:
+        again = made(places[1], 0.0101)
+        write(Store(settings.runs_dir), again)
+        return [Store(settings.runs_dir).read_folder(again.run_id)]
+
+    monkeypatch.setattr(worker, "execute", execute)
+    before = made(places[0], 0.01)
+    assert list(verify.differences(before, Store(tmp_path), WorkerSettings())) == []
+
+
+def test_a_run_is_repeated_on_its_own_data_alone(tmp_path: Path) -> None:
+    record, request = result().trained, Request((), worker=WorkerSettings(data_dir=tmp_path))
+    assert find_again(request, record, tmp_path).fingerprint == record.data.fingerprint
+    other = replace(record, data=replace(record.data, train=1_000))
+    with pytest.raises(BenchError, match="is not the data that it was run on"):
+        find_again(request, other, tmp_path)
+
+
+def test_of_several_sizes_the_latest_is_taken(tmp_path: Path) -> None:
+    for samples, finished in ((40, 3), (50, 1), (60, 2)):
+        made = result(measurement=replace(TINY_MEASUREMENT, fid_samples=samples))
+        (record,) = made.measurements
+        record = replace(record, timing=record.timing | {"finished": finished})
+        write(Store(tmp_path), replace(made, measurements=(record,)))
+    found = results_in(tmp_path)
+    assert [each.measurements[0].spec.fid_samples for each in found] == [50, 60, 40]
+    assert verify.run_named(found, made.run_id) == found[-1]
+
+
+def test_spectra_by_epoch_and_numbers_in_lists_are_compared(tmp_path: Path) -> None:
+    before, after = (result(runs_dir=tmp_path / name) for name in "ab")
+    for made, value in ((before, 1.0), (after, 2.0)):
+        write_spectra(made.folder, np.full((3, 8), value))
+    (record,) = after.measurements
+    changed = replace(record, metrics=record.metrics | {"real_images": {"fid": [99.0]}})
+    found = list(
+        verify._compare(before, replace(after, measurements=(changed,)), verify._kept(before), 0.0)
+    )
+    assert len(found) == 2, found

@@ -13,23 +13,26 @@ from types import ModuleType
 from typing import Any
 from unittest import mock
 
+import numpy as np
 import pytest
 import torch
 
 from bench.campaign import worker
 from bench.campaign.job import Job, WorkerSettings
-from bench.data import dataset
+from bench.data import dataset, register_dataset
+from bench.data.images import LoadedData
 from bench.errors import BenchError
-from bench.evaluation.evaluate import Evaluation
+from bench.evaluation.evaluate import Evaluation, evaluate
 from bench.evaluation.extractors import REGISTERED_EXTRACTORS, Network
 from bench.experiments.spec import TrainingSpec
 from bench.files import lock
-from bench.store.folders import RunFolder, Store
+from bench.models.networks import Autoencoder
+from bench.store.folders import RunFolder, Store, read_spectra
 from bench.store.identity import run_id
 from bench.store.records import TrainingRecord
 from bench.training import checkpoint
 from tests.support.corner import CORNER
-from tests.support.tiny import TINY, TINY_MEASUREMENT
+from tests.support.tiny import TINY, TINY_MEASUREMENT, tiny
 
 SHORT_OF_MEMORY = torch.OutOfMemoryError("CUDA out of memory")
 
@@ -215,3 +218,82 @@ def test_what_an_extractor_does_wrong_is_named(
         monkeypatch.setitem(REGISTERED_EXTRACTORS, "wrong", declared)
         with pytest.raises(BenchError, match=f"extractor wrong: .*{said}"):
             worker.fetch(job, settings)
+
+
+def _job(spec: TrainingSpec, **measurement: int) -> Job:
+    measured = replace(TINY_MEASUREMENT, **measurement)  # type: ignore[arg-type]
+    return Job(run_id(spec, dataset(spec.dataset).fingerprint), spec, (measured,))
+
+
+def test_a_run_is_trained_and_fitted_on_its_images_and_seen_on_test_images(
+    jobs: tuple[list[Job], WorkerSettings], sample: LoadedData
+) -> None:
+    _, settings = jobs
+    job = _job(tiny("pca", epochs=1), test_images=512)
+    (folder,) = worker.execute([job], settings)
+    state = torch.load(folder.path / "weights.pt", weights_only=True)
+    mean = (sample.train.spread(64).images / 255).mean(dim=0).flatten()
+    torch.testing.assert_close(state["encoder.directions.mean"], mean)
+    (record,) = folder.measured
+    spectra = read_spectra(folder.path)
+    assert spectra is not None
+    np.testing.assert_allclose(spectra[-1], record.metrics["spectrum"], rtol=1e-6)
+    # Of 64 training images one set of forty, as many as samples, can be made.
+    assert len(record.metrics["real_images"]["fid"]) == 1
+
+
+def test_a_model_is_measured_as_it_is_used(
+    jobs: tuple[list[Job], WorkerSettings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Batch norms take their running statistics, and spectral norms stay."""
+    group, settings = jobs
+    training: list[bool] = []
+
+    def watched(model: Autoencoder, *rest: Any) -> Evaluation:
+        training.append(model.training)
+        return evaluate(model, *rest)
+
+    monkeypatch.setattr(worker, "evaluate", watched)
+    worker.execute(group, settings)
+    assert training == [False, False]
+
+
+def test_a_run_that_is_made_anew_does_not_go_on_from_a_shorter_one(
+    jobs: tuple[list[Job], WorkerSettings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    group, settings = jobs
+    worker.execute(group[:1], settings)
+    longer = _job(replace(group[0].training, epochs=2))
+    seen: list[int] = []
+    resume = checkpoint.resume
+
+    def watched(*arguments: Any, **named: Any) -> Any:
+        run = resume(*arguments, **named)
+        seen.append(run.step)
+        return run
+
+    monkeypatch.setattr(checkpoint, "resume", watched)
+    worker.execute([longer], replace(settings, anew_since=time.time() + 9))
+    assert seen == [0]
+
+
+def test_data_that_are_others_by_now_are_loaded_anew(tmp_path: Path) -> None:
+    found = []
+    for seed in (0, 1):
+        content: dict[str, str | int] = {"generator": "shape", "version": 1, "seed": seed}
+        few = replace(dataset("shape"), name="few", content=content, train=9, test=9)
+        register_dataset(few, replace=True)
+        found.append(worker._load("few", tmp_path).train.checksum)
+    assert found[0] != found[1]
+
+
+def test_a_run_has_the_numbers_that_it_had(jobs: tuple[list[Job], WorkerSettings]) -> None:
+    """Whoever changes them raises TRAINING_PROTOCOL, or the version of a metric."""
+    _, settings = jobs
+    spec = tiny("irmae", seed=1, init_scale=2.0, learning_rate=1e-3, train_images=600)
+    (folder,) = worker.execute([_job(spec, test_images=300, fid_samples=150)], settings)
+    metrics = folder.measured[0].metrics
+    assert metrics["spectrum"][:3] == pytest.approx([0.19078, 3.677e-4, 1.2473e-4], rel=0.03)
+    errors = [metrics[name] for name in ("train_mse", "test_mse", "mean_image_mse")]
+    assert errors == pytest.approx([0.053347, 0.053403, 0.05547954], rel=1e-3)
+    assert metrics["fid"]["real"] == pytest.approx(280.701, rel=1e-3)

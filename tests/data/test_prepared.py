@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 from bench.data import Dataset, dataset, decoding, prepared, register_dataset
+from bench.data import pictures as files
 from bench.data.own import declare
 from bench.data.pictures import Form, Source
 from bench.data.splits import split_by_hash
@@ -202,3 +203,33 @@ def test_a_killed_process_is_an_error_in_one_line(
     with pytest.raises(BenchError, match="a process was killed while it prepared pictures"):
         declared(tmp_path / "data", tmp_path / "cache")
     assert not list(tmp_path.glob("cache/images-*/*"))
+
+
+def test_an_edited_picture_of_the_same_size_is_prepared_anew(tmp_path: Path) -> None:
+    for index in range(40):
+        picture(tmp_path / "data" / f"{index:03d}.bmp", index)
+    first = declared(tmp_path / "data", tmp_path / "cache")
+    picture(tmp_path / "data" / "000.bmp", 99)
+    assert declared(tmp_path / "data", tmp_path / "cache").fingerprint != first.fingerprint
+
+
+def test_a_picture_that_is_listed_elsewhere_by_now_is_prepared_anew(
+    data_dir: Path, tmp_path: Path
+) -> None:
+    """The last of the training pictures becomes the first of the test pictures."""
+    declare_celeba(data_dir, tmp_path)
+    path = data_dir / "celeba" / "list_eval_partition.txt"
+    path.write_text(path.read_text().replace("000040.jpg 0", "000040.jpg 2"))
+    found = declare_celeba(data_dir, tmp_path)
+    assert (found.train, found.test) == (39, 15)
+
+
+def test_pictures_that_cannot_be_read_are_no_copies_of_each_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pictures(tmp_path / "data")
+    for index in range(3):
+        picture(tmp_path / "data" / f"large{index}.png", index, size=200)
+    monkeypatch.setattr(files, "MAX_BYTES", 50_000)
+    with pytest.raises(BenchError, match="3 of 43 pictures cannot be used"):
+        declared(tmp_path / "data", tmp_path / "cache")

@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import torch
 
+from bench.data import dataset
 from bench.data.shapes import generate
 
 
@@ -45,3 +49,8 @@ def test_enlarged_shapes_are_the_same_in_blocks() -> None:
     for row in (0, 1):
         for column in (0, 1):
             assert torch.equal(large.images[:, :, row::2, column::2], small.images)
+
+
+def test_test_shapes_are_others_than_training_shapes() -> None:
+    data = replace(dataset("shape"), train=50, test=50).load(Path("elsewhere"))
+    assert not torch.equal(data.train.images, data.test.images)

@@ -90,3 +90,9 @@ def test_pictures_of_one_name_in_many_folders_fall_on_both_sides(tmp_path: Path)
             archive.write(tmp_path / "data" / file.name, f"data/{file.name}")
     zipped, _, _ = split_own(Source(tmp_path / "data.zip").listing().files)
     assert [file.name for file in zipped] == [f"data/{file.name}" for file in train]
+
+
+def test_a_fifth_is_for_testing() -> None:
+    train, test = _split([File(f"{index}.png", 0, 0) for index in range(5_000)])
+    assert len(train) + len(test) == 5_000
+    assert abs(len(test) - 1_000) < 5 * 800**0.5

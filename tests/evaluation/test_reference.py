@@ -10,7 +10,7 @@ import torch
 from bench.data.images import LoadedData, Split
 from bench.evaluation.extractor import Extractor
 from bench.evaluation.kernel_distance import kernel_distance, self_similarity
-from bench.evaluation.neighbours import coverage, nearest_ratio, radii
+from bench.evaluation.neighbours import coverage, nearest_neighbours, nearest_ratio, radii
 from bench.evaluation.reference import load_reference
 from tests.support.measuring import PIXELS, pytorch_fid
 from tests.support.tiny import TINY_MEASUREMENT
@@ -27,6 +27,8 @@ def test_real_images_are_training_images_spread_over_the_split(
     chosen = sample.train.images[np.linspace(0, 1023, 40).astype(int)]
     expected = pytorch_fid(chosen / 255, data.test.images / 255)
     assert found.real_fid == pytest.approx(expected, rel=1e-4)
+    ours, real = (PIXELS.features([each / 255]) for each in (chosen, data.test.images))
+    assert found.neighbours == nearest_neighbours(real, ours)
 
 
 def test_real_images_are_compared_in_disjoint_subsets_of_those_that_are_trained_on(
@@ -45,6 +47,7 @@ def test_real_images_are_compared_in_disjoint_subsets_of_those_that_are_trained_
     assert {len(values) for values in found.real_images.values()} == {2}
     ours, real = (PIXELS.features([each]) for each in (subsets[0], data.test.images / 255))
     assert found.real_images["coverage"][0] == coverage(real, radii(real), ours)
+    assert found.real_images["neighbours"][0] == nearest_neighbours(real, ours)
     expected_kid = kernel_distance(ours, real, self_similarity(real))
     assert found.real_images["kid"][0] == pytest.approx(expected_kid, abs=1e-6)
 
@@ -94,3 +97,22 @@ def test_an_edited_extractor_of_the_same_weights_has_a_reference_of_its_own(
         found = load_reference("own", data, TINY_MEASUREMENT, extractor, tmp_path, train_images=64)
         sizes.append(found.features.shape[1])
     assert sizes == [16, 4]
+
+
+@pytest.mark.parametrize(
+    "change", [{"fid_samples": 60}, {"test_images": 50}, {"train_images": 200}], ids=str
+)
+def test_what_was_cached_of_other_sizes_is_not_taken(
+    tmp_path: Path, sample: LoadedData, change: dict[str, int]
+) -> None:
+    def load(cache: str, sizes: dict[str, int]) -> tuple[object, ...]:
+        sizes = {"train_images": 64} | sizes
+        count = sizes.pop("train_images")
+        spec = replace(TINY_MEASUREMENT, **sizes)  # type: ignore[arg-type]
+        found = load_reference("own", sample, spec, PIXELS, tmp_path / cache, train_images=count)
+        return len(found.features), len(found.training), found.real_fid, found.real_images
+
+    load("shared", {})
+    found = load("shared", change)
+    assert found == load("fresh", change)
+    assert found[0] == change.get("test_images", 32)

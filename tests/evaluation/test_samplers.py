@@ -94,3 +94,10 @@ def test_likelihoods_are_of_held_out_codes_and_fall_where_a_mixture_overfits() -
     assert mixture is not None
     expected = stats.multivariate_normal(mixture.means_[0], mixture.covariances_[0])
     assert sampler.score(held_out) == pytest.approx(expected.logpdf(coordinates).mean(), rel=1e-6)
+
+
+def test_a_mixture_has_at_least_two_codes_for_each_component() -> None:
+    for count, expected in ((9, 4), (19, 9), (21, 10)):
+        mixture = fit_sampler("gmm10", clusters(0)[:count], 0).mixture
+        assert mixture is not None
+        assert mixture.n_components == expected

@@ -134,3 +134,11 @@ def test_every_cached_run_is_on_the_one_page(
     assert main(["--report", str(page), *folders, *changed]) == 1
     assert "error" not in capsys.readouterr().err
     assert made.run_id in page.read_text(encoding="utf-8")
+
+
+def test_a_claim_of_a_column_that_was_not_run_is_not_run() -> None:
+    """Whatever has not learned in the others."""
+    made = _without(content("table4", RANKS | {"12": []}), 0, {0})
+    standings = _standings(made)
+    assert standings["The latent rank falls with depth"] is Standing.NOT_RUN
+    assert standings["The FID is worst at l = 12"] is Standing.NOT_RUN

@@ -392,3 +392,9 @@ def test_real_images_have_one_row_below_all_lines() -> None:
     assert printed[-1].kind == "real images"
     # A line without a run in a column leaves none of them out.
     assert [cell.text for cell in printed[-1].cells] == ["0.250"] * 5
+
+
+def test_bold_is_the_smallest_of_the_means_that_are_printed() -> None:
+    """Of FIDs the geometric one, in which a seed that went astray counts less."""
+    content = content_of("table4", {"2": [10, 10, 10], "4": [1, 1, 40]})
+    assert _bold(content, r"FID \(inception\) +\| gmm10") == [False, True, False, False]

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from bench.campaign.job import Job
@@ -15,7 +16,7 @@ from bench.data import dataset
 from bench.experiments.spec import MeasurementSpec, TrainingSpec
 from bench.files import write_bytes
 from bench.store import identity, records
-from bench.store.folders import Store, read_history
+from bench.store.folders import Store, read_history, read_spectra, write_spectra
 from bench.store.identity import run_id
 from bench.store.records import FailedRun
 from tests.support.results import result, write
@@ -292,11 +293,38 @@ def test_a_folder_that_cannot_be_read_is_passed_over_and_named(
 
 def test_a_run_is_forgotten_as_a_whole_or_not_at_all(store: Store) -> None:
     write(store, RESULT)
-    write_bytes(store.history(RUN_ID), b"")
+    written = store.history(RUN_ID), store.checkpoint(RUN_ID), store.weights(RUN_ID)
+    for path in written:
+        write_bytes(path, b"")
+        os.utime(path, (1, 1))
     ended = (store.folder(RUN_ID) / "training.json").stat().st_mtime
-    os.utime(store.history(RUN_ID), (1, 1))
     store.forget(RUN_ID, before=ended)
-    assert store.history(RUN_ID).exists()
+    assert all(path.exists() for path in written)
     assert store.read_folder(RUN_ID).measured
     store.forget(RUN_ID, before=ended + 1)
     assert not list(store.folder(RUN_ID).iterdir())
+
+
+def test_a_measurement_of_another_run_or_name_is_never_used(store: Store) -> None:
+    other = result(replace(TINY, seed=1))
+    write(store, RESULT, other)
+    name = f"measured-{other.measurements[0].identity}.json"
+    (store.folder(other.run_id) / name).replace(store.folder(RUN_ID) / name)
+    (own,) = store.folder(RUN_ID).glob(f"measured-{RESULT.measurements[0].identity}.json")
+    own.rename(own.with_name("measured-00000000.json"))
+    folder = store.read_folder(RUN_ID)
+    assert folder.measured == ()
+    assert [damage.why for damage in folder.damage] == ["the measurement of another run"] * 2
+
+
+def test_arrays_with_a_bit_flipped_are_absent_or_what_they_were(tmp_path: Path) -> None:
+    write_spectra(tmp_path, np.ones((2, 3)))
+    path = tmp_path / "spectra.npz"
+    content = path.read_bytes()
+    for place in range(len(content)):
+        for bit in range(8):
+            damaged = bytearray(content)
+            damaged[place] ^= 1 << bit
+            path.write_bytes(damaged)
+            found = read_spectra(tmp_path)
+            assert found is None or np.array_equal(found, np.ones((2, 3)))

@@ -46,6 +46,7 @@ def test_a_record_names_every_machine_that_a_run_was_trained_on(tmp_path: Path) 
     assert record is not None
     assert record.earlier == [{"cpu": "one", "from_step": 0}, {"cpu": "two", "from_step": 20}]
     assert record.provenance == {"cpu": "three", "from_step": 30, "side_by_side": 1}
+    assert record.timing["images_per_second"] == SPEC.epochs * SPEC.train_images
 
 
 @pytest.mark.parametrize("key", ["sittings", "other"])

@@ -29,6 +29,7 @@ def test_a_resumed_run_ends_bit_identical(sample: LoadedData, method: str) -> No
     whole = RunInTraining(spec, CPU)
     assert train_all(sample.train.images, whole, diary=diary) == {}
     assert [step for _, step in diary.states] == [4, 8, spec.steps]
+    assert [line.epoch for line in diary.lines[spec]] == [0.5, 1, 1.5, 2, 2.5, 3]
     for step in (4, 8):
         rest = Diary()
         resumed = RunInTraining(spec, CPU)

@@ -8,18 +8,22 @@ import pytest
 import torch
 
 from bench.data.images import LoadedData
-from bench.training.run_in_training import RunInTraining, batch_order, to_device
+from bench.models.networks import build
+from bench.training.run_in_training import RunInTraining, batch_order, initial_model, to_device
 from tests.support.diary import train_all, weights
 from tests.support.tiny import TINY, tiny
 
 CPU = torch.device("cpu")
 
 
-@pytest.mark.parametrize("method", ["irmae", "rae-sn"])
+@pytest.mark.parametrize(
+    ("method", "precision"), [("irmae", "fp32"), ("rae-sn", "fp32"), ("irmae", "bf16")]
+)
 def test_every_epoch_ends_with_the_spectrum_of_the_test_codes(
-    sample: LoadedData, method: str
+    sample: LoadedData, method: str, precision: str
 ) -> None:
-    spec = tiny(method, train_images=50)
+    """In fp32, whatever it is trained in."""
+    spec = tiny(method, train_images=50, precision=precision)
     run = RunInTraining(spec, CPU)
     train_all(sample.train.images, run)
     assert len(run.spectra) == spec.epochs
@@ -68,3 +72,41 @@ def test_mapped_images_train_as_those_in_memory_do(sample: LoadedData, tmp_path:
     train_all(placed, ours)
     train_all(sample.train.images, reference)
     assert torch.equal(weights(ours), weights(reference))
+
+
+def test_a_model_is_all_that_its_spec_says() -> None:
+    for spec in (
+        tiny("irmae", init_scale=4.0, seed=3, width=0.5),
+        tiny("rae", dataset="shape-64", architecture="rae", width=1 / 64),
+    ):
+        expected = build(
+            {"shape-64": "celeba"}.get(spec.dataset, "mnist"),
+            latent_dim=spec.latent_dim,
+            depth=spec.depth,
+            init_scale=spec.init_scale,
+            architecture=spec.architecture,
+            width=spec.width,
+            seed=spec.seed,
+        ).state_dict()
+        found = initial_model(spec).state_dict()
+        assert found.keys() == expected.keys()
+        assert all(torch.equal(found[name], value) for name, value in expected.items())
+
+
+def test_noise_depends_on_seed_and_step_alone() -> None:
+    def drawn(seed: int, step: int, method: str = "vae") -> torch.Tensor:
+        run = RunInTraining(tiny(method, seed=seed), CPU)
+        run.step = step
+        run.next_batch(CPU)
+        return torch.randn(4, generator=run.noise)
+
+    assert torch.equal(drawn(0, 5), drawn(0, 5, "wae-mmd"))
+    assert not torch.equal(drawn(0, 5), drawn(1, 5))
+    assert not torch.equal(drawn(0, 5), drawn(0, 6))
+
+
+def test_what_a_method_fits_is_fitted_to_the_training_images(sample: LoadedData) -> None:
+    run = RunInTraining(tiny("pca", epochs=1), CPU)
+    train_all(sample.train.images, run)
+    mean = (sample.train.images / 255).mean(dim=0).flatten()
+    torch.testing.assert_close(run.model.state_dict()["encoder.directions.mean"], mean)

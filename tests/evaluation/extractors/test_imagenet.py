@@ -83,3 +83,14 @@ def test_distances_grow_with_what_is_done_to_images(sample: LoadedData) -> None:
     copies, others, blurred, noisy = (frechet_distance(gaussians[0], g) for g in gaussians)
     assert copies == pytest.approx(0, abs=1e-3)
     assert others < 0.7 * blurred < 0.7 * noisy
+
+
+def test_images_reach_the_network_as_those_that_it_was_trained_on(
+    weights: dict[str, torch.Tensor],
+) -> None:
+    images = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    resized = F.interpolate(images, (224, 224), mode="bilinear", align_corners=False)
+    with torch.no_grad():
+        maps = _package(weights, 224).extract_features((255 * resized - 127) / 128)
+    found = Extractor.load(SPEC, CPU).features([images])
+    np.testing.assert_allclose(found, maps.mean(dim=(2, 3)), atol=1e-4)
