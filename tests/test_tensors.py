@@ -45,4 +45,4 @@ def test_weights_are_those_of_their_digest_or_absent(tmp_path: Path) -> None:
     for damaged in (content[:-1], content[:50], b"", other.read_bytes()):
         path.write_bytes(damaged)
         assert load_state(path, checksum) is None
-        assert path.with_name("weights.pt.corrupt").read_bytes() == damaged
+        assert damaged in [each.read_bytes() for each in tmp_path.glob("weights.pt*.corrupt")]

@@ -18,7 +18,7 @@ from bench.campaign.plugins import load_plugins
 from bench.cli import main
 from bench.data import dataset, register_dataset
 from bench.errors import UsageError
-from bench.evaluation.extractors import declared_extractor
+from bench.evaluation.extractors import REGISTERED_EXTRACTORS, declared_extractor
 from bench.experiments.columns import MNIST_AE
 from bench.experiments.figures import register_figure
 from bench.experiments.spec import Cell, FigureSpec
@@ -275,7 +275,10 @@ def test_a_name_that_cannot_be_a_files_is_refused(name: str) -> None:
         register_figure(FigureSpec(name, "", "table4", "spectra"))
 
 
-def test_an_edited_plugins_extractor_is_another_one(tmp_path: Path) -> None:
+def test_an_edited_plugins_extractor_is_another_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(REGISTERED_EXTRACTORS, "corner", raising=False)
     plugin, seen = tmp_path / "mine.py", set()
     for code in (FAST, f"{FAST}# edited\n"):
         plugin.write_text(code)
