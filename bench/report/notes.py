@@ -260,11 +260,12 @@ def _extractors_note(content: TableResults) -> str:
 def _seen_less(content: TableResults, extractor: str) -> str:
     """Name the columns of which an extractor has not seen every seed, whose weights are gone."""
     short = [
-        f"{cell.name} {seen} of {len(results)}"
+        f"{cell.name}: {seen} of {len(results)}"
         for cell, results in content.results.items()
         if (seen := sum(extractor in each.extractors for each in results)) < len(results)
     ]
-    return f", of fewer seeds than the ranks ({', '.join(short)})" if short else ""
+    axis = before_columns(content.table, " ")
+    return f", of fewer seeds than the ranks ({axis}{'; '.join(short)})" if short else ""
 
 
 def title(shown: TableSpec | FigureSpec, content: TableResults) -> str:

@@ -115,7 +115,7 @@ def test_each_extractor_has_a_block_of_rows_of_its_own_numbers() -> None:
         "classifier": 1,
     }
     said = " ".join(note.text for note in notes(content, data))
-    assert "weights 57934424), of fewer seeds than the ranks (12 1 of 2)" in said
+    assert "weights 57934424), of fewer seeds than the ranks (Depth l 12: 1 of 2)" in said
     assert "FIDs through another network than Inception are on another scale" in said
     # Asked for by name, one is shown alone.
     alone = replace(content, display=replace(content.display, extractors=("imagenet",)))
