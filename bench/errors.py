@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import errno
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 
 class BenchError(Exception):
@@ -26,6 +27,22 @@ class Terminated(SystemExit):
 def described(error: BaseException) -> str:
     """What is said of an error that nobody foresaw, on one line."""
     return " ".join(f"{type(error).__name__}: {error}".split())
+
+
+@contextlib.contextmanager
+def naming(what: str, *others: type[Exception]) -> Iterator[None]:
+    """Have an error that nobody foresaw say whose code it arose in (``"figure mine"``).
+
+    Raises:
+        BenchError: it arose. Those that can be acted on, and of other types, pass as they are.
+    """
+    passing: tuple[type[Exception], ...] = (BenchError, OSError, *others)
+    try:
+        yield
+    except passing:
+        raise
+    except Exception as error:
+        raise BenchError(f"{what}: {described(error)}") from error
 
 
 _PERMISSION = "give yourself permission, or choose another place"

@@ -185,13 +185,16 @@ class _Resolver:
         """
         found: list[Chosen] = []
         errors: list[AbsentError | TooFewImagesError] = []
-        ways = (False, True) if self._request.mode == "collect" else (False,)
-        for profile, standing_in in itertools.product(PROFILES.values(), ways):
-            if self._request.profile in (profile.name, "auto"):
-                try:
-                    found.append(self._chosen(name, profile, standing_in))
-                except (AbsentError, TooFewImagesError) as error:
-                    errors.append(error)
+        collecting = self._request.mode == "collect"
+        for profile, standing_in in itertools.product(PROFILES.values(), (False, True)):
+            if self._request.profile not in (profile.name, "auto"):
+                continue
+            if standing_in and not (collecting and profile.stand_ins):
+                continue
+            try:
+                found.append(self._chosen(name, profile, standing_in))
+            except (AbsentError, TooFewImagesError) as error:
+                errors.append(error)
         if not found:
             raise next((each for each in errors if isinstance(each, AbsentError)), errors[0])
         return found
@@ -212,8 +215,9 @@ class _Resolver:
                 lambda cell: self._cell(cell, profile, found[cell.training.dataset][0], overrides)
             )
 
-        table, plain = cells(request.overrides), cells({})
+        table = cells(request.overrides)
         # What was set to the value that it has is no other setting.
+        plain = cells({}) if request.overrides else table
         changed = {n: v for n, v in request.overrides.items() if cells({n: v}) != plain}
         wanted, (used, stand_in) = next(iter(found.items()))
         # The paper's numbers stand beside its own data alone, whose name outputs leave out.

@@ -116,9 +116,9 @@ class ProgressBar:
             next_line = self._clock.seconds() + _LINE_SECONDS
             while not self._stop.wait(_POLL_SECONDS):
                 for run_id, planned in self._plan.items():
+                    left = self._steps[run_id] < planned.job.training.steps
                     # A run that is trained again has the curve of its earlier training until then.
-                    begun = self._store.progress(run_id).exists()
-                    if begun and self._steps[run_id] < planned.job.training.steps:
+                    if left and self._store.progress(run_id).exists():
                         self._steps[run_id] = self._store.steps_done(run_id)
                 if self._started is None and self._done() > self._initial:
                     self._started, self._initial = self._clock.seconds(), self._done()

@@ -100,7 +100,7 @@ def _kept(result: Result) -> dict[str, np.ndarray]:
     """What was kept of a run beside its records, which may be committed without it."""
     import numpy as np
 
-    lines = read_history(result.folder / "history.jsonl")
+    lines = read_history(result.folder)
     found = {f"the images {name}": images for name, images in kept_images(result).items()}
     if (spectra := read_spectra(result.folder)) is not None:
         found["spectra.npz"] = spectra

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.errors import BenchError, UsageError, described, require_name, unknown
+from bench.errors import BenchError, UsageError, naming, require_name, unknown
 from bench.hashing import canonical_json, sha256
 
 if TYPE_CHECKING:
@@ -67,12 +67,8 @@ class Dataset:
             BenchError: no source has the data, a file is not what it should be, or a plugin's code
                 failed.
         """
-        try:
+        with naming(f"data set {self.name}", MemoryError):
             loaded: LoadedData = importlib.import_module(self.module).load(self, data_dir)
-        except (BenchError, OSError, MemoryError):
-            raise
-        except Exception as error:
-            raise BenchError(f"data set {self.name}: {described(error)}") from error
         counts = len(loaded.train.images), len(loaded.test.images)
         if counts != (self.train, self.test):
             raise BenchError(

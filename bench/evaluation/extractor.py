@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from bench.errors import BenchError, described
+from bench.errors import BenchError, naming
 from bench.evaluation.extractors import DeclaredExtractor, Network
 
 
@@ -33,13 +33,8 @@ class Extractor:
             BenchError: its weights are not the declared ones, or cannot be had, or a plugin's code
                 failed.
         """
-        try:
+        with naming(f"extractor {declared.name} cannot be loaded", torch.OutOfMemoryError):
             return cls(declared, declared.load(device), device)
-        except (BenchError, OSError, torch.OutOfMemoryError):
-            raise
-        except Exception as error:
-            what = f"extractor {declared.name} cannot be loaded: {described(error)}"
-            raise BenchError(what) from error
 
     @torch.no_grad()
     def features(self, batches: Iterable[torch.Tensor]) -> torch.Tensor:

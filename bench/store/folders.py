@@ -305,10 +305,10 @@ def read_spectra(folder: Path) -> np.ndarray | None:
     return read_arrays(folder / _SPECTRA).get("spectra")
 
 
-def read_history(path: Path) -> list[dict[str, float]]:
-    """Lines of a training curve, but for one that is half-written; none where there is no file."""
+def read_history(folder: Path) -> list[dict[str, float]]:
+    """Lines of the training curve in a run's folder, but for one that is half-written."""
     try:
-        lines = path.read_bytes().splitlines()
+        lines = (folder / _HISTORY).read_bytes().splitlines()
     except FileNotFoundError:
         return []
     rows = []

@@ -109,14 +109,11 @@ def collect_garbage(
     for path, reason in found.items():
         yield f"{_megabytes(sizes[path]):>9}  {path} ({reason})"
     for path in found:
-        # Whoever has begun to work on the run meanwhile needs it.
+        # Whoever has begun to work on a run meanwhile needs its files.
         owner = lock(store.lock_path(path.parent.name), wait=False)
         with owner if path.parent.parent == store.root else nullcontext(True) as held:
             if held:
-                try:
-                    path.unlink(missing_ok=True)
-                except OSError as error:
-                    raise refused(f"cannot remove {path}", error) from error
+                _remove(path)
     weights = sorted(store.root.glob("*/weights.pt"))
     for path in weights:
         yield f"{_megabytes(_bytes(path)):>9}  {path} (kept)"
@@ -126,6 +123,13 @@ def collect_garbage(
         f"{counted(checkpoints, 'checkpoint')} and the weights of {counted(len(weights), 'run')} "
         "(--weights-of PATTERN removes both)"
     )
+
+
+def _remove(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise refused(f"cannot remove {path}", error) from error
 
 
 def _size(folder: Path) -> int:

@@ -50,7 +50,7 @@ def resume(
     store.write_spec(run_id, spec)
     if state is not None and "history" not in state:
         # Earlier versions of the suite left the curve in its file alone.
-        kept = read_history(store.history(source))
+        kept = read_history(store.folder(source))
         run.history = [row for row in kept if row["step"] <= run.step]
     # The last line of a shorter run may be one that this run would not have written.
     if source != run_id and run.history and run.history[-1]["step"] % LOG_STEPS:
@@ -73,8 +73,9 @@ def _read(run_id: str, store: Store) -> dict[str, Any] | None:
 
 def log(run_id: str, run: RunInTraining, line: HistoryLine, store: Store) -> None:
     """Add a line to the curve of a run in training, and to the file that tells how far it is."""
-    run.history.append(asdict(line))
-    append_line(store.progress(run_id), json.dumps(asdict(line)))
+    row = asdict(line)
+    run.history.append(row)
+    append_line(store.progress(run_id), json.dumps(row))
 
 
 def keep(run_id: str, run: RunInTraining, store: Store) -> None:

@@ -92,7 +92,7 @@ def _result(runs_dir: Path) -> tuple[Any, ...]:
     for path in folder.glob("*.npz"):
         with np.load(path) as arrays:
             contents |= {f"{path.name} {name}": arrays[name].tobytes() for name in arrays}
-    history = [(row["step"], row["loss"]) for row in read_history(folder / "history.jsonl")]
+    history = [(row["step"], row["loss"]) for row in read_history(folder)]
     return result.run_id, result.trained.weights_sha256, result.metrics, contents, history
 
 
@@ -237,6 +237,6 @@ def test_two_processes_train_each_run_once(runs_dir: Path) -> None:
         assert len({line.split()[1] for line in lines}) == 2
     assert outputs[0][0] == outputs[1][0]
     for folder in runs_dir.glob("mnist*"):
-        steps = [row["step"] for row in read_history(folder / "history.jsonl")]
+        steps = [row["step"] for row in read_history(folder)]
         assert steps == sorted(set(steps))
         json.loads((folder / "training.json").read_text())

@@ -251,13 +251,13 @@ def test_records_of_data_that_are_unknown_by_now_do_not_disturb_a_plan(store: St
 
 def test_history_ends_where_it_was_torn(tmp_path: Path) -> None:
     path = tmp_path / "history.jsonl"
-    assert read_history(path) == []
+    assert read_history(tmp_path) == []
     rows = [{"step": step, "epoch": 1.0, "loss": 0.5} for step in (1, 2)]
     whole = "".join(f"{json.dumps(row)}\n" for row in rows)
     path.write_text(whole + '{"st')
-    assert read_history(path) == rows
+    assert read_history(tmp_path) == rows
     path.write_text(whole + '{"step": 3}\n')
-    assert read_history(path) == rows
+    assert read_history(tmp_path) == rows
 
 
 @pytest.mark.parametrize(

@@ -107,7 +107,7 @@ def test_a_longer_run_goes_on_from_the_end_of_a_shorter_one_bit_for_bit(
     assert np.array_equal(before, after)
     # The shorter run's last line is one that the longer run does not have.
     lines = [
-        [(row["step"], row["loss"]) for row in read_history(each.history(name))]
+        [(row["step"], row["loss"]) for row in read_history(each.folder(name))]
         for each in (straight, store)
     ]
     assert lines[0] == lines[1]

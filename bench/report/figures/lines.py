@@ -69,7 +69,7 @@ def draw_curves(figure: FigureSpec, content: TableResults) -> Figure:
     """The loss over epochs, each point a mean over the steps since the last."""
 
     def draw(axes: Axes, result: Result, look: dict[str, Any]) -> bool:
-        history = read_history(result.folder / "history.jsonl")
+        history = read_history(result.folder)
         if not history:
             return False
         axes.plot([row["epoch"] for row in history], [row["loss"] for row in history], **look)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from matplotlib import style
 
-from bench.errors import BenchError, described
+from bench.errors import naming
 from bench.experiments.spec import FigureSpec
 from bench.files import write_bytes, write_text
 from bench.report.figures.kinds import drawing
@@ -54,12 +54,8 @@ def write_figure(figure: FigureSpec, content: TableResults, folder: Path) -> Dra
     pdf, png, text = (folder / f"{figure.name}{e}" for e in (".pdf", ".png", ".txt"))
     # Whatever the user's own matplotlibrc says: equal runs are equal figures.
     with style.context(RC, after_reset=True):
-        try:
+        with naming(f"figure {figure.name}"):
             drawn = drawing(figure.kind)(figure, content)
-        except (BenchError, OSError):
-            raise
-        except Exception as error:
-            raise BenchError(f"figure {figure.name}: {described(error)}") from error
         if not any(axes.has_data() for axes in drawn.axes):
             return None
         # Once for both files, where "tight" lays out the figure anew for each.
