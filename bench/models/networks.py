@@ -54,21 +54,26 @@ class Autoencoder(nn.Module):
 _Layers = list[nn.Module]
 
 
+def _relu() -> nn.Module:
+    # In place: the same numbers, and one map less to write and to keep.
+    return nn.ReLU(inplace=True)
+
+
 def _conv(inputs: int, outputs: int, kernel: int = 4, padding: int = 1) -> _Layers:
-    return [nn.Conv2d(inputs, outputs, kernel, stride=2, padding=padding), nn.ReLU()]
+    return [nn.Conv2d(inputs, outputs, kernel, stride=2, padding=padding), _relu()]
 
 
 def _conv_transposed(inputs: int, outputs: int, kernel: int = 4, padding: int = 1) -> _Layers:
-    return [nn.ConvTranspose2d(inputs, outputs, kernel, stride=2, padding=padding), nn.ReLU()]
+    return [nn.ConvTranspose2d(inputs, outputs, kernel, stride=2, padding=padding), _relu()]
 
 
 def _conv_5x5(inputs: int, outputs: int) -> _Layers:
-    return [nn.Conv2d(inputs, outputs, 5, stride=2, padding=2), nn.BatchNorm2d(outputs), nn.ReLU()]
+    return [nn.Conv2d(inputs, outputs, 5, stride=2, padding=2), nn.BatchNorm2d(outputs), _relu()]
 
 
 def _conv_transposed_5x5(inputs: int, outputs: int) -> _Layers:
     layer = nn.ConvTranspose2d(inputs, outputs, 5, stride=2, padding=2, output_padding=1)
-    return [layer, nn.BatchNorm2d(outputs), nn.ReLU()]
+    return [layer, nn.BatchNorm2d(outputs), _relu()]
 
 
 def _stack(layers: Callable[[int, int], _Layers], *channels: int) -> _Layers:
@@ -97,7 +102,7 @@ def _shape(latent_dim: int, outputs: int, width: float) -> tuple[_Layers, _Layer
 def _mnist(latent_dim: int, outputs: int, width: float) -> tuple[_Layers, _Layers]:
     a, b, c, d = _channels(32, width)
     encoder = [*_stack(_conv, 1, a, b, c, d), nn.Flatten(), nn.Linear(4 * d, outputs)]
-    decoder: _Layers = [nn.Linear(latent_dim, 64 * c), nn.ReLU(), nn.Unflatten(1, (c, 8, 8))]
+    decoder: _Layers = [nn.Linear(latent_dim, 64 * c), _relu(), nn.Unflatten(1, (c, 8, 8))]
     decoder += [*_stack(_conv_transposed, c, b, a), nn.ConvTranspose2d(a, 1, 1)]
     return encoder, decoder
 
