@@ -11,11 +11,18 @@ from bench.errors import BenchError, Terminated
 _NO_MEMORY = (
     "out of memory",
     "alloc_failed",
+    "allocation_failed",
     "memory allocation",
     "can't allocate memory",
     "not enough memory",
+    # Their handles need memory, as an engine of cuDNN's does.
+    "status_not_initialized",
+    "cusolverdncreate",
+    "unable to find an engine",
 )
 _FAILED = ("cuda error", "cudnn_status", "cudnn error", "cublas_status", "device-side assert")
+# What cannot be captured in a CUDA graph is refused in these words, and the GPU goes on.
+_NOT_CAPTURED = ("captur",)
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -28,9 +35,9 @@ def is_out_of_memory(error: BaseException) -> bool:
 def is_device_failure(error: BaseException) -> bool:
     """Whether a GPU itself failed, so that every later computation on it fails too.
 
-    Memory that did not suffice is no such failure.
+    Memory that did not suffice is no such failure, nor a step that no CUDA graph can repeat.
     """
-    if is_out_of_memory(error):
+    if is_out_of_memory(error) or _says(error, _NOT_CAPTURED):
         return False
     # PyTorch has this type from 2.8 on.
     accelerator = getattr(torch, "AcceleratorError", ())

@@ -270,6 +270,8 @@ class _Group:
         measuring: MeasurementSpec | None = None,
     ) -> FailedRun:
         trace = "".join(traceback.format_exception(error))
+        # Its frames hold the images, and all runs of the group.
+        error.__traceback__ = None
         failure = FailedRun(run_id, spec, described(error), trace, measuring)
         # What other processes left of the memory is no fault of the run's.
         if not is_out_of_memory(error):
@@ -312,4 +314,7 @@ def _device(settings: WorkerSettings) -> torch.device:
     device = torch.device(settings.device)
     if reason := why_unusable(device):
         raise UsageError(f"--device {settings.device}: {reason}; use --device cpu")
+    if device.index is not None:
+        # Else the first GPU would be used, too.
+        torch.cuda.set_device(device)
     return device

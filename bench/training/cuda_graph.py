@@ -25,20 +25,27 @@ class GraphedRuns:
         members: the runs.
     """
 
-    def __init__(self, members: Sequence[RunInTraining], images: torch.Tensor) -> None:
+    def __init__(
+        self,
+        members: Sequence[RunInTraining],
+        images: torch.Tensor,
+        streams: list[torch.cuda.Stream],
+    ) -> None:
         """Take the runs; their step is captured after the warm-up.
 
         Args:
             members: runs whose methods are ``graph_safe``.
             images: uint8 (train_images, channels, size, size) on the GPU; every step reads these.
+            streams: those that other groups use; as many as are missing are added.
         """
         self.members = tuple(members)
         self._images = images
         shape = (len(members), members[0].spec.batch_size)
         self._chosen = torch.zeros(shape, dtype=torch.int64, device=images.device)
-        # Eager and captured steps share the streams, because libraries keep memory by stream.
-        self._main = torch.cuda.Stream(images.device)
-        self._branches = [torch.cuda.Stream(images.device) for _ in members]
+        # Eager and captured steps of all groups share them, because libraries keep memory by
+        # stream; that of the stream that is captured goes with its graph, so it is no branch.
+        streams += [torch.cuda.Stream(images.device) for _ in range(len(streams), 1 + len(members))]
+        self._main, *self._branches = streams[: 1 + len(members)]
         self._graph: torch.cuda.CUDAGraph | None = None
         self._eager_steps = 0
 
@@ -64,26 +71,50 @@ class GraphedRuns:
         self._main.wait_stream(current)
         for member, chosen, branch in zip(self.members, choices, self._branches, strict=True):
             branch.wait_stream(self._main)
-            with torch.cuda.stream(branch):
-                member.step_eagerly(self._images, chosen)
-            current.wait_stream(branch)
+            try:
+                with torch.cuda.stream(branch):
+                    member.step_eagerly(self._images, chosen)
+            finally:
+                current.wait_stream(branch)
 
     def _capture(self) -> torch.cuda.CUDAGraph:
         graph = torch.cuda.CUDAGraph()
-        for member in self.members:
-            graph.register_generator_state(member.noise)
-        with contextlib.ExitStack() as stack:
-            # Adam refuses to be captured otherwise.
-            for group in (each for run in self.members for each in run.optimizer.param_groups):
-                group["capturable"] = True
-                stack.callback(group.update, capturable=False)
-            stack.enter_context(torch.cuda.graph(graph, stream=self._main))
+        # Later versions of PyTorch see by themselves which generators draw.
+        if hasattr(graph, "register_generator_state"):
+            for member in self.members:
+                graph.register_generator_state(member.noise)
+        broken: BaseException | None = None
+        try:
+            with contextlib.ExitStack() as stack:
+                # Adam refuses to be captured otherwise.
+                for group in (each for run in self.members for each in run.optimizer.param_groups):
+                    group["capturable"] = True
+                    stack.callback(group.update, capturable=False)
+                # Where ending the capture raises, PyTorch leaves its stream the current one.
+                current = torch.cuda.current_stream(self._images.device)
+                stack.enter_context(torch.cuda.stream(current))
+                stack.enter_context(torch.cuda.graph(graph, stream=self._main))
+                try:
+                    self._take_steps()
+                except BaseException as error:
+                    broken = error
+                    raise
+        except BaseException as error:  # noqa: BLE001 - raised below
+            # Ending a broken capture raises, too, and hides why it broke.
+            broken = broken or error
+        if broken is not None:
+            raise broken
+        return graph
+
+    def _take_steps(self) -> None:
+        for branch in self._branches:
+            branch.wait_stream(self._main)
+        try:
             for member, chosen, branch in zip(
                 self.members, self._chosen, self._branches, strict=True
             ):
-                branch.wait_stream(self._main)
                 with torch.cuda.stream(branch):
                     member.take_step(self._images, chosen)
+        finally:
             for branch in self._branches:
                 self._main.wait_stream(branch)
-        return graph

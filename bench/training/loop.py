@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import traceback
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
@@ -78,6 +79,7 @@ def train(
         raise UsageError(f"a group trains in one precision, not in {sorted(precisions)}")
     failures: dict[RunInTraining, BaseException] = {}
     graphs: _Graphs = {}
+    streams: list[torch.cuda.Stream] = []
     most = len(group)
     with contextlib.ExitStack() as stack:
         clock = stack.enter_context(Stopwatch().running())
@@ -91,14 +93,17 @@ def train(
             due = step + min(every - step % every for every in (LOG_STEPS, epoch))
             start = clock.seconds()
             try:
-                _advance(members, due, graphs, images)
+                _advance(members, due, graphs, streams, images)
             except (Exception, SystemExit) as error:  # noqa: BLE001 - the other runs go on
                 raise_unless_of_run(error, f"training {members[0].spec.name}")
+                # What the step has computed so far.
+                traceback.clear_frames(error.__traceback__)
+                others = graphs.keys() - {members}
+                graphs.clear()
                 # Half of the runs need less memory, and smaller groups show which run fails. One
                 # that trains alone lacks what graphs of others hold.
-                if len(members) > 1 or (graphs and is_out_of_memory(error)):
+                if len(members) > 1 or (others and is_out_of_memory(error)):
                     most = len(members) // 2 or most
-                    graphs.clear()
                 else:
                     failures[members[0]] = error
                     # Without that run, the others may fit together again.
@@ -150,7 +155,11 @@ def _graph_safe(run: RunInTraining, images: torch.Tensor) -> bool:
 
 
 def _advance(
-    members: tuple[RunInTraining, ...], due: int, graphs: _Graphs, images: torch.Tensor
+    members: tuple[RunInTraining, ...],
+    due: int,
+    graphs: _Graphs,
+    streams: list[torch.cuda.Stream],
+    images: torch.Tensor,
 ) -> None:
     """Train runs that are at the same step up to a later one."""
     if not _graph_safe(members[0], images):
@@ -161,7 +170,7 @@ def _advance(
         if members not in graphs:
             for others in [others for others in graphs if not set(others).isdisjoint(members)]:
                 del graphs[others]
-            graphs[members] = GraphedRuns(members, images)
+            graphs[members] = GraphedRuns(members, images, streams)
         while members[0].step < due:
             graphs[members].advance()
     # The device may still be computing; reading a number waits for it.

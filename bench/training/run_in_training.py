@@ -50,6 +50,8 @@ def to_device(
         The images on the device; or as they came, and batches are then copied one by one.
     """
     if device.type == "cuda" and free_bytes is None:
+        # PyTorch's cache of freed memory does not count as free.
+        torch.cuda.empty_cache()
         free_bytes = torch.cuda.mem_get_info(device)[0]
     if free_bytes is not None and images.nbytes > free_bytes // 2:
         return images
@@ -176,6 +178,9 @@ class RunInTraining:
             # Running statistics and spectral norms' vectors would change twice.
             for buffer, value in zip(self.model.buffers(), before, strict=True):
                 buffer.data.copy_(value)
+            if self.step == 0:
+                # The first step makes the optimiser's state part by part.
+                self.optimizer.state.clear()
             raise
         self.count()
 

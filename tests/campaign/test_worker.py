@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import re
 import sys
 import time
+import weakref
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -31,6 +33,7 @@ from bench.store.folders import RunFolder, Store, read_spectra
 from bench.store.identity import run_id
 from bench.store.records import TrainingRecord
 from bench.training import checkpoint
+from bench.training.run_in_training import RunInTraining
 from tests.support.corner import CORNER
 from tests.support.tiny import TINY, TINY_MEASUREMENT, tiny
 
@@ -151,6 +154,31 @@ def test_a_run_that_cannot_be_measured_or_built_fails_alone(
     assert folder.has_weights == (name == "evaluate")
     # The next command tries what found no memory again.
     assert (folder.failure is None) == (error is SHORT_OF_MEMORY)
+
+
+def test_a_failed_run_holds_no_memory(
+    jobs: tuple[list[Job], WorkerSettings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its error's frames hold the group, which would stay until Python collects cycles."""
+    group, settings = jobs
+    alive, build = weakref.WeakSet[RunInTraining](), RunInTraining.__init__
+
+    def built(self: RunInTraining, spec: TrainingSpec, device: torch.device) -> None:
+        build(self, spec, device)
+        alive.add(self)
+
+    def step(self: RunInTraining, images: torch.Tensor, chosen: torch.Tensor) -> None:
+        raise ValueError("not this one")
+
+    monkeypatch.setattr(RunInTraining, "__init__", built)
+    monkeypatch.setattr(RunInTraining, "take_step", step)
+    gc.disable()
+    try:
+        ended = _ended(group, settings)
+        assert all(folder.failure for folder in ended)
+        assert not alive
+    finally:
+        gc.enable()
 
 
 def test_images_of_earlier_weights_are_not_kept(

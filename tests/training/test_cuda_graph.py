@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 from unittest import mock
@@ -213,8 +213,8 @@ def test_a_run_that_finds_no_memory_beside_the_graphs_of_others_has_them_release
     alive, errors = weakref.WeakSet[GraphedRuns](), []
 
     class Noted(GraphedRuns):
-        def __init__(self, members: Sequence[RunInTraining], images: torch.Tensor) -> None:
-            super().__init__(members, images)
+        def __init__(self, *arguments: Any) -> None:
+            super().__init__(*arguments)
             alive.add(self)
 
     def short(*arguments: Any) -> torch.Tensor:
@@ -248,6 +248,72 @@ def test_a_run_that_fails_is_taken_out_and_the_others_go_on_together(
     monkeypatch.setattr(RunInTraining, "take_step", take)
     for run in [*group[:2], *group[3:]]:
         assert torch.equal(weights(run), weights(_alone(run.spec, images)))
+
+
+@pytest.mark.usefixtures("graphs")
+@pytest.mark.parametrize("count", [1, 5])
+def test_runs_that_fit_nowhere_fail(
+    sample: LoadedData, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    def never(self: RunInTraining, images: torch.Tensor, chosen: torch.Tensor) -> None:
+        raise torch.OutOfMemoryError("no memory")
+
+    monkeypatch.setattr(RunInTraining, "take_step", never)
+    group = [RunInTraining(replace(TINY, seed=seed), CPU) for seed in range(count)]
+    failures = train_all(sample.train.images, *group)
+    assert set(failures) == set(group)
+    assert {type(error) for error in failures.values()} == {torch.OutOfMemoryError}
+
+
+def test_what_broke_a_capture_is_the_runs_failure_and_not_the_gpus(
+    sample: LoadedData, graphs: list[ReplayedGraph], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """CUDA refuses to end a broken capture, by an error that says nothing of why."""
+    group = [RunInTraining(spec, CPU) for spec in DEPTHS]
+
+    @contextlib.contextmanager
+    def capture(graph: ReplayedGraph, stream: object) -> Iterator[None]:
+        with ReplayedGraph.capture(graph, stream):
+            note = RunInTraining.take_step
+
+            def take(run: RunInTraining, images: torch.Tensor, chosen: torch.Tensor) -> None:
+                if run is group[1]:
+                    raise ValueError("reads a number")
+                note(run, images, chosen)
+
+            with mock.patch.object(RunInTraining, "take_step", take):
+                try:
+                    yield
+                except ValueError as error:
+                    raise RuntimeError("CUDA error: unspecified launch failure") from error
+
+    monkeypatch.setattr(torch.cuda, "graph", capture)
+    failures = train_all(sample.train.images, *group)
+    assert {run: str(error) for run, error in failures.items()} == {group[1]: "reads a number"}
+    assert graphs[-1].replays
+    for run in (group[0], group[2]):
+        assert torch.equal(weights(run), weights(_alone(run.spec, sample.train.images)))
+
+
+@pytest.mark.usefixtures("graphs")
+def test_a_first_step_that_found_no_memory_leaves_no_half_of_adams_state(
+    sample: LoadedData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    group = [RunInTraining(replace(TINY, seed=seed), CPU) for seed in range(2)]
+    optimizer, missing = group[1].optimizer, [torch.OutOfMemoryError("no memory")]
+    step = optimizer.step
+
+    def short() -> None:
+        if missing:
+            # As Adam does, which makes the count before the means.
+            optimizer.state[next(group[1].model.parameters())]["step"] = torch.zeros(())
+            raise missing.pop()
+        step()
+
+    monkeypatch.setattr(optimizer, "step", short)
+    assert train_all(sample.train.images, *group) == {}
+    for run in group:
+        assert torch.equal(weights(run), weights(_alone(run.spec, sample.train.images)))
 
 
 @pytest.mark.gpu

@@ -77,7 +77,7 @@ def test_a_generator_of_another_device_is_not_captured() -> None:
     with fake_gpu():
         run = RunInTraining(tiny("ae"), GPU)
         run.noise = torch.Generator("cpu")
-        graphed = GraphedRuns([run], _images())
+        graphed = GraphedRuns([run], _images(), [])
         for _ in range(3):
             graphed.advance()
         with pytest.raises(RuntimeError, match="cannot be captured"):
