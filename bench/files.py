@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from bench.errors import refused
+from bench.errors import BenchError, refused
 
 # What files are called while they are written.
 _TEMPORARY = re.compile(r"\.(.+)\.[a-z0-9_]{8}\.tmp")
@@ -160,3 +160,9 @@ def file_sha256(path: Path) -> str:
     """SHA-256 of a file's bytes, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def require_sha256(path: Path, sha256: str, remedy: str) -> None:
+    """Raise BenchError, with what to do, unless a file is there and has this SHA-256, in hex."""
+    if not path.is_file() or file_sha256(path) != sha256:
+        raise BenchError(f"{path}: not the weights that the suite is pinned to; {remedy}")

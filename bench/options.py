@@ -110,7 +110,7 @@ def _add_choices(group: argparse._ArgumentGroup) -> None:
         metavar="DATA",
         help="run the tables on other data, by whose name the outputs are called: "
         f"{', '.join(DATASETS)}, or images of your own: images:FOLDER (pictures) or idx:FOLDER "
-        "(the four files of MNIST's format)",
+        "(two files of images in MNIST's format)",
     )
     group.add_argument(
         "--name",

@@ -20,22 +20,17 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from bench.data import dataset
-from bench.data.images import LoadedData
 from bench.device import why_unusable
 from bench.evaluation.spectrum import rank
-from bench.experiments.columns import MNIST_IRMAE
 from bench.experiments.spec import PRECISIONS, TrainingSpec
 from bench.experiments.tables import TABLES
 from bench.files import write_text
 from bench.machine import core_count
 from bench.report.markdown import escape
-from bench.store.provenance import provenance
-from bench.training import loop
-from bench.training.run_in_training import RunInTraining, to_device
+from benchmarks.report import write_json
+from benchmarks.training import trained
 
 ROOT = Path(__file__).parent.parent
-SAMPLE = dataset("mnist-sample")
 # How far a loss on the GPU may be from that on the CPU in fp32: sums in another order drift apart.
 TOLERANCES = {"fp32": 0.02, "tf32": 0.03, "bf16": 0.06}
 # A GPU draws other noise of the same seed: by other noise WAE-MMD's loss was 3 % apart on a CPU.
@@ -85,54 +80,27 @@ def command(*words: str) -> tuple[bool, str]:
     return done.returncode == 0, lines[-1]
 
 
-def specs(steps: int) -> dict[str, TrainingSpec]:
-    """A run of each method that is trained, of that many steps on the embedded digits."""
+def specs() -> dict[str, TrainingSpec]:
+    """A run of each method that is trained."""
     tables = [TABLES["rank-methods"], TABLES["mnist-baselines"]]
     cells = {cell.training.method: cell.training for table in tables for cell in table.cells}
     # Its fit is in closed form.
     del cells["pca"]
-    per_epoch = SAMPLE.train // MNIST_IRMAE.batch_size
-    return {
-        name: replace(
-            spec,
-            dataset=SAMPLE.name,
-            train_images=SAMPLE.train,
-            epochs=-(-steps // per_epoch),
-        )
-        for name, spec in cells.items()
-    }
+    return cells
 
 
-def trained(
-    spec: TrainingSpec, steps: int, data: LoadedData, device: torch.device
-) -> tuple[list[float], int]:
+def ended(spec: TrainingSpec, steps: int, device: torch.device) -> tuple[list[float], int]:
     """Losses by line of history, and the rank of the test codes, after the last steps of a run."""
-    run = RunInTraining(spec, device)
-    run.step = spec.steps - steps
-    losses: list[float] = []
-    failures = loop.train(
-        [run],
-        to_device(data.train.images, device),
-        data.test.images,
-        log=lambda _, line: losses.append(line.loss),
-        checkpoint=lambda _: None,
-        checkpoint_steps=100 * loop.LOG_STEPS,
-    )
-    if failures:
-        raise failures[run]
-    return losses, rank(run.spectra[-1])
+    (run,) = trained([spec], steps, device)
+    return [line["loss"] for line in run.history], rank(run.spectra[-1])
 
 
 def twins(
-    spec: TrainingSpec,
-    steps: int,
-    data: LoadedData,
-    device: torch.device,
-    expected: tuple[list[float], int],
+    spec: TrainingSpec, steps: int, device: torch.device, expected: tuple[list[float], int]
 ) -> tuple[bool, str]:
     """Compare a run on the device with what its twin in fp32 came to on a CPU."""
     precision = spec.precision
-    losses, found = trained(spec, steps, data, device)
+    losses, found = ended(spec, steps, device)
     theirs, wanted = expected
     apart = float(np.abs(np.array(losses) / np.array(theirs) - 1).max())
     allowed = TOLERANCES[precision] + OF_NOISE * (spec.method in NOISY)
@@ -150,21 +118,15 @@ def checks(arguments: argparse.Namespace, folder: Path) -> Iterator[Line]:
         "training alone and side by side, mixtures and measuring on this GPU pass their tests",
         lambda: command("-m", "pytest", "-q", "--no-header", "-p", "no:cacheprovider", "-m", "gpu"),
     )
-    data = SAMPLE.load(Path("data"))
-    for name, spec in specs(arguments.steps).items():
+    for name, spec in specs().items():
         torch.set_num_threads(core_count())
-        expected = trained(spec, arguments.steps, data, torch.device("cpu"))
+        expected = ended(spec, arguments.steps, torch.device("cpu"))
         for precision in PRECISIONS if device.type == "cuda" else ("fp32", "bf16"):
             yield checked(
                 f"{name} in {precision}, {arguments.steps} steps on {device} and on the CPU",
                 f"{name} trains on the GPU as on a CPU",
                 partial(
-                    twins,
-                    replace(spec, precision=precision),
-                    arguments.steps,
-                    data,
-                    device,
-                    expected,
+                    twins, replace(spec, precision=precision), arguments.steps, device, expected
                 ),
             )
     yield checked(
@@ -223,12 +185,11 @@ def main() -> int:
         training = json.loads(measured.read_text(encoding="utf-8")) if measured.is_file() else {}
     kind = arguments.device.type
     device = torch.cuda.get_device_name(arguments.device) if kind == "cuda" else kind
-    content = {
-        "provenance": provenance(device, core_count()),
+    found = {
         "checks": [asdict(line) for line in lines],
         "training": training.get("comparisons", []),
     }
-    write_text(arguments.out / "acceptance.json", f"{json.dumps(content, indent=1)}\n")
+    write_json(arguments.out / "acceptance.json", core_count(), device, **found)
     write_text(arguments.out / "acceptance.md", markdown(lines))
     return 0 if all(line.passed for line in lines) else 1
 

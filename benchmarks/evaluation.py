@@ -6,7 +6,6 @@ a GPU where there is one.
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 import warnings
 from pathlib import Path
@@ -30,7 +29,7 @@ from bench.evaluation.frechet import Gaussian, fit, frechet_distance
 from bench.evaluation.mixture import fit_on_device
 from bench.files import file_sha256
 from bench.machine import core_count
-from benchmarks.report import Comparison, compare, write_json
+from benchmarks.report import Comparison, compare, options, write_comparisons
 
 DIMENSIONS = 2_048
 BATCH = 50
@@ -117,11 +116,7 @@ def mixture() -> GaussianMixture:
 
 def main() -> None:
     """Print the ratios, and write them."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--samples", type=int, default=10_000)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/evaluation.json"))
-    arguments = parser.parse_args()
+    arguments = options(__doc__, "evaluation", samples=10_000, rounds=3)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     rng = np.random.default_rng(0)
     mixing = rng.normal(size=(DIMENSIONS, DIMENSIONS)) * np.geomspace(1, 1e-3, DIMENSIONS)
@@ -177,7 +172,7 @@ def main() -> None:
         print(result.line())
     expected = pytorch_fids()
     print(f"relative difference of the distances: {abs(distance() - expected) / expected:.1e}")
-    write_json(arguments.out, results, core_count())
+    write_comparisons(arguments.out, results, core_count())
 
 
 if __name__ == "__main__":

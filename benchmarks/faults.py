@@ -9,8 +9,6 @@ they were without faults: the baseline of the same call.
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 import random
 import shutil
@@ -20,15 +18,15 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bench.files import write_bytes
 from bench.machine import core_count
 from bench.store.folders import Store
-from bench.store.provenance import provenance
+from benchmarks.report import options, write_json
 
 ROOT = Path(__file__).parent.parent
 # Two runs with a checkpoint in their middle.
@@ -75,25 +73,35 @@ class Campaign:
         )
 
 
-def _prepare(core: int) -> None:
+def _prepare(cores: set[int]) -> None:
     # Shells have their background jobs ignore it, and children inherit that.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    # A core means a thread for each run, whatever the number of jobs: other numbers of threads
-    # round otherwise, which is no fault.
-    os.sched_setaffinity(0, {core})
+    os.sched_setaffinity(0, cores)
+
+
+def start(
+    arguments: Sequence[str], cores: set[int], environment: dict[str, str] | None = None
+) -> subprocess.Popen[str]:
+    """Start the suite on these cores, in a session of its own.
+
+    A core means a thread for each run, whatever the number of jobs: other numbers of threads round
+    otherwise, which is no fault. Threads that outnumber the cores spin.
+    """
+    return subprocess.Popen(
+        [sys.executable, "run_all.py", *arguments],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=partial(_prepare, cores),  # noqa: PLW1509 - no threads here
+        env=environment,
+    )
 
 
 def _start(runs_dir: Path, jobs: int, core: int) -> subprocess.Popen[str]:
     folders = ["--runs-dir", str(runs_dir), "--tables-dir", str(runs_dir.parent / "tables")]
-    return subprocess.Popen(
-        [sys.executable, "run_all.py", *COMMAND, *folders, "--jobs", str(jobs)],
-        cwd=ROOT,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        preexec_fn=partial(_prepare, core),  # noqa: PLW1509 - no threads here
-    )
+    return start([*COMMAND, *folders, "--jobs", str(jobs)], {core})
 
 
 def _metrics(runs_dir: Path) -> dict[str, Any]:
@@ -222,22 +230,11 @@ def run_campaign(rounds: int, seed: int, folder: Path) -> Campaign:
 
 def main() -> None:
     """Print what came of it, and write it; status 1 where a run was lost or differs."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=100)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/faults.json"))
-    arguments = parser.parse_args()
+    arguments = options(__doc__, "faults", rounds=100, seed=0)
     campaign = run_campaign(arguments.rounds, arguments.seed, Path(tempfile.mkdtemp()))
     print(campaign.line())
-    content = {
-        "provenance": provenance("cpu", core_count()),
-        "rounds": campaign.rounds,
-        "faults": campaign.faults,
-        "lost": campaign.lost,
-        "differing": campaign.differing,
-        "tracebacks": campaign.tracebacks,
-    }
-    write_bytes(arguments.out, f"{json.dumps(content, indent=1)}\n".encode())
+    found = {name: value for name, value in vars(campaign).items() if name != "expected"}
+    write_json(arguments.out, core_count(), **found)
     sys.exit(1 if campaign.lost or campaign.differing or campaign.tracebacks else 0)
 
 

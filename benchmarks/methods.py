@@ -6,7 +6,6 @@ plain autoencoder take turns; the ratio is that of their seconds.
 
 from __future__ import annotations
 
-import argparse
 import statistics
 from collections.abc import Callable
 from dataclasses import replace
@@ -21,7 +20,7 @@ from bench.experiments.rank_methods import COMPARED
 from bench.experiments.spec import TrainingSpec
 from bench.machine import keep_memory
 from bench.training.run_in_training import RunInTraining, to_device
-from benchmarks.report import Comparison, compare, write_json
+from benchmarks.report import Comparison, compare, options, write_comparisons
 
 CPU = torch.device("cpu")
 
@@ -64,11 +63,7 @@ def methods(steps: int, rounds: int) -> list[Comparison]:
 
 def main() -> None:
     """Print the ratios."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=30)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/methods.json"))
-    arguments = parser.parse_args()
+    arguments = options(__doc__, "methods", steps=30, rounds=5)
     found = methods(arguments.steps, arguments.rounds)
     for each in found:
         times = [1 / ratio for ratio in each.ratios]
@@ -76,7 +71,7 @@ def main() -> None:
             f"{each.name}: {statistics.median(times):.2f} times the seconds of the AE "
             f"({min(times):.2f} to {max(times):.2f} in {len(times)} rounds)"
         )
-    write_json(arguments.out, found, threads=1)
+    write_comparisons(arguments.out, found, threads=1)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ images to the disk and hashes them.
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 from pathlib import Path
 
@@ -22,7 +21,7 @@ from bench.data.pictures import Source
 from bench.data.prepared import Task, prepare
 from bench.data.shapes import generate
 from bench.machine import core_count
-from benchmarks.report import compare, write_json
+from benchmarks.report import compare, options, write_comparisons
 
 
 class Folder(TorchDataset):  # type: ignore[type-arg]
@@ -61,11 +60,7 @@ def make_pictures(folder: Path, different: int, count: int) -> None:
 
 def main() -> None:
     """Print the ratio, and write it."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--pictures", type=int, default=162_770 + 19_962)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/preparation.json"))
-    arguments = parser.parse_args()
+    arguments = options(__doc__, "preparation", pictures=162_770 + 19_962, rounds=3)
     count, cores = arguments.pictures, core_count()
     with tempfile.TemporaryDirectory() as name:
         folder, cache = Path(name) / "pictures", Path(name) / "cache"
@@ -93,7 +88,7 @@ def main() -> None:
             rounds=arguments.rounds,
         )
     print(result.line())
-    write_json(arguments.out, [result], cores)
+    write_comparisons(arguments.out, [result], cores)
 
 
 if __name__ == "__main__":

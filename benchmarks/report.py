@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -76,12 +77,24 @@ def compare(
     return Comparison(name, unit, rates["baseline"], rates["suite"])
 
 
-def write_json(
-    path: Path, comparisons: list[Comparison], threads: int, device: str = "cpu"
-) -> None:
+def options(about: str | None, name: str, **defaults: int) -> argparse.Namespace:
+    """The options of a benchmark: numbers by their defaults, and where its JSON is written."""
+    parser = argparse.ArgumentParser(description=about)
+    for option, default in defaults.items():
+        parser.add_argument(f"--{option}", type=int, default=default)
+    parser.add_argument("--out", type=Path, default=Path(f"benchmarks/results/{name}.json"))
+    return parser.parse_args()
+
+
+def write_json(path: Path, threads: int, device: str = "cpu", **content: object) -> None:
     """Write what was measured, and on what."""
-    content = {
-        "provenance": provenance(device, threads),
-        "comparisons": [asdict(c) | {"ratios": c.ratios} for c in comparisons],
-    }
-    write_bytes(path, f"{json.dumps(content, indent=1)}\n".encode())
+    whole = {"provenance": provenance(device, threads), **content}
+    write_bytes(path, f"{json.dumps(whole, indent=1)}\n".encode())
+
+
+def write_comparisons(
+    path: Path, comparisons: Sequence[Comparison], threads: int, device: str = "cpu"
+) -> None:
+    """Write comparisons with their ratios."""
+    rows = [asdict(each) | {"ratios": each.ratios} for each in comparisons]
+    write_json(path, threads, device, comparisons=rows)

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
-import json
 import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -18,9 +15,8 @@ from bench.evaluation.extractors import DeclaredExtractor
 from bench.evaluation.frechet import fit
 from bench.evaluation.samplers import fit_sampler
 from bench.experiments.columns import MNIST_IRMAE
-from bench.files import write_bytes
-from bench.store.provenance import provenance
 from bench.training.run_in_training import RunInTraining
+from benchmarks.report import options, write_json
 
 CPU = torch.device("cpu")
 STEPS = 20
@@ -103,10 +99,7 @@ def mixture(count: int) -> Callable[[], object]:
 
 def main() -> None:
     """Print the ratios, and write them."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/scaling.json"))
-    arguments = parser.parse_args()
+    arguments = options(__doc__, "scaling", rounds=3)
     torch.set_num_threads(1)
     images = (1_000, 4_000, 16_000, 60_000)
     results = []
@@ -118,8 +111,7 @@ def main() -> None:
         result = grow(name, sizes, work, arguments.rounds)
         print("\n".join(result.lines()), flush=True)
         results.append(asdict(result))
-    content = {"provenance": provenance("cpu", 1), "growth": results}
-    write_bytes(arguments.out, f"{json.dumps(content, indent=1)}\n".encode())
+    write_json(arguments.out, threads=1, growth=results)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import subprocess
 import sys
 import tempfile
@@ -10,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from bench.machine import core_count
-from benchmarks.report import compare, write_json
+from benchmarks.report import compare, options, write_comparisons
 
 ROOT = Path(__file__).parent.parent
 RECORDS = ROOT / "tests" / "report" / "golden" / "runs"
@@ -29,10 +28,7 @@ def _python(*arguments: str, folder: str) -> None:
 
 def main() -> None:
     """Print the ratios, and write them."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/startup.json"))
-    arguments = parser.parse_args()
+    arguments = options(__doc__, "startup", rounds=7)
     results = []
     with tempfile.TemporaryDirectory() as folder:
         for command, baseline in COMMANDS.items():
@@ -51,7 +47,7 @@ def main() -> None:
             )
             print(result.line(), flush=True)
             results.append(result)
-    write_json(arguments.out, results, core_count())
+    write_comparisons(arguments.out, results, core_count())
 
 
 if __name__ == "__main__":

@@ -27,11 +27,12 @@ from torchvision import transforms
 
 from bench.data import dataset, idx
 from bench.experiments.columns import MNIST_IRMAE
+from bench.experiments.spec import TrainingSpec
 from bench.machine import core_count, keep_memory
-from bench.models.networks import build
+from bench.models.networks import initial_model
 from bench.training.loop import LOG_STEPS, train
 from bench.training.run_in_training import RunInTraining, to_device
-from benchmarks.report import compare, write_json
+from benchmarks.report import compare, write_comparisons
 
 SAMPLE = dataset("mnist-sample")
 
@@ -58,7 +59,7 @@ def usual_loop(steps: int, cores: int, device: torch.device) -> None:
     """Train one model on all cores, or with their help."""
     torch.set_num_threads(cores)
     settings = MNIST_IRMAE
-    model = build("mnist", latent_dim=settings.latent_dim, depth=settings.depth)
+    model = initial_model(settings)
     model.to(device).to(memory_format=torch.contiguous_format)
     optimizer = torch.optim.Adam(model.parameters(), lr=settings.learning_rate)
     loader = DataLoader(
@@ -104,7 +105,7 @@ def pythaes_trainer(steps: int, cores: int, device: torch.device) -> None:
 
     torch.set_num_threads(cores)
     settings = MNIST_IRMAE
-    parts = build("mnist", latent_dim=settings.latent_dim, depth=settings.depth)
+    parts = initial_model(settings)
     parts.to(memory_format=torch.contiguous_format)
     form = AEConfig(input_dim=(1, 32, 32), latent_dim=settings.latent_dim)
     model = AE(form, Encoder(parts.encoder, parts.linear), Decoder(parts.decoder))
@@ -123,31 +124,36 @@ def pythaes_trainer(steps: int, cores: int, device: torch.device) -> None:
         BaseTrainer(model, BaseDataset(images, labels), training_config=config).train()
 
 
-def suites_loop(steps: int, seeds: Sequence[int], precision: str, device: torch.device) -> None:
-    """Train a model for each seed as the suite's workers do."""
-    torch.set_num_threads(1)
-    keep_memory()
+def trained(specs: Sequence[TrainingSpec], steps: int, device: torch.device) -> list[RunInTraining]:
+    """Take the last so many steps of runs on the embedded digits, as the suite's workers do."""
     data = SAMPLE.load(Path("data"))
-    per_epoch = SAMPLE.train // MNIST_IRMAE.batch_size
-    spec = replace(
-        MNIST_IRMAE,
-        dataset=SAMPLE.name,
-        train_images=SAMPLE.train,
-        epochs=-(-steps // per_epoch),
-        precision=precision,
+    epochs = -(-steps // (SAMPLE.train // MNIST_IRMAE.batch_size))
+    sized = (
+        replace(spec, dataset=SAMPLE.name, train_images=SAMPLE.train, epochs=epochs)
+        for spec in specs
     )
-    group = [RunInTraining(replace(spec, seed=seed), device) for seed in seeds]
+    group = [RunInTraining(spec, device) for spec in sized]
     for run in group:
-        run.step = spec.steps - steps
+        run.step = run.spec.steps - steps
     failures = train(
         group,
         to_device(data.train.images, device),
         data.test.images,
-        log=lambda *_: None,
+        log=lambda _: None,
         checkpoint=lambda _: None,
         checkpoint_steps=100 * LOG_STEPS,
     )
-    assert not failures  # noqa: S101 - they trained
+    for failure in failures.values():
+        raise failure
+    return group
+
+
+def suites_loop(steps: int, seeds: Sequence[int], precision: str, device: torch.device) -> None:
+    """Train a model for each seed as the suite's workers do."""
+    torch.set_num_threads(1)
+    keep_memory()
+    specs = [replace(MNIST_IRMAE, precision=precision, seed=seed) for seed in seeds]
+    trained(specs, steps, device)
 
 
 @dataclass(frozen=True)
@@ -218,7 +224,7 @@ def main() -> None:
             )
             print(result.line(), flush=True)
             results.append(result)
-    write_json(arguments.out, results, cores, str(device))
+    write_comparisons(arguments.out, results, cores, str(device))
 
 
 if __name__ == "__main__":

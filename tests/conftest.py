@@ -8,9 +8,10 @@ import pytest
 import torch
 from hypothesis import settings
 
-from bench.data import DATASETS, dataset
+from bench.data import DATASETS, dataset, prepared
 from bench.data.images import LoadedData
 from bench.evaluation.extractors import REGISTERED_EXTRACTORS
+from tests.support import report_runs as reports
 from tests.support.corner import CORNER
 
 # Images and networks are so small that threads cost more than they give, also in commands that
@@ -31,6 +32,12 @@ settings.load_profile("suite")
 def one_thread() -> None:
     """A command that ran in this process may have asked for more."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def one_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Starting workers takes longer than preparing the few pictures of a test."""
+    monkeypatch.setattr(prepared, "core_count", lambda: 1)
 
 
 @pytest.fixture(autouse=True)
@@ -58,3 +65,12 @@ def sample() -> LoadedData:
 def runs_dir(tmp_path: Path) -> Path:
     """A runs folder without runs."""
     return tmp_path / "runs"
+
+
+@pytest.fixture(scope="session")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A report, and beside it the runs that it is of, their tables and figures."""
+    folder = tmp_path_factory.mktemp("report")
+    reports.fill(folder / "runs")
+    reports.write(folder / "runs", folder)
+    return folder

@@ -214,26 +214,12 @@ def test_rc_settings_of_the_process_come_back(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--seeds", "three"], "--seeds: must be a whole number of at least 1, not 'three'"),
-        (["--jobs", "0"], "--jobs: must be a whole number of at least 1, not '0'"),
-        (["--rank-threshold", "much"], "must be a number between 0 and 1, not 'much'"),
-    ],
-)
-def test_numbers_that_are_none_are_refused_in_words(
-    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(arguments) == 2
-    assert message in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
         (["--set", "train_images=100000"], "train_images=100,000, but mnist has 60,000"),
         (["--set", "test_images=20000"], "test_images=20,000, but mnist has 10,000"),
         (["--fid-weights", "missing.pth"], "--fid-weights missing.pth: no such file"),
         (["--extractor", "inception", "--fid-weights", "missing.pth"], "no such file"),
         (["--device", "cuda:99"], "PyTorch finds"),
+        (["--dataset", "idx:/nowhere"], "there is no folder /nowhere"),
     ],
 )
 def test_a_plan_refuses_what_the_run_would(

@@ -28,7 +28,7 @@ from bench.evaluation.reference import load_reference
 from bench.experiments.spec import MeasurementSpec, TrainingSpec
 from bench.files import lock
 from bench.machine import core_count, keep_memory
-from bench.models.networks import Autoencoder
+from bench.models.networks import Autoencoder, initial_model
 from bench.store import identity
 from bench.store.folders import RunFolder, Store, kept_images, write_arrays
 from bench.store.provenance import provenance
@@ -36,7 +36,7 @@ from bench.store.records import FailedRun, MeasurementRecord, Result, TrainingRe
 from bench.tensors import load_state
 from bench.training import checkpoint
 from bench.training.loop import train
-from bench.training.run_in_training import RunInTraining, initial_model, to_device
+from bench.training.run_in_training import RunInTraining, to_device
 
 # The spectrum at the end of an epoch may take this share of its time: an image that is
 # encoded costs a fifteenth of one that is trained on.
@@ -179,7 +179,7 @@ class _Group:
             list(run_ids),
             to_device(training.images, self._device),
             test,
-            log=lambda run, line: checkpoint.log(run_ids[run], run, line, store),
+            log=lambda run: checkpoint.log(run_ids[run], run, store),
             checkpoint=lambda run: checkpoint.keep(run_ids[run], run, store),
             checkpoint_steps=checkpoint.CHECKPOINT_STEPS[self._device.type],
             is_over=self._settings.is_over,

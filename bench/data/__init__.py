@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,11 +43,11 @@ class Dataset:
     name: str
     network: str
     description: str
-    content: Mapping[str, str | int]
-    classes: tuple[int, ...]
     train: int
     test: int
     module: str
+    content: Mapping[str, str | int] = field(default_factory=dict)
+    classes: tuple[int, ...] = ()
     folder: str = ""
     part_of: str = ""
     finder: str = ""
@@ -142,8 +142,6 @@ DATASETS = {
             name="celeba",
             network="celeba",
             description="CelebA, centre-cropped to 148x148 and resized to 64x64",
-            content={},
-            classes=(),
             train=162_770,
             test=19_962,
             module="bench.data.prepared",
@@ -156,8 +154,6 @@ DATASETS = {
                 "CelebA's training pictures 1 to 10,000 at half size (89x109), the central 74x74 "
                 "resized to 64x64"
             ),
-            content={},
-            classes=(),
             train=8_000,
             test=2_000,
             module="bench.data.prepared",

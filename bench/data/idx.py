@@ -1,34 +1,27 @@
-"""The idx format of MNIST and its relatives: a big-endian header, then the numbers."""
+"""The idx format of MNIST and its relatives: a big-endian header, then unsigned bytes."""
 
 from __future__ import annotations
 
-import difflib
 import gzip
 import hashlib
-import math
 import re
 import struct
 import zlib
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from bench.data import IDX_FILES
 from bench.errors import BenchError
 
-# Larger than any data set of this format: EMNIST has half a gigabyte.
-MAX_BYTES = 4 << 30
 # 7-Zip writes train-images.idx3-ubyte; EMNIST and QMNIST put a name in front and call the second
-# part test; QMNIST's labels are rows of 32-bit integers.
+# part test.
 _SPELLING = re.compile(
-    r"(?:.*[-_.])?(train|t10k|test)[-_.](images[-_.]idx3[-_.]ubyte"
-    r"|labels[-_.]idx1[-_.]ubyte|labels[-_.]idx2[-_.]int)(?:\.gz)?",
+    r"(?:.*[-_.])?(train|t10k|test)[-_.](images[-_.]idx3|labels[-_.]idx1)[-_.]ubyte(?:\.gz)?",
     re.IGNORECASE,
 )
-_GZIP = b"\x1f\x8b"
 # Types of numbers by the first three bytes.
-_TYPES: dict[bytes, np.dtype[Any]] = {b"\0\0\x08": np.dtype("u1"), b"\0\0\x0c": np.dtype(">i4")}
+_TYPES = {b"\0\0\x08": np.uint8}
 
 
 def find_files(folder: Path) -> dict[str, Path]:
@@ -73,17 +66,8 @@ def folder_of_files(folder: Path) -> Path:
     return folder
 
 
-def missing_files(folder: Path, found: dict[str, Path]) -> str:
-    """Name the files that a folder lacks, and names that come near, for a message."""
-    others = [path.name for path in folder.iterdir() if path not in found.values()]
-    lacking = [name for name in IDX_FILES if name not in found]
-    near = [match for name in lacking for match in difflib.get_close_matches(name, others, 1, 0.7)]
-    hint = f" ({', '.join(dict.fromkeys(near))} is not called so)" if near else ""
-    return f"no {', '.join(lacking)}{hint}"
-
-
 class Idx(NamedTuple):
-    """An idx file's array, uint8 or 32-bit integers, and the SHA-256 of its uncompressed bytes."""
+    """An idx file's array, uint8, and the SHA-256 of its uncompressed bytes."""
 
     array: np.ndarray
     sha256: str
@@ -97,32 +81,16 @@ def read(path: Path) -> Idx:
             its header declares.
     """
     try:
-        with path.open("rb") as file:
-            compressed = file.read(len(_GZIP)) == _GZIP
-        with gzip.open(path) if compressed else path.open("rb") as file:
-            head = file.read(4)
-            kind = _TYPES[head[:3]]
-            head += file.read(4 * head[3])
-            shape = struct.unpack(f">{head[3]}I", head[4:])
-            size = math.prod(shape) * kind.itemsize
-            # As much as the header declares and a byte: what is longer is refused for it, and a
-            # small file cannot become a huge one.
-            data = file.read(min(size, MAX_BYTES) + 1)
-    except (KeyError, IndexError, struct.error, EOFError, zlib.error, gzip.BadGzipFile) as error:
+        content = path.read_bytes()
+        if content.startswith(b"\x1f\x8b"):
+            content = gzip.decompress(content)
+        kind, dimensions = _TYPES[content[:3]], content[3]
+        shape = struct.unpack_from(f">{dimensions}I", content, 4)
+        array = np.frombuffer(content, kind, offset=4 + 4 * dimensions).reshape(shape)
+    except (LookupError, ValueError, struct.error, EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise BenchError(
-            f"{path}: truncated or altered, or not an idx file of unsigned bytes or 32-bit integers"
+            f"{path}: truncated or altered, or not an idx file of unsigned bytes ({error})"
         ) from error
     except OSError as error:
         raise BenchError(f"{path}: cannot be read ({error.strerror})") from error
-    if len(data) != size:
-        raise BenchError(
-            f"{path}: truncated or altered ({len(data)} bytes of data, its header declares {size})"
-        )
-    digest = hashlib.sha256(head)
-    digest.update(data)
-    return Idx(np.frombuffer(data, kind).reshape(shape), digest.hexdigest())
-
-
-def classes_of(labels: np.ndarray) -> np.ndarray:
-    """Classes (n,), int64, of a label file; of QMNIST's rows the first number is the digit."""
-    return (labels[:, 0] if labels.ndim == 2 else labels).astype(np.int64)
+    return Idx(array, hashlib.sha256(content).hexdigest())

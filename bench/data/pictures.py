@@ -72,43 +72,33 @@ class Source:
         """Every picture, and what was passed over.
 
         Passed over are hidden files and folders, what systems leave beside pictures, the suite's
-        own outputs, links to folders or out of the folder, and files with other endings.
+        own outputs, links to folders or to nothing, and files with other endings.
 
         Raises:
             BenchError: the folder or the zip cannot be read.
         """
-        files, passed_over = [], dict[str, list[str]]()
         try:
-            for found, reason in self._found():
-                if isinstance(found, File):
-                    files.append(found)
-                else:
-                    passed_over.setdefault(reason, []).append(found)
+            found = list(self._in_folder() if self.path.is_dir() else self._in_zip())
         except UNREADABLE as error:
             raise BenchError(f"{self.path}: cannot be read ({error}); {TAKEN}") from error
-        parts = [
-            f"{len(names):,} {reason} ({printable(min(names))}{', ...' if names[1:] else ''})"
-            for reason, names in sorted(passed_over.items())
-        ]
-        return Listing(
-            tuple(sorted(files, key=lambda file: file.name)),
-            f"passed over: {', '.join(parts)}" if parts else "",
+        files = sorted((f for f in found if isinstance(f, File)), key=lambda file: file.name)
+        others = sorted(printable(name) for name in found if isinstance(name, str))
+        named = ", ".join(others[:3]) + (", ..." if others[3:] else "")
+        remark = (
+            f"passed over {len(others):,} that are hidden, the suite's or no pictures ({named})"
         )
+        return Listing(tuple(files), remark if others else "")
 
-    def _found(self) -> Iterator[tuple[File | str, str]]:
-        """Pictures, and names of what else there is with the reason why it does not count."""
-        if self.path.is_dir():
-            yield from self._in_folder()
-            return
+    def _in_zip(self) -> Iterator[File | str]:
+        """Pictures, and names of what else there is."""
         with zipfile.ZipFile(self.path) as archive:
             for member in archive.infolist():
                 # Whichever system it was written on.
                 name = member.filename.replace("\\", "/")
                 if not name.endswith("/"):
-                    reason = _passed_over(name)
-                    yield name if reason else File(name, member.file_size, member.CRC), reason
+                    yield File(name, member.file_size, member.CRC) if is_picture(name) else name
 
-    def _in_folder(self) -> Iterator[tuple[File | str, str]]:
+    def _in_folder(self) -> Iterator[File | str]:
         # Bytes, since what a name's bytes are as text depends on the user's locale.
         root = os.fsencode(os.path.realpath(self.path))
         outputs = {os.fsencode(path) for path in self.outputs}
@@ -117,24 +107,16 @@ class Source:
             for entry in os.scandir(folders.pop()):
                 name = entry.path[len(root) :].lstrip(b"/").decode(errors="surrogateescape")
                 base = name.rpartition("/")[2]
-                reason = _left_by_others(base)
-                if not reason and entry.is_symlink():
-                    if not entry.is_file():
-                        reason = "links to folders or to nothing"
-                    elif os.path.commonpath([root, os.path.realpath(entry.path)]) != root:
-                        reason = "links that lead out of the folder"
-                if not reason and entry.is_dir():
-                    if not self.deep:
-                        continue
-                    if entry.path not in outputs:
-                        folders.append(entry.path)
-                        continue
-                    reason = "folders of the suite's outputs"
-                reason = reason or _passed_over(base)
-                if reason:
-                    yield name, reason
+                # Links to folders may lead in circles.
+                below = entry.is_dir(follow_symlinks=False)
+                if below and not self.deep:
+                    continue
+                if below and not _left_by_others(base) and entry.path not in outputs:
+                    folders.append(entry.path)
+                elif is_picture(base) and entry.is_file():
+                    yield File(name, entry.stat().st_size, entry.stat().st_mtime_ns)
                 else:
-                    yield File(name, entry.stat().st_size, entry.stat().st_mtime_ns), ""
+                    yield name
 
     def read(self, file: File) -> bytes:
         """Content of a file.
@@ -168,22 +150,13 @@ def _opened(
 
 
 def is_picture(name: str) -> bool:
-    """Whether a file's name, with its folders, is that of a picture."""
-    return not _passed_over(name)
+    """Whether a file's name, with its folders, is that of a picture of the user's."""
+    return name.lower().endswith(ENDINGS) and not any(map(_left_by_others, name.split("/")))
 
 
-def _passed_over(name: str) -> str:
-    """Why a file does not count, by its name with its folders; empty where it does."""
-    reasons = (_left_by_others(part) for part in name.split("/"))
-    other = "" if name.lower().endswith(ENDINGS) else "without a picture's ending"
-    return next((reason for reason in reasons if reason), other)
-
-
-def _left_by_others(part: str) -> str:
-    """Why a file or folder of that name does not count, whatever is in it."""
-    if part in _LEFT_BY_SYSTEMS:
-        return "left by other programs"
-    return "hidden" if part.startswith(".") and part not in (".", "..") else ""
+def _left_by_others(part: str) -> bool:
+    """Whether a file or folder is hidden or left by a system, by its name."""
+    return part in _LEFT_BY_SYSTEMS or (part.startswith(".") and part not in (".", ".."))
 
 
 def printable(name: str) -> str:

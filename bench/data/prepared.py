@@ -211,39 +211,32 @@ class _Picture(NamedTuple):
     unused: int = 0
 
 
-@dataclass(frozen=True)
-class _Pictures:
-    """Every file's picture by its number, as PyTorch's DataLoader asks for it."""
+def _decoded(source: Source, form: Form, files: Sequence[File]) -> list[_Picture]:
+    """What becomes of each file."""
+    # Imported here, so that looking for prepared pictures needs no PyTorch.
+    from bench.data.decoding import decode
 
-    source: Source
-    files: Sequence[File]
-    form: Form
-
-    def __len__(self) -> int:
-        return len(self.files)
-
-    def __getitem__(self, number: int) -> _Picture:
-        # Imported here, so that looking for prepared pictures needs no PyTorch.
-        from bench.data.decoding import decode
-
+    pictures = []
+    for file in files:
         digest = ""
         try:
-            content = self.source.read(self.files[number])
+            content = source.read(file)
             digest = hashlib.sha256(content).hexdigest()
-            pixels, converted, unused = decode(content, self.form)
+            pixels, converted, unused = decode(content, form)
+            pictures.append(_Picture(digest, "", pixels.tobytes(), converted, unused))
         except BadPictureError as error:
-            return _Picture(digest, " ".join(str(error).split()))
-        return _Picture(digest, "", pixels.tobytes(), converted, unused)
+            pictures.append(_Picture(digest, " ".join(str(error).split())))
+    return pictures
 
 
-def _pictures(task: Task, files: Sequence[File]) -> Iterator[_Picture]:
+def _pictures(task: Task, files: Any) -> Iterator[_Picture]:  # noqa: ANN401 - a data set to PyTorch
     """Every file's picture, in order, prepared by a process for each core."""
     from torch.utils.data import DataLoader
 
     jobs = core_count() if has_workers() else 1
-    pictures: Any = _Pictures(task.source, files, task.form)
-    chunks = DataLoader[_Picture](
-        pictures, _CHUNK, num_workers=jobs if jobs > 1 else 0, collate_fn=list
+    decoded = functools.partial(_decoded, task.source, task.form)
+    chunks = DataLoader[File](
+        files, _CHUNK, num_workers=jobs if jobs > 1 else 0, collate_fn=decoded
     )
     with tqdm(total=len(files), unit=" pictures", disable=not sys.stderr.isatty()) as bar:
         for chunk in chunks:

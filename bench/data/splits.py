@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import PurePosixPath
 
@@ -41,7 +42,9 @@ def split_own(files: Sequence[File]) -> tuple[list[File], list[File], str]:
     By folders that are called after the splits, at whatever depth, where there are both; else by
     hash of their names with the folders below the one that holds them all.
     """
-    common = _common_folders(files)
+    # A zip often has a folder around everything.
+    around = posixpath.commonpath([posixpath.dirname(file.name) for file in files])
+    common = len(PurePosixPath(around).parts)
     parts = {file: _part(PurePosixPath(file.name).parts[common:-1]) for file in files}
     seen = {part for part in parts.values() if part}
     testing = "test" if "test" in seen else "val"
@@ -61,11 +64,3 @@ def _part(folders: Sequence[str]) -> str:
     letters = ("".join(filter(str.isalpha, folder.lower())) for folder in folders)
     found = {_PART[name] for name in letters if name in _PART}
     return found.pop() if len(found) == 1 else ""
-
-
-def _common_folders(files: Sequence[File]) -> int:
-    """How many folders every file lies in: a zip often has one around everything."""
-    folders = [PurePosixPath(file.name).parts[:-1] for file in files]
-    shortest, longest = min(folders), max(folders)
-    pairs = zip(shortest, longest, strict=False)
-    return next((n for n, (a, b) in enumerate(pairs) if a != b), len(shortest))

@@ -22,11 +22,7 @@ def as_bytes(images: torch.Tensor) -> np.ndarray:
 
 
 def pictures(model: Autoencoder, codes: np.ndarray) -> dict[str, np.ndarray]:
-    """Decode codes of test images, and points between and around them.
-
-    Args:
-        model: decodes them.
-        codes: (n, latent_dim), in the test images' order.
+    """Decode codes (n, latent_dim) of test images, and points between and around them.
 
     Returns:
         uint8 images (..., channels, size, size): ``reconstructions`` of the first test images;

@@ -13,13 +13,7 @@ from bench.evaluation.extractors import DeclaredExtractor, Network
 
 @dataclass(frozen=True)
 class Extractor:
-    """An extractor whose network is loaded.
-
-    Attributes:
-        declared: name, checksum and size of the network.
-        network: maps float images (n, 3, height, width) in [0, 1] to features (n, dimensions).
-        device: where the network is.
-    """
+    """An extractor whose network is loaded onto a device."""
 
     declared: DeclaredExtractor
     network: Network
@@ -40,9 +34,7 @@ class Extractor:
     def features(self, batches: Iterable[torch.Tensor]) -> torch.Tensor:
         """Features (n, dimensions) of images, on the network's device.
 
-        Args:
-            batches: float images (m, 1 or 3, height, width), any number at a time; values are
-                clipped to [0, 1].
+        Batches of any size are float images (m, 1 or 3, height, width), clipped here to [0, 1].
 
         Raises:
             BenchError: the network has another number of features than was declared.

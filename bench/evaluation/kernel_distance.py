@@ -12,11 +12,7 @@ _ROWS = 1_000
 
 
 def self_similarity(features: torch.Tensor) -> float:
-    """Mean of the kernel over all pairs of different rows.
-
-    Args:
-        features: (n, d), on any device, n at least 2.
-    """
+    """Mean of the kernel over all pairs of different rows of features (n, d), n at least 2."""
     # A row's similarity to itself.
     own = (features.double().square().sum(dim=1) / features.shape[1] + 1).pow(3).sum()
     count = len(features)
@@ -24,14 +20,10 @@ def self_similarity(features: torch.Tensor) -> float:
 
 
 def kernel_distance(samples: torch.Tensor, real: torch.Tensor, real_similarity: float) -> float:
-    """Unbiased squared distance of means under the kernel (x y / d + 1)^3.
+    """Unbiased squared distance of means of features (m, d), (n, d), under (x y / d + 1)^3.
 
-    Where both sets come from one distribution it is 0 on average, and below it half the time.
-
-    Args:
-        samples: features (m, d), m at least 2.
-        real: features (n, d) of real images, on the same device.
-        real_similarity: their :func:`self_similarity`.
+    Where both sets come from one distribution it is 0 on average, and below it half the time. The
+    similarity is :func:`self_similarity` of the real images, which is the same for all samples.
     """
     between = _total(samples, real).item() / (len(samples) * len(real))
     return self_similarity(samples) + real_similarity - 2 * between

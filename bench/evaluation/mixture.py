@@ -13,16 +13,10 @@ from sklearn.mixture import GaussianMixture
 def fit_on_device(
     mixture: GaussianMixture, points: np.ndarray, device: torch.device
 ) -> GaussianMixture:
-    """Fit scikit-learn's mixture in float64 on a device, with its start, steps and end.
+    """Fit scikit-learn's mixture to float64 points (n, d) on a device, and return it.
 
-    Args:
-        mixture: with full covariances and a seed as ``random_state``; fitted in place, by its
-            ``n_components``, ``reg_covar``, ``tol`` and ``max_iter``.
-        points: float64 (n, d).
-        device: where the sums are computed.
-
-    Returns:
-        The mixture.
+    It starts, steps and ends as scikit-learn's own fit does, by ``n_components``, ``reg_covar``,
+    ``tol``, ``max_iter`` and a seed as ``random_state``; its covariances are full.
 
     Raises:
         torch.linalg.LinAlgError: a covariance is singular even with ``reg_covar`` on its diagonal.

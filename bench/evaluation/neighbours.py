@@ -27,10 +27,8 @@ def nearest_neighbours(real: torch.Tensor, samples: torch.Tensor) -> dict[str, f
     repeated brings both to 1. (Xu et al., "An empirical study on evaluation metrics
     of generative adversarial networks", 2018.)
 
-    Args:
-        real: features (n, d) of real images, on any device, n at least 2.
-        samples: features (m, d) of samples, on the same. Of the larger set a subset is used that is
-            spread over it, since more points would lie nearer.
+    Of the larger set of features a subset is used that is spread over it, since more points would
+    lie nearer.
 
     Returns:
         ``real``, the share of real images whose nearest other image is real, and ``samples``, the
@@ -48,11 +46,7 @@ def nearest_neighbours(real: torch.Tensor, samples: torch.Tensor) -> dict[str, f
 
 
 def radii(real: torch.Tensor) -> torch.Tensor:
-    """Squared distance (n,) of each real image from its fifth nearest other one.
-
-    Args:
-        real: features (n, d) of real images; with fewer than six, the farthest counts.
-    """
+    """Squared distance (n,) of each real image from its fifth nearest other, or the farthest."""
     k = min(_COVERED_BY, len(real) - 1)
     return torch.cat([part.kthvalue(k, dim=1).values for part in _squares(real)])
 
@@ -63,11 +57,6 @@ def coverage(real: torch.Tensor, real_radii: torch.Tensor, samples: torch.Tensor
     It falls where modes are lost, and counts no mode twice. As many samples of the real images' own
     distribution cover 1 - 1/2^5 = 0.97 of them. (Naeem et al., "Reliable fidelity and diversity
     metrics for generative models", 2020, equation 8.)
-
-    Args:
-        real: features (n, d) of real images.
-        real_radii: their :func:`radii`.
-        samples: features (m, d) of samples.
     """
     nearest = torch.cat([part.amin(dim=1) for part in _squares(real, samples)])
     return (nearest < real_radii).double().mean().item()
@@ -77,10 +66,6 @@ def nearest_ratio(images: torch.Tensor, training: torch.Tensor) -> torch.Tensor:
     """Distance (n,) of each image from its nearest training image over that from the second.
 
     Near 1 for an image of its own, whether it lies among many or few; 0 for a copy.
-
-    Args:
-        images: features (n, d).
-        training: features (m, d) of training images, m at least 2.
     """
     ratios: list[torch.Tensor] = []
     for part in _squares(images, training):

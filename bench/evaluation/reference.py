@@ -67,15 +67,10 @@ def load_reference(
     *,
     train_images: int,
 ) -> Reference:
-    """Read the reference of a data set from the cache folder, or compute it in fp32.
+    """Read the reference of a data set, by its name, from the cache folder, or compute it in fp32.
 
-    Args:
-        name: the data set's.
-        data: both splits whole.
-        spec: how many test images, and how many real images in place of samples.
-        extractor: the network that looks at them.
-        cache: folder of what is computed once.
-        train_images: images that are trained on, spread over the split.
+    The data are both splits whole. The spec says how many test images are looked at, and how many
+    real images in place of samples; ``train_images`` are those that are trained on.
     """
     test = data.test.spread(spec.test_images)
     real = data.train.spread(min(spec.fid_samples, len(data.train.images)))

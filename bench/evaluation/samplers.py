@@ -10,10 +10,8 @@ import torch
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 
-from bench.errors import unknown
 from bench.evaluation.mixture import fit_on_device
-from bench.evaluation.protocol import COMPONENTS, components
-from bench.experiments.spec import FITTED
+from bench.evaluation.protocol import components
 
 # Codes are rank-deficient: IRMAE may leave 4 of 128 directions. Directions with less than this
 # share of the largest variance stay at their mean, and the covariances are regularised by the same
@@ -61,11 +59,7 @@ class Sampler:
 
 @dataclass(frozen=True)
 class Prior:
-    """The standard normal prior of methods that have one.
-
-    Attributes:
-        latent_dim: size of a code.
-    """
+    """The standard normal prior of methods that have one."""
 
     latent_dim: int
 
@@ -91,12 +85,7 @@ def fit_sampler(
         codes: (n, latent_dim).
         seed: in [0, 2^32), for the mixture's k-means start.
         device: a GPU to fit on; for any other device scikit-learn fits on the CPU.
-
-    Raises:
-        UsageError: there is no such sampler.
     """
-    if name not in COMPONENTS:
-        raise unknown("sampler", name, FITTED)
     codes = codes.astype(np.float64)
     mean = codes.mean(axis=0)
     values, vectors = np.linalg.eigh(np.atleast_2d(np.cov(codes, rowvar=False)))

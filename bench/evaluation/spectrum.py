@@ -13,14 +13,7 @@ if TYPE_CHECKING:
 
 
 def spectrum(codes: np.ndarray) -> np.ndarray:
-    """Singular values of the covariance of codes, largest first.
-
-    Args:
-        codes: float, shape (n, latent_dim), n at least 2.
-
-    Returns:
-        float64, shape (latent_dim,), at least 0.
-    """
+    """Singular values (latent_dim,) of the covariance of codes (n, latent_dim), largest first."""
     import numpy as np
 
     covariance = np.atleast_2d(np.cov(codes.astype(np.float64), rowvar=False))

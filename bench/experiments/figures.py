@@ -13,24 +13,9 @@ _METHODS = ("section3", "mnist-baselines", "shape", "table5")
 FIGURES = {
     figure.name: figure
     for figure in (
-        FigureSpec(
-            name="figure1",
-            title="IRMAE vs AE with varying latent dimension",
-            table="table6",
-            kind="sweep",
-        ),
-        FigureSpec(
-            name="figure2",
-            title="t-SNE of test images and of sampled images",
-            table="section3",
-            kind="tsne",
-        ),
-        FigureSpec(
-            name="frontier",
-            title="What methods pay for a low rank",
-            table="rank-sweep",
-            kind="frontier",
-        ),
+        FigureSpec("figure1", "IRMAE vs AE with varying latent dimension", "table6", "sweep"),
+        FigureSpec("figure2", "t-SNE of test images and of sampled images", "section3", "tsne"),
+        FigureSpec("frontier", "What methods pay for a low rank", "rank-sweep", "frontier"),
         *(
             FigureSpec(f"{kind}-{axis}", title, table, kind)
             for kind, title in (

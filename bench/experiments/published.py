@@ -14,14 +14,11 @@ class Published:
     Attributes:
         value: as printed.
         source: where it is printed.
-        extractor: network behind an FID; None for other quantities. The supplement names none;
-            FID means Inception unless a paper says otherwise.
         caveat: why a measured number does not stand beside it as its like.
     """
 
     value: float
     source: str
-    extractor: str | None = None
     caveat: str = ""
 
 
@@ -46,9 +43,8 @@ def _row(
     caveat: str = "",
 ) -> _Numbers:
     source = f"{_SUPPLEMENT}, Table {table} (section {section})"
-    extractor = "inception" if metric == "fid" else None
     return {
-        (f"table{table}", metric, row, column): Published(value, source, extractor, caveat)
+        (f"table{table}", metric, row, column): Published(value, source, caveat)
         for column, value in values.items()
     }
 

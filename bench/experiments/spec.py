@@ -286,18 +286,16 @@ class FigureSpec:
         name: file name stem and value of ``--figure`` (``figure1``).
         title: what the figure shows, one line.
         table: the table whose runs it draws.
-        kind: how: ``sweep`` (a metric over the table's columns), ``spectra`` (singular values of
-            the codes' covariance), ``curves`` (loss over epochs), ``ranks`` (rank over epochs),
+        kind: how: ``sweep`` (FID over the table's columns), ``spectra`` (singular values of the
+            codes' covariance), ``curves`` (loss over epochs), ``ranks`` (rank over epochs),
             ``tsne`` (sampled among test images), ``frontier`` (FID and error over rank), or images
             of each column: ``samples``, ``reconstructions``, ``interpolations`` or ``walks``.
-        metric: what a sweep is of.
     """
 
     name: str
     title: str
     table: str
     kind: str
-    metric: str = "fid"
 
 
 # Where a cell stands in its table: labels of its row (empty where there is one) and column.

@@ -11,8 +11,11 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
+from bench.data import dataset
 from bench.errors import unknown
+from bench.experiments.spec import TrainingSpec
 from bench.hashing import derive_seed
+from bench.models.methods import method
 
 
 class Autoencoder(nn.Module):
@@ -133,47 +136,41 @@ _NETWORKS: dict[tuple[str, str], Callable[[int, int, float], tuple[_Layers, _Lay
 _OUTPUTS = {"tanh": nn.Tanh, "sigmoid": nn.Sigmoid}
 
 
-def build(
-    network: str,
-    *,
-    latent_dim: int,
-    depth: int = 0,
-    init_scale: float = 1.0,
-    doubled: bool = False,
-    output: str = "tanh",
-    architecture: str = "table1",
-    width: float = 1.0,
-    seed: int = 0,
-) -> Autoencoder:
-    """Build an autoencoder with PyTorch's default initialisation, on the CPU.
+def initial_model(spec: TrainingSpec) -> Autoencoder:
+    """A run's model on the CPU, with PyTorch's default initialisation by the run's seed.
 
-    The network is a column of Table 1: ``shape`` (32x32x3), ``mnist`` (32x32x1) or ``celeba``
-    (64x64x3), which alone has the architecture ``rae``, too. Other settings are those of
-    :class:`bench.experiments.spec.TrainingSpec` and :class:`bench.models.methods.method.Method`.
-    PyTorch's global generator is left as it was.
+    Its network is the column of Table 1 that its data declare; ``celeba`` alone has the
+    architecture ``rae``, too. PyTorch's global generator is left as it was.
 
     Raises:
-        UsageError: an unknown network or output, or a network without that architecture.
+        UsageError: a network without that architecture, or an unknown output.
     """
-    if (network, architecture) not in _NETWORKS:
-        known = [name for name, form in _NETWORKS if form == architecture]
-        raise unknown(f"network of the {architecture} architecture", network, known)
-    if output not in _OUTPUTS:
-        raise unknown("output activation", output, _OUTPUTS)
+    chosen, network = method(spec.method), dataset(spec.dataset).network
+    if (network, spec.architecture) not in _NETWORKS:
+        known = [name for name, form in _NETWORKS if form == spec.architecture]
+        raise unknown(f"network of the {spec.architecture} architecture", network, known)
+    if chosen.output not in _OUTPUTS:
+        raise unknown("output activation", chosen.output, _OUTPUTS)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derive_seed("weights", seed))
+        torch.manual_seed(derive_seed("weights", spec.seed))
         # A VAE's encoder has two outputs for each latent dimension.
-        outputs = latent_dim * (1 + doubled)
-        encoder, decoder = _NETWORKS[network, architecture](latent_dim, outputs, width)
-        linear = [nn.Linear(latent_dim, latent_dim, bias=False) for _ in range(depth)]
-    with torch.no_grad():
-        for layer in linear:
-            layer.weight.mul_(init_scale)
-    model = Autoencoder(
-        nn.Sequential(*encoder),
-        nn.Sequential(*linear),
-        nn.Sequential(*decoder, _OUTPUTS[output]()),
-        doubled,
-    )
-    # Channels last is twice as fast on a CPU, and tensor cores need it.
-    return model.to(memory_format=torch.channels_last)
+        size, outputs = spec.latent_dim, spec.latent_dim * (1 + chosen.doubled)
+        encoder, decoder = _NETWORKS[network, spec.architecture](size, outputs, spec.width)
+        linear = [nn.Linear(size, size, bias=False) for _ in range(spec.depth)]
+        with torch.no_grad():
+            for layer in linear:
+                layer.weight.mul_(spec.init_scale)
+        model = Autoencoder(
+            nn.Sequential(*encoder),
+            nn.Sequential(*linear),
+            nn.Sequential(*decoder, _OUTPUTS[chosen.output]()),
+            chosen.doubled,
+        )
+        # Channels last is twice as fast on a CPU, and tensor cores need it.
+        model.to(memory_format=torch.channels_last)
+        if chosen.adapt is not None:
+            # It may draw numbers, as a spectral norm's power iteration does. The seed has the name
+            # that earlier runs were made with.
+            torch.manual_seed(derive_seed("prepare", spec.seed))
+            chosen.adapt(model, spec)
+    return model

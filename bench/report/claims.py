@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from math import exp
 
-from bench.experiments.published import PUBLISHED
 from bench.experiments.spec import HEADLINE_SAMPLER, PRIOR, Cell, ClaimSpec, TableSpec
 from bench.report.frame import TableResults
 from bench.report.metrics import METRICS, REAL, Metric, View
-from bench.report.statistics import TAIL, Difference, difference, holm, interval
+from bench.report.statistics import TAIL, Difference, difference, holm
 from bench.screen import counted
 
 # How differences scatter cannot be told from fewer.
@@ -152,7 +152,12 @@ class Judgement:
     @property
     def _evidence(self) -> str:
         if self.standing.empty:
-            return self._lacking
+            missing = "; ".join(dict.fromkeys(c.evidence for c in self.comparisons if c.n == 0))
+            if self.standing is Standing.NOT_MEASURED:
+                missing = f"{self.view}: " * bool(str(self.view)) + missing
+            elif all(c.n == 0 for c in self.comparisons):
+                missing = "no two runs to compare"
+            return missing
         if self.standing is Standing.SHOWN:
             return "; ".join(c.evidence for c in self.comparisons)
         if self.seeds < LEAST_SEEDS:
@@ -176,30 +181,6 @@ class Judgement:
         which = f"closest of {len(self.comparisons)}: " if len(self.comparisons) > 1 else ""
         return which + closest.evidence
 
-    @property
-    def _lacking(self) -> str:
-        """What there is nothing of."""
-        missing = [c.evidence for c in self.comparisons if c.n == 0]
-        if self.standing is Standing.NOT_MEASURED:
-            return f"{self.view}: " * bool(str(self.view)) + "; ".join(dict.fromkeys(missing))
-        every = len(missing) == len(self.comparisons)
-        return "no two runs to compare" if every else "; ".join(dict.fromkeys(missing))
-
-
-@dataclass(frozen=True)
-class ClaimedCell:
-    """A cell that a claim is about.
-
-    Attributes:
-        printed: the paper's number; None where it prints none, or of other data.
-        means: over seeds, in each view; NaN where there is no run.
-        n: number of seeds, learned or not, in the view that has fewest.
-    """
-
-    printed: float | None
-    means: Mapping[View, float]
-    n: int
-
 
 @dataclass(frozen=True)
 class Verdict:
@@ -207,21 +188,29 @@ class Verdict:
 
     Attributes:
         claim: the claim.
-        data: name of the data set that it was judged on.
-        profile: that of the runs that it was judged by, and what was set by hand.
-        judgements: in every view that all its cells have; one where it is not of images.
+        content: the table that it was judged by.
         cells: what it is about.
-        names: of these, in one text.
-        seeds: of each of them, as it was fixed in advance; 0 where it was not.
+        judgements: in every view that all its cells have; one where it is not of images.
+        beside: what is shown beside them, and decides nothing.
     """
 
     claim: ClaimSpec
-    data: str
-    profile: str
+    content: TableResults
+    cells: Sequence[Cell]
     judgements: Sequence[Judgement]
-    cells: Sequence[ClaimedCell] = ()
-    names: str = ""
-    seeds: int = 0
+    beside: Sequence[Judgement] = ()
+
+    @property
+    def data(self) -> str:
+        """Name of the data set that it was judged on."""
+        return self.content.table.cells[0].training.dataset
+
+    @property
+    def seeds(self) -> list[int]:
+        """Seeds of each cell, learned or not, in the view that has fewest."""
+        views = [judgement.view for judgement in self.judgements]
+        values, metric = self.content.values, self.claim.metric
+        return [min(len(values(metric, view, cell)) for view in views) for cell in self.cells]
 
     @property
     def standing(self) -> Standing:
@@ -232,10 +221,9 @@ class Verdict:
     @property
     def text(self) -> str:
         """The verdict in words."""
-        counts = [cell.n for cell in self.cells]
         judged = not self.standing.empty and self.standing is not Standing.SHOWN
-        if judged and 0 < min(counts, default=0) < self.seeds:
-            return f"{self._text} (interim: {span(counts)} of {self.seeds} seeds)"
+        if judged and 0 < min(self.seeds) < self.content.table.seeds:
+            return f"{self._text} (interim: {span(self.seeds)} of {self.content.table.seeds} seeds)"
         return self._text
 
     @property
@@ -272,9 +260,10 @@ class Verdict:
     @property
     def evidence(self) -> list[str]:
         """What is behind it, in each view."""
-        if len(self.judgements) == 1 or self.standing.empty:
-            return [self.judgements[0].evidence]
-        return [f"{j.view}: {j.evidence}" for j in self.judgements]
+        shown = [*self.judgements, *self.beside]
+        if len(shown) == 1 or self.standing.empty:
+            return [shown[0].evidence]
+        return [f"{j.view}: {j.evidence}" for j in shown]
 
 
 def judge(content: TableResults) -> list[Verdict]:
@@ -283,40 +272,26 @@ def judge(content: TableResults) -> list[Verdict]:
     Cells are compared by Welch's t with the smaller cell's degrees of freedom, those that differ by
     factors by their logarithms; see docs/decisions.md for the error rates of this and other tests.
     """
-    table = content.table
-    cells = {(cell.row, cell.label): cell for cell in table.cells}
-    verdicts = []
+    table, verdicts = content.table, []
+    places = {(cell.row, cell.label): cell for cell in table.cells}
     for claim in table.claims:
-        metric = METRICS[claim.metric]
-        orders = [(cells[lower], cells[higher]) for lower, higher in claim.orders]
-        named = list(dict.fromkeys(itertools.chain(*orders)))
-        declared = [view for view in content.views(claim.metric) if view.sampler != REAL]
-        values = {
-            view: {
-                cell: list(content.values(claim.metric, view, cell, learned=True).values())
-                for cell in named
-            }
-            for view in declared or [View()]
-        }
-        everywhere = [view for view, numbers in values.items() if all(numbers.values())]
-        judged = everywhere or list(values)[:1]
+        orders = [(places[lower], places[higher]) for lower, higher in claim.orders]
+        cells = list(dict.fromkeys(itertools.chain(*orders)))
+        views = [view for view in content.views(claim.metric) if view.sampler != REAL] or [View()]
+        values = {v: {c: content.learned(claim.metric, v, c) for c in cells} for v in views}
+        compare = functools.partial(_compare, table, METRICS[claim.metric])
         judgements = [
             Judgement(
                 view,
-                [_compare(table, metric, values[view], *order) for order in orders],
-                finished=all(content.results.get(cell) for cell in named),
-                unlearned=sum(len(content.unlearned(cell)) for cell in named),
+                [compare(values[view], *order) for order in orders],
+                finished=all(content.results.get(cell) for cell in cells),
+                unlearned=sum(len(content.unlearned(cell)) for cell in cells),
                 judged=claim.judged,
             )
-            for view in judged
+            for view in [view for view in views if all(values[view].values())] or views[:1]
         ]
-        if not claim.judged:
-            judgements += _against_priors(table, metric, values, *orders[0])
-        claimed = [_claimed(content, claim, cell, values, judged) for cell in named]
-        data, names = table.cells[0].training.dataset, _names(table, named)
-        verdicts.append(
-            Verdict(claim, data, content.setting, judgements, claimed, names, table.seeds)
-        )
+        beside = [] if claim.judged else _against_priors(compare, values, *orders[0])
+        verdicts.append(Verdict(claim, content, cells, judgements, list(beside)))
     return verdicts
 
 
@@ -325,42 +300,17 @@ _Numbers = Mapping[Cell, Sequence[float]]
 
 
 def _against_priors(
-    table: TableSpec, metric: Metric, values: Mapping[View, _Numbers], lower: Cell, higher: Cell
+    compare: Callable[..., Comparison], values: Mapping[View, _Numbers], lower: Cell, higher: Cell
 ) -> Iterator[Judgement]:
     """What is shown beside a claim without a verdict: a method with a prior, sampled from it."""
     for view, numbers in values.items():
         if view.sampler == PRIOR:
             fitted = values.get(View(view.extractor, HEADLINE_SAMPLER), {})
             both = {lower: fitted.get(lower, ()), higher: numbers[higher]}
-            compared = _compare(table, metric, both, lower, higher)
+            compared = compare(both, lower, higher)
             if compared.n:
                 seen = View(view.extractor, f"{HEADLINE_SAMPLER} against the prior")
                 yield Judgement(seen, [compared], judged=False)
-
-
-def _names(table: TableSpec, cells: Sequence[Cell]) -> str:
-    """Cells in one text: ``l = 12, 8, 4``, or ``IRMAE: 512; AE: 32, 64``."""
-    if all(cell.called for cell in table.cells):
-        return ", ".join(map(table.naming, cells))
-    sign = f"{table.symbol} = " * bool(table.symbol)
-    return "; ".join(
-        f"{row}: " * bool(row) + sign + ", ".join(cell.label for cell in of_row)
-        for row, of_row in itertools.groupby(cells, key=lambda cell: cell.row)
-    )
-
-
-def _claimed(
-    content: TableResults,
-    claim: ClaimSpec,
-    cell: Cell,
-    values: Mapping[View, _Numbers],
-    judged: Sequence[View],
-) -> ClaimedCell:
-    found = PUBLISHED.get((content.table.published, claim.metric, cell.row, cell.label))
-    logarithmic = METRICS[claim.metric].logarithmic
-    means = {view: interval(of[cell], logarithmic=logarithmic).mean for view, of in values.items()}
-    n = min(len(content.values(claim.metric, view, cell)) for view in judged)
-    return ClaimedCell(found.value if found else None, means, n)
 
 
 def _compare(

@@ -90,18 +90,19 @@ class TableResults:
         found = (METRICS[metric].of_real(result, extractor) for result in of_data)
         return next(filter(None, found), [])
 
-    def values(
-        self, metric: str, view: View, cell: Cell, *, learned: bool = False
-    ) -> dict[int, float]:
-        """A metric of a cell's runs, by seed; with ``learned``, of the runs that have learned."""
+    def values(self, metric: str, view: View, cell: Cell) -> dict[int, float]:
+        """A metric of a cell's runs, by seed."""
         results = self.results.get(cell, ())
-        if learned:
-            results = [result for result in results if self.display.learned(result)]
         try:
             found = {r.spec.seed: METRICS[metric].value(r, self.display, view) for r in results}
             return {seed: float(value) for seed, value in found.items() if value is not None}
         except Exception as error:
             raise BenchError(f"metric {metric} of {cell.name}: {described(error)}") from error
+
+    def learned(self, metric: str, view: View, cell: Cell) -> list[float]:
+        """The same of the runs that have learned."""
+        unlearned, values = self.unlearned(cell), self.values(metric, view, cell)
+        return [value for seed, value in values.items() if seed not in unlearned]
 
 
 def frame(content: TableResults) -> pd.DataFrame:
@@ -148,12 +149,13 @@ def _row(content: TableResults, name: str, view: View, cell: Cell) -> dict[str, 
     published = PUBLISHED.get((table.published, metric.printed_as or name, cell.row, cell.label))
     reference = float(published.value if published else table.answers.get(name, math.nan))
     comparable = published is None or (
-        (published.extractor or "") == view.extractor
+        # The supplement names no network: a FID is Inception's unless a paper says otherwise.
+        view.extractor in ("", "inception")
         and not dataset(cell.training.dataset).part_of
         and not published.caveat
     )
     # How long a run was trained is what a reading is about.
-    others = content.overrides.keys() - ({"epochs"} if metric.brief else set())
+    others = content.overrides.keys() - ({"epochs"} if metric.printed_as else set())
     as_printed = published is None or (content.profile == "paper" and not others)
     settled = comparable and as_printed and view.sampler != REAL
     checksums = {

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable, Sequence
 from math import isnan
 
+from bench.experiments.published import PUBLISHED
+from bench.experiments.spec import Cell, TableSpec
 from bench.report.claims import Verdict, span
 from bench.report.frame import TableResults
 from bench.report.metrics import METRICS
 from bench.report.notes import Note, title
 from bench.report.rows import MISSING, Row, Text, significant
+from bench.report.statistics import interval
 
 
 def markdown(content: TableResults, printed: Sequence[Row], said: Sequence[Note]) -> str:
@@ -42,8 +46,8 @@ def claims_markdown(verdicts: Sequence[Verdict]) -> str:
     heading = "Claims, judged by differences between means over seeds"
     said = [
         Note(
-            f"Claim: {v.claim.statement} ({v.claim.source}, {v.data}, profile {v.profile}): "
-            f"{v.text}.",
+            f"Claim: {v.claim.statement} ({v.claim.source}, {v.data}, profile "
+            f"{v.content.setting}): {v.text}.",
             v.evidence,
         )
         for v in verdicts
@@ -64,30 +68,36 @@ def claims_markdown(verdicts: Sequence[Verdict]) -> str:
 
 def _claim_row(verdict: Verdict) -> str:
     """One row of the table of claims; each view has a line of measured numbers."""
-    metric, cells = METRICS[verdict.claim.metric], verdict.cells
+    claim, content, cells = verdict.claim, verdict.content, verdict.cells
+    table, metric = content.table, METRICS[claim.metric]
     form = "{:.1f}".format if metric.whole else significant
-    measured = [
-        f"{view}: " * bool(str(view))
-        + ", ".join(
-            MISSING if isnan(cell.means[view]) else form(cell.means[view]) for cell in cells
-        )
-        for view in (judgement.view for judgement in verdict.judgements)
-        # One that sets different samplers against each other has no line of means.
-        if all(view in cell.means for cell in cells)
-    ]
-    printed = [MISSING if cell.printed is None else f"{cell.printed:g}" for cell in cells]
+    measured = []
+    for view in (judgement.view for judgement in verdict.judgements):
+        values = [content.learned(claim.metric, view, cell) for cell in cells]
+        means = [interval(each, logarithmic=metric.logarithmic).mean for each in values]
+        shown = ", ".join(MISSING if isnan(mean) else form(mean) for mean in means)
+        measured.append(f"{view}: " * bool(str(view)) + shown)
+    found = [PUBLISHED.get((table.published, claim.metric, c.row, c.label)) for c in cells]
+    printed = ", ".join(f"{each.value:g}" if each else MISSING for each in found)
     before = [
-        f"{verdict.claim.statement} ({verdict.claim.source})",
-        f"{metric.symbol} of {verdict.names}",
-        ", ".join(printed) if set(printed) != {MISSING} else MISSING,
+        f"{claim.statement} ({claim.source})",
+        f"{metric.symbol} of {_names(table, cells)}",
+        printed if any(found) else MISSING,
     ]
-    behind = [
-        verdict.text,
-        span([cell.n for cell in cells]),
-        f"{verdict.data}, {verdict.profile}",
-    ]
-    shown = [*map(escape, before), "<br>".join(map(escape, measured)), *map(escape, behind)]
-    return f"| {' | '.join(shown)} |"
+    behind = [verdict.text, span(verdict.seeds), f"{verdict.data}, {content.setting}"]
+    texts = [*map(escape, before), "<br>".join(map(escape, measured)), *map(escape, behind)]
+    return f"| {' | '.join(texts)} |"
+
+
+def _names(table: TableSpec, cells: Sequence[Cell]) -> str:
+    """Cells in one text: ``l = 12, 8, 4``, or ``IRMAE: 512; AE: 32, 64``."""
+    if all(cell.called for cell in table.cells):
+        return ", ".join(map(table.naming, cells))
+    sign = f"{table.symbol} = " * bool(table.symbol)
+    return "; ".join(
+        f"{row}: " * bool(row) + sign + ", ".join(cell.label for cell in of_row)
+        for row, of_row in itertools.groupby(cells, key=lambda cell: cell.row)
+    )
 
 
 def _bullets(said: Iterable[Note]) -> list[str]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from bench.errors import UsageError
 from bench.evaluation.spectrum import effective_rank, rank
-from bench.experiments.readings import READINGS
+from bench.experiments.tables import READINGS
 from bench.report.display import Display
 from bench.report.statistics import ROUNDING
 from bench.store.folders import read_spectra
@@ -53,9 +53,9 @@ class Metric:
         near: how far a number may be from the printed one to count as reproduced: as a share of
             it, or in units, whichever is more; None where nothing is said of it.
         short: its name in formulas; empty for the label.
-        printed_as: the metric whose printed numbers it is held against; empty for its own.
+        printed_as: the metric whose printed numbers it is held against, in one row alone that says
+            of each number whether it would be reproduced; empty for its own.
         by_threshold: whether it depends on the rank's threshold as it is displayed.
-        brief: whether it has one row alone, each number with what it says of the printed one.
         of_real: its values, of subsets of the training images, in a result as an extractor has it;
             empty where nothing was measured of any.
     """
@@ -71,7 +71,6 @@ class Metric:
     short: str = ""
     printed_as: str = ""
     by_threshold: bool = False
-    brief: bool = False
     of_real: Callable[[Result, str], list[float]] = lambda *_: []
 
     @property
@@ -143,7 +142,7 @@ def _read_at(epoch: int, threshold: float | None) -> Metric:
 
     above = "matrix_rank" if threshold is None else f"above {threshold:.0e}"
     label = f"Epoch {epoch}, {above}"
-    return Metric(label, value, whole=True, near=_NEAR_RANK, printed_as="rank", brief=True)
+    return Metric(label, value, whole=True, near=_NEAR_RANK, printed_as="rank")
 
 
 METRICS = {

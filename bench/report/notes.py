@@ -57,7 +57,7 @@ def _notes(content: TableResults, data: pd.DataFrame) -> list[str]:
             "neighbouring ones."
         )
     for name, metric in zip(content.table.metrics, metrics, strict=True):
-        if metric.near and not metric.brief and len(beside_printed(data, name)):
+        if metric.near and not metric.printed_as and len(beside_printed(data, name)):
             result.append(
                 f"Reproduced: yes, the whole interval is within {metric.near[0]:.0%} of the "
                 f"printed number or within {metric.near[1]:g} of it; mean only, the mean is; or "
@@ -136,9 +136,7 @@ def _real_images(content: TableResults) -> str:
     count = min(cell.measurement.fid_samples, cell.training.train_images)
     text = f"{count:,} training images in place of samples"
     subsets = f"mean and standard deviation over {max(counts)} disjoint sets of {text}"
-    if max(counts) < 2:
-        return text
-    return subsets if min(counts) > 1 else f"{subsets}; a number without one is of one such set"
+    return subsets if max(counts) > 1 else text
 
 
 _FITTED = "with full covariance, fitted to all training codes"

@@ -57,7 +57,7 @@ def write_report(
     shared, own = _settings([run.spec for run in runs])
     html = environment.get_template("page.html.j2").render(
         version=__version__,
-        verdicts=[(content, verdict) for content in contents for verdict in judge(content)],
+        verdicts=[verdict for content in contents for verdict in judge(content)],
         tables=[_table(content) for content in contents],
         figures=[(each, b64encode(each.paths[1].read_bytes()).decode()) for each in drawn],
         runs=list(zip(runs, own, strict=True)),

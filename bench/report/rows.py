@@ -10,11 +10,9 @@ from typing import Any
 
 import pandas as pd
 
-from bench.experiments.spec import Cell
 from bench.report.claims import LEAST_SEEDS
 from bench.report.frame import TableResults
 from bench.report.metrics import METRICS, REAL, Metric, View
-from bench.report.statistics import interval
 
 MISSING = "--"
 _MINUS = "\N{MINUS SIGN}"
@@ -68,9 +66,10 @@ def rows(content: TableResults, data: pd.DataFrame) -> list[Row]:
             elif line == lines[-1]:
                 # Real images are the same for every run, and so stand once, below all lines.
                 result += _of_view(content, name, view, "", _once(of_metric))
+    seeds = {(c.row, c.label): len(content.results.get(c, ())) for c in content.table.cells}
     for line in lines:
-        seeds = [content.results.get(cell, ()) if cell else () for cell in _cells(content, line)]
-        result.append(Row("Seeds", line, "n", [Text(f"{len(each)}") for each in seeds]))
+        counts = [seeds.get((line, column), 0) for column in content.table.columns]
+        result.append(Row("Seeds", line, "n", [Text(str(count)) for count in counts]))
     return result
 
 
@@ -78,7 +77,7 @@ def _printed(metric: Metric, line: str, numbers: pd.DataFrame) -> Iterator[Row]:
     """Rows of what the paper prints, and of what is known of the data."""
     for column, kind in (("paper", "paper"), ("answer", "known answer")):
         there = numbers[column].notna()
-        if there.any() and not metric.brief:
+        if there.any() and not metric.printed_as:
             texts = zip(_as_printed(numbers[column]), numbers.comparable, strict=True)
             cells = [Text(text, grey=not like) for text, like in texts]
             remark = "" if numbers.comparable[there].any() else ", not comparable"
@@ -91,17 +90,17 @@ def _of_view(
     """Rows of what was measured, and how far it is from what is printed."""
     metric, numbers = METRICS[name], _line(content, data, view)
     # There is no row of real images that nobody has looked at, nor of an epoch that no run has.
-    if (view.sampler == REAL or metric.brief) and numbers["mean"].isna().all():
+    if (view.sampler == REAL or metric.printed_as) and numbers["mean"].isna().all():
         return
-    form, best = _form(numbers, metric), _best(content, name, view, line)
+    form, best = _form(numbers, metric), _best(numbers, metric, view)
     records = numbers.to_dict("records")
     measured = [_measured(number, form) for number in records]
     reproduced = [_reproduced(number, metric) for number in records]
-    if metric.brief:
+    if metric.printed_as:
         measured = [f"{text}, {said}" for text, said in zip(measured, reproduced, strict=True)]
     label = f"{metric.label} ({view.extractor})" if view.extractor else metric.label
     yield Row(label, line, _KINDS.get(view.sampler, view.sampler), list(map(Text, measured, best)))
-    if numbers.difference.notna().any() and not metric.brief:
+    if numbers.difference.notna().any() and not metric.printed_as:
         kind = f"difference, {view.sampler}" if view.sampler else "difference"
         yield Row(label, line, kind, [Text(signed(value, 1)) for value in numbers.difference])
         if metric.near and numbers.paper.notna().any():
@@ -129,36 +128,23 @@ def _once(data: pd.DataFrame) -> pd.DataFrame:
 _KINDS = {"": "measured", REAL: "real images"}
 
 
-def _cells(content: TableResults, line: str) -> list[Cell | None]:
-    """The cells of one of a table's lines, one for each column."""
-    found = {cell.label: cell for cell in content.table.cells if cell.row == line}
-    return [found.get(column) for column in content.table.columns]
-
-
 def _line(content: TableResults, data: pd.DataFrame, view: View) -> pd.DataFrame:
     """The numbers of one line of a metric, a row for each column of the table."""
     of_view = data[(data.sampler == view.sampler) & (data.extractor == view.extractor)]
     return of_view.set_index("column").reindex(content.table.columns)
 
 
-def _best(content: TableResults, name: str, view: View, line: str) -> list[bool]:
-    """Tell which cell of a row has the smallest mean.
+def _best(numbers: pd.DataFrame, metric: Metric, view: View) -> list[bool]:
+    """Tell which number of a row is the smallest mean.
 
-    None has where fewer than two have :data:`bench.report.claims.LEAST_SEEDS` seeds that learned,
-    or where columns are of different data.
+    None is where fewer than two have :data:`bench.report.claims.LEAST_SEEDS` seeds, all of which
+    have learned, or where columns are of different data.
     """
-    metric, cells = METRICS[name], _cells(content, line)
-    several = len({cell.training.dataset for cell in cells if cell}) > 1
-    if not metric.lower_is_better or view.sampler == REAL or several:
-        return [False] * len(cells)
-    values = [content.values(name, view, cell, learned=True) if cell else {} for cell in cells]
-    means = {
-        i: interval(list(each.values()), logarithmic=metric.logarithmic).mean
-        for i, each in enumerate(values)
-        if len(each) >= LEAST_SEEDS and not any(map(math.isnan, each.values()))
-    }
-    smallest = min(means, key=lambda i: means[i]) if len(means) > 1 else None
-    return [i == smallest for i in range(len(cells))]
+    means = numbers["mean"].where((numbers.n >= LEAST_SEEDS) & (numbers.seeds_not_learned == ""))
+    alike = means.count() > 1 and numbers.dataset.nunique() == 1
+    if not alike or not metric.lower_is_better or view.sampler == REAL:
+        return [False] * len(means)
+    return (means == means.min()).tolist()
 
 
 # Digits that a number is printed with: so many after the point, or so many that count.

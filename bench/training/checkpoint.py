@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,10 +14,10 @@ import torch
 from bench.data import dataset
 from bench.experiments.spec import TrainingSpec
 from bench.files import append_line, set_aside, write_bytes
-from bench.store.folders import Store, read_history, write_spectra
+from bench.store.folders import Store, write_spectra
 from bench.store.records import TrainingRecord
 from bench.tensors import load_tensors, save_state, save_tensors, state_sha256
-from bench.training.loop import LOG_STEPS, HistoryLine
+from bench.training.loop import LOG_STEPS
 from bench.training.run_in_training import RunInTraining
 
 # A checkpoint of the MNIST network is 25 MB. It is written about every 30 s by one CPU core, and
@@ -48,10 +48,6 @@ def resume(
         run.load_state_dict(state)
     run.start_segment(provenance)
     store.write_spec(run_id, spec)
-    if state is not None and "history" not in state:
-        # Earlier versions of the suite left the curve in its file alone.
-        kept = read_history(store.folder(source))
-        run.history = [row for row in kept if row["step"] <= run.step]
     # The last line of a shorter run may be one that this run would not have written.
     if source != run_id and run.history and run.history[-1]["step"] % LOG_STEPS:
         run.history.pop()
@@ -65,17 +61,16 @@ def _lines(run: RunInTraining) -> bytes:
 
 def _read(run_id: str, store: Store) -> dict[str, Any] | None:
     state = load_tensors(store.checkpoint(run_id))
-    if state is not None and state.get("run_id") != run_id:
-        set_aside(store.checkpoint(run_id), "the checkpoint of another run")
+    # Those of earlier versions of the suite have no history.
+    if state is not None and (state.get("run_id") != run_id or "history" not in state):
+        set_aside(store.checkpoint(run_id), "the checkpoint of another run or version")
         return None
     return state
 
 
-def log(run_id: str, run: RunInTraining, line: HistoryLine, store: Store) -> None:
-    """Add a line to the curve of a run in training, and to the file that tells how far it is."""
-    row = asdict(line)
-    run.history.append(row)
-    append_line(store.progress(run_id), json.dumps(row))
+def log(run_id: str, run: RunInTraining, store: Store) -> None:
+    """Add the last line of a run's curve to the file that tells how far it is."""
+    append_line(store.progress(run_id), json.dumps(run.history[-1]))
 
 
 def keep(run_id: str, run: RunInTraining, store: Store) -> None:

@@ -19,11 +19,7 @@ _WARM_UP_STEPS = 3
 
 
 class GraphedRuns:
-    """Runs at the same step on one GPU, with batches of one size, advanced together.
-
-    Attributes:
-        members: the runs.
-    """
+    """Runs at the same step on one GPU, with batches of one size, advanced together."""
 
     def __init__(
         self,
@@ -31,12 +27,10 @@ class GraphedRuns:
         images: torch.Tensor,
         streams: list[torch.cuda.Stream],
     ) -> None:
-        """Take the runs; their step is captured after the warm-up.
+        """Take runs whose methods are ``graph_safe``; their step is captured after the warm-up.
 
-        Args:
-            members: runs whose methods are ``graph_safe``.
-            images: uint8 (train_images, channels, size, size) on the GPU; every step reads these.
-            streams: those that other groups use; as many as are missing are added.
+        Every step reads the images, uint8 (train_images, channels, size, size), on the GPU. The
+        streams are those that other groups use; as many as are missing are added.
         """
         self.members = tuple(members)
         self._images = images

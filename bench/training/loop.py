@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import traceback
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 
 import torch
 
 from bench.device import is_out_of_memory, raise_unless_of_run
-from bench.errors import BenchError, UsageError
+from bench.errors import BenchError
 from bench.machine import Stopwatch
 from bench.models.precision import arithmetic
 from bench.training.cuda_graph import GraphedRuns
@@ -20,29 +18,12 @@ from bench.training.run_in_training import RunInTraining
 LOG_STEPS = 100
 
 
-@dataclass(frozen=True)
-class HistoryLine:
-    """One line of a run's history.
-
-    Attributes:
-        step: optimiser steps done.
-        epoch: the same in epochs.
-        loss: mean over the steps since the last line.
-        seconds: time in training so far, with earlier segments and without pauses.
-    """
-
-    step: int
-    epoch: float
-    loss: float
-    seconds: float
-
-
 def train(
     group: Sequence[RunInTraining],
     images: torch.Tensor,
     test_images: torch.Tensor,
     *,
-    log: Callable[[RunInTraining, HistoryLine], None],
+    log: Callable[[RunInTraining], None],
     checkpoint: Callable[[RunInTraining], None],
     checkpoint_steps: int,
     is_over: Callable[[], bool] = lambda: False,
@@ -54,12 +35,13 @@ def train(
     side, half of them go on; once a run has failed alone, all others go on together again.
 
     Args:
-        group: the runs; they share the data and the precision.
+        group: the runs; they share data, batch size and precision.
         images: uint8 (train_images, channels, size, size), see
             :func:`bench.training.run_in_training.to_device`.
         test_images: uint8 (m, channels, size, size); the spectrum of their codes is recorded after
             every epoch.
-        log: called with each line of a run's history, every :data:`LOG_STEPS` steps and at the end.
+        log: called when a run's history has a new line: every :data:`LOG_STEPS` steps, and at its
+            end.
         checkpoint: called when a run's state is worth keeping, and at its end.
         checkpoint_steps: steps from one checkpoint to the next, a multiple of :data:`LOG_STEPS`.
         is_over: whether it is time to stop, asked when checkpoints of all runs were kept.
@@ -69,24 +51,34 @@ def train(
         time to stop.
 
     Raises:
-        UsageError: the group mixes precisions, or the device lacks its precision.
+        UsageError: the device lacks the group's precision.
         BenchError: the device failed, or ``log`` or ``checkpoint`` cannot write.
     """
-    if checkpoint_steps % LOG_STEPS:
-        raise ValueError(f"checkpoint_steps must be a multiple of {LOG_STEPS}")
-    precisions = {run.spec.precision for run in group}
-    if len(precisions) > 1:
-        raise UsageError(f"a group trains in one precision, not in {sorted(precisions)}")
+    if not group:
+        return {}
+    first, most = group[0], len(group)
     failures: dict[RunInTraining, BaseException] = {}
     graphs: _Graphs = {}
     streams: list[torch.cuda.Stream] = []
-    most = len(group)
-    with contextlib.ExitStack() as stack:
-        clock = stack.enter_context(Stopwatch().running())
-        for precision in precisions:
-            stack.enter_context(arithmetic(precision, group[0].device))
+
+    def unfinished() -> list[RunInTraining]:
+        return [run for run in group if run not in failures and run.step < run.spec.steps]
+
+    def report(run: RunInTraining) -> None:
+        """Take what is due: a line of history, the spectrum, a checkpoint."""
+        at_end, at_line = run.step == run.spec.steps, run.step % LOG_STEPS == 0
+        if at_line or at_end:
+            # A longer run, which goes on from the end of this one, has no line there.
+            run.add_line(forget=at_line)
+            log(run)
+        if run.step % run.spec.steps_per_epoch == 0:
+            run.record_spectrum(test_images, images)
+        if run.step % checkpoint_steps == 0 or at_end:
+            checkpoint(run)
+
+    with Stopwatch().running() as clock, arithmetic(first.spec.precision, first.device):
         over = False
-        while not over and (active := _unfinished(group, failures)):
+        while not over and (active := unfinished()):
             members = _furthest_behind(active, images)[:most]
             # The next line of history or end of an epoch.
             step, epoch = members[0].step, members[0].spec.steps_per_epoch
@@ -114,22 +106,16 @@ def train(
                 if run.step < due or run in failures:
                     continue
                 try:
-                    _report(run, (images, test_images), log, checkpoint, checkpoint_steps)
+                    report(run)
                 except (Exception, SystemExit) as error:  # noqa: BLE001 - the other runs go on
                     raise_unless_of_run(error, f"training {run.spec.name}", BenchError, OSError)
                     failures[run] = error
-            ahead = any(run.step % checkpoint_steps for run in _unfinished(group, failures))
+            ahead = any(run.step % checkpoint_steps for run in unfinished())
             over = not ahead and is_over()
     return failures
 
 
 _Graphs = dict[tuple[RunInTraining, ...], GraphedRuns]
-
-
-def _unfinished(
-    group: Sequence[RunInTraining], failures: Collection[RunInTraining]
-) -> list[RunInTraining]:
-    return [run for run in group if run not in failures and run.step < run.spec.steps]
 
 
 def _furthest_behind(
@@ -142,11 +128,7 @@ def _furthest_behind(
     first = min(active, key=lambda run: run.step)
     if not _graph_safe(first, images):
         return (first,)
-
-    def alike(run: RunInTraining) -> tuple[int, int, int]:
-        return run.step, run.spec.batch_size, run.spec.train_images
-
-    return tuple(r for r in active if alike(r) == alike(first) and _graph_safe(r, images))
+    return tuple(run for run in active if run.step == first.step and _graph_safe(run, images))
 
 
 def _graph_safe(run: RunInTraining, images: torch.Tensor) -> bool:
@@ -177,29 +159,3 @@ def _advance(
     members[-1].loss.item()
     for run in members:
         run.side_by_side = max(run.side_by_side, len(members))
-
-
-def _report(
-    run: RunInTraining,
-    images: tuple[torch.Tensor, torch.Tensor],
-    log: Callable[[RunInTraining, HistoryLine], None],
-    checkpoint: Callable[[RunInTraining], None],
-    checkpoint_steps: int,
-) -> None:
-    """Take what is due: a line of history, the spectrum, a checkpoint.
-
-    The images are those that are trained on, and those of the spectrum.
-    """
-    step, spec = run.step, run.spec
-    at_end, due = step == spec.steps, step % LOG_STEPS == 0
-    if due or at_end:
-        loss, epoch = run.mean_loss(), step / spec.steps_per_epoch
-        log(run, HistoryLine(step, round(epoch, 4), loss, round(run.seconds, 3)))
-    if due:
-        # A longer run, which goes on from the end of this one, has no line there.
-        run.forget_loss()
-    if step % spec.steps_per_epoch == 0:
-        training, test = images
-        run.record_spectrum(test, training)
-    if step % checkpoint_steps == 0 or at_end:
-        checkpoint(run)

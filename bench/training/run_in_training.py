@@ -10,13 +10,12 @@ import numpy as np
 import torch
 from torch import nn
 
-from bench.data import dataset
 from bench.data.images import batches, to_float
 from bench.evaluation.spectrum import spectrum
 from bench.experiments.spec import TrainingSpec
 from bench.hashing import derive_seed
 from bench.models.methods import method
-from bench.models.networks import Autoencoder, build
+from bench.models.networks import initial_model
 from bench.models.precision import arithmetic
 
 
@@ -36,53 +35,22 @@ def batch_order(spec: TrainingSpec, epoch: int) -> torch.Tensor:
     return torch.randperm(spec.train_images, generator=generator)
 
 
-def to_device(
-    images: torch.Tensor, device: torch.device, free_bytes: int | None = None
-) -> torch.Tensor:
-    """Copy training images to the device, if they take at most half of its free memory.
+def to_device(images: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """Copy training images, uint8 (n, channels, size, size), to the device of the models.
 
-    Args:
-        images: uint8 (n, channels, size, size), in memory or mapped into it.
-        device: where the models are.
-        free_bytes: free memory of the device; a GPU is asked where it is not given.
-
-    Returns:
-        The images on the device; or as they came, and batches are then copied one by one.
+    Where they take more than half of a GPU's free memory they are returned as they came, in memory
+    or mapped into it, and batches are copied one by one.
     """
-    if device.type == "cuda" and free_bytes is None:
+    if device.type == "cuda":
         # PyTorch's cache of freed memory does not count as free.
         torch.cuda.empty_cache()
-        free_bytes = torch.cuda.mem_get_info(device)[0]
-    if free_bytes is not None and images.nbytes > free_bytes // 2:
-        return images
+        if images.nbytes > torch.cuda.mem_get_info(device)[0] // 2:
+            return images
     return images.to(device, memory_format=torch.channels_last)
 
 
 def _adam(parameters: Iterable[nn.Parameter], spec: TrainingSpec) -> torch.optim.Optimizer:
     return torch.optim.Adam(parameters, lr=spec.learning_rate, fused=True)
-
-
-def initial_model(spec: TrainingSpec) -> Autoencoder:
-    """The run's model on the CPU, with its initial weights."""
-    chosen = method(spec.method)
-    model = build(
-        dataset(spec.dataset).network,
-        latent_dim=spec.latent_dim,
-        depth=spec.depth,
-        init_scale=spec.init_scale,
-        doubled=chosen.doubled,
-        output=chosen.output,
-        architecture=spec.architecture,
-        width=spec.width,
-        seed=spec.seed,
-    )
-    if chosen.adapt is not None:
-        # It may draw numbers, as a spectral norm's power iteration does. The seed has the name that
-        # earlier runs were made with.
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(derive_seed("prepare", spec.seed))
-            chosen.adapt(model, spec)
-    return model
 
 
 class RunInTraining:
@@ -95,11 +63,12 @@ class RunInTraining:
         noise: generator for the method's loss, on the device.
         step: optimiser steps done.
         seconds: time spent in training; runs that train at once share their time equally.
-        loss: sum of the losses since :meth:`forget_loss`, a scalar on the device.
+        loss: sum of the losses since the last line that forgot them, a scalar on the device.
         side_by_side: largest number of runs that a GPU trained at once, this one included.
         spectra: spectrum of the test codes after each epoch so far, float64 (latent_dim,) each.
         segments: provenance of the segments of training so far, see :meth:`start_segment`.
-        history: lines of the training curve so far.
+        history: lines of the training curve so far: ``step``, the same in ``epoch``s, mean ``loss``
+            since the last line, ``seconds`` in training, with earlier segments and without pauses.
     """
 
     def __init__(self, spec: TrainingSpec, device: torch.device) -> None:
@@ -140,21 +109,16 @@ class RunInTraining:
         """Go on from :meth:`state_dict`."""
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.step = state["step"]
-        self.seconds = state["seconds"]
+        self.loss.copy_(state["loss"])
+        self.step, self.seconds, self._unread = state["step"], state["seconds"], state["unread"]
         self.spectra = [values.numpy() for values in state["spectra"]]
-        # Earlier versions of the suite wrote neither, or called the segments sittings.
-        self.side_by_side = state.get("side_by_side", 1)
-        self.segments = state.get("segments", state.get("sittings", []))
-        self.history = state.get("history", [])
-        self.loss.copy_(state.get("loss", torch.zeros(())))
-        self._unread = state.get("unread", 0)
+        self.side_by_side, self.segments = state["side_by_side"], state["segments"]
+        self.history = state["history"]
 
     def start_segment(self, provenance: Mapping[str, str | int]) -> None:
-        """Note the provenance of the steps from here on, if it differs from the last segment's.
+        """Note commit, versions, hardware of the steps from here on, if they differ from before.
 
-        Args:
-            provenance: commit, versions, hardware; ``from_step`` is added.
+        ``from_step`` is added.
         """
         segment = {**provenance, "from_step": self.step}
         if not self.segments or (
@@ -187,11 +151,7 @@ class RunInTraining:
     def next_batch(self, device: torch.device) -> torch.Tensor:
         """Seed the noise of the next step, and choose its images.
 
-        Args:
-            device: where the images are.
-
-        Returns:
-            Indices (batch_size,) on that device; fewer for an incomplete last batch.
+        Their indices (batch_size,), fewer in an incomplete last batch, are on the images' device.
         """
         spec = self.spec
         # Seeded by the step, so that a resumed run draws the noise it would have drawn.
@@ -225,11 +185,7 @@ class RunInTraining:
         """Add the spectrum of the codes of test images to :attr:`spectra`.
 
         What the method fits to the training images is fitted before; weights, noise and running
-        statistics stay as they are.
-
-        Args:
-            images: uint8 (n, channels, size, size), n at least 2.
-            training: likewise, the training images.
+        statistics stay as they are. Both are uint8 (n, channels, size, size), n at least 2.
 
         Raises:
             NonFiniteLossError: a code is infinite or not a number.
@@ -249,11 +205,11 @@ class RunInTraining:
             )
         self.spectra.append(spectrum(joined))
 
-    def mean_loss(self) -> float:
-        """The mean loss of the steps since :meth:`forget_loss`.
+    def add_line(self, *, forget: bool) -> None:
+        """Add a line to :attr:`history`; the next one's mean leaves out the steps that it forgets.
 
         Raises:
-            NonFiniteLossError: it is infinite or not a number.
+            NonFiniteLossError: the mean loss is infinite or not a number.
         """
         loss = self.loss.item() / self._unread
         if not math.isfinite(loss):
@@ -261,9 +217,8 @@ class RunInTraining:
                 f"loss became {loss} between steps {self.step - self._unread} and {self.step}; "
                 "a smaller learning_rate may help"
             )
-        return loss
-
-    def forget_loss(self) -> None:
-        """Begin a new mean."""
-        self.loss.zero_()
-        self._unread = 0
+        epoch, seconds = round(self.step / self.spec.steps_per_epoch, 4), round(self.seconds, 3)
+        self.history.append({"step": self.step, "epoch": epoch, "loss": loss, "seconds": seconds})
+        if forget:
+            self.loss.zero_()
+            self._unread = 0

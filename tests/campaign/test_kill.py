@@ -8,7 +8,6 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from functools import partial
@@ -19,9 +18,9 @@ import numpy as np
 import pytest
 
 from bench.store.folders import Store, read_history
+from benchmarks.faults import start
 from tests.support.results import results_in
 
-ROOT = Path(__file__).parent.parent.parent
 # A checkpoint at 500 and a bit.
 STEPS = 768
 ARGUMENTS = [
@@ -33,12 +32,6 @@ ARGUMENTS = [
 TIMEOUT = 180
 
 
-def _prepare(cores: int) -> None:
-    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
-    # Shells have their background jobs ignore it, and children inherit that.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
 def _start(
     runs_dir: Path,
     *arguments: str,
@@ -47,17 +40,8 @@ def _start(
 ) -> subprocess.Popen[str]:
     tables = runs_dir.parent / f"tables-{time.monotonic_ns()}"
     folders = ["--runs-dir", str(runs_dir), "--tables-dir", str(tables)]
-    return subprocess.Popen(
-        [sys.executable, "run_all.py", *(arguments or ARGUMENTS), *folders],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        # Threads that outnumber the cores spin, and cost more than they give.
-        preexec_fn=partial(_prepare, cores),  # noqa: PLW1509 - no threads here
-        env=environment,
-    )
+    chosen = set(sorted(os.sched_getaffinity(0))[:cores])
+    return start([*(arguments or ARGUMENTS), *folders], chosen, environment)
 
 
 def _finish(process: subprocess.Popen[str]) -> tuple[str, str]:
@@ -96,26 +80,16 @@ def _result(runs_dir: Path) -> tuple[Any, ...]:
     return result.run_id, result.trained.weights_sha256, result.metrics, contents, history
 
 
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, ...]:
-    runs_dir = tmp_path_factory.mktemp("undisturbed") / "runs"
+def test_a_run_that_is_stopped_twice_ends_with_the_same_bits(runs_dir: Path) -> None:
+    choose = random.Random(20201)  # noqa: S311
+    # Before there is a checkpoint, and behind it.
     process = _start(runs_dir)
-    _, err = _finish(process)
-    assert process.returncode == 0, err
-    return _result(runs_dir)
-
-
-def _kill(runs_dir: Path, step: int) -> None:
-    process = _start(runs_dir)
-    _wait_for(partial(_reached, runs_dir, step), process)
+    _wait_for(partial(_reached, runs_dir, choose.randrange(50, 500)), process)
     process.kill()
     process.wait()
     assert not list(runs_dir.glob("*/training.json"))
-
-
-def _interrupt(runs_dir: Path, step: int) -> None:
     process = _start(runs_dir)
-    _wait_for(partial(_reached, runs_dir, step), process)
+    _wait_for(partial(_reached, runs_dir, choose.randrange(500, 700)), process)
     os.killpg(process.pid, signal.SIGINT)
     _, err = _finish(process)
     assert process.returncode == 130, err
@@ -123,54 +97,44 @@ def _interrupt(runs_dir: Path, step: int) -> None:
     assert "goes on from the checkpoints" in err
     process = _start(runs_dir, *ARGUMENTS, "--plan")
     assert "1 started" in _finish(process)[0]
-
-
-@pytest.mark.parametrize("interrupt", [_interrupt, pytest.param(_kill, marks=pytest.mark.slow)])
-def test_a_run_that_is_stopped_twice_ends_with_the_same_bits(
-    runs_dir: Path, undisturbed: tuple[Any, ...], interrupt: Callable[..., None]
-) -> None:
-    choose = random.Random(20201)  # noqa: S311
-    # Before there is a checkpoint, and behind it.
-    _kill(runs_dir, choose.randrange(50, 500))
-    interrupt(runs_dir, choose.randrange(500, 700))
-    process = _start(runs_dir)
-    _, err = _finish(process)
-    assert process.returncode == 0, err
-    assert _result(runs_dir) == undisturbed
+    undisturbed = runs_dir.with_name("undisturbed")
+    for folder in (runs_dir, undisturbed):
+        process = _start(folder)
+        _, err = _finish(process)
+        assert process.returncode == 0, err
+    assert _result(runs_dir) == _result(undisturbed)
 
 
 PAIR = [*ARGUMENTS[:5], "*-l[24]-*", *ARGUMENTS[6:], "--jobs", "2"]
 
 
-def _workers(process: subprocess.Popen[str]) -> list[int]:
-    """Children that have PyTorch loaded, so those that train."""
+def _children(process: subprocess.Popen[str]) -> list[Path]:
+    """What the system tells of a process's children."""
     found = []
     for status in Path("/proc").glob("[0-9]*/status"):
-        try:
+        with contextlib.suppress(OSError):
             if f"\nPPid:\t{process.pid}\n" in status.read_text():
-                pid = int(status.parent.name)
-                if "libtorch" in (status.parent / "maps").read_text():
-                    found.append(pid)
-        except OSError:
-            continue
+                found.append(status.parent)
     return found
 
 
-def _children(process: subprocess.Popen[str]) -> int:
-    count = 0
-    for status in Path("/proc").glob("[0-9]*/status"):
+def _workers(process: subprocess.Popen[str]) -> list[int]:
+    """Children that have PyTorch loaded, so those that train."""
+    found = []
+    for child in _children(process):
         with contextlib.suppress(OSError):
-            count += f"\nPPid:\t{process.pid}\n" in status.read_text()
-    return count
+            if "libtorch" in (child / "maps").read_text():
+                found.append(int(child.name))
+    return found
 
 
 @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="needs Linux's /proc")
-@pytest.mark.parametrize("seconds", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize("seconds", [0.0, 1.0])
 def test_ctrl_c_while_workers_start_shows_no_traceback(runs_dir: Path, seconds: float) -> None:
     """A terminal sends it to every process."""
     process = _start(runs_dir, *PAIR, cores=2)
     # Two workers, and the process that looks after what they share.
-    _wait_for(lambda: _children(process) >= 3, process)
+    _wait_for(lambda: len(_children(process)) >= 3, process)
     time.sleep(seconds)
     os.killpg(process.pid, signal.SIGINT)
     _, err = _finish(process)

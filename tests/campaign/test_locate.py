@@ -12,7 +12,7 @@ from bench.campaign.job import WorkerSettings
 from bench.campaign.locate import locate
 from bench.campaign.request import Request
 from bench.cli import main
-from bench.data import celeba, dataset, prepared, register_dataset
+from bench.data import celeba, dataset, register_dataset
 from bench.data.shapes import generate
 from bench.errors import UsageError
 from bench.experiments.profiles import PROFILES
@@ -29,12 +29,6 @@ def _folders(tmp_path: Path) -> list[str]:
 
 
 SMALL = ["--device", "cpu", "--jobs", "1", "--set", "batch_size=16", "--set", "fid_samples=20"]
-
-
-@pytest.fixture(autouse=True)
-def one_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Starting workers takes longer than preparing the few pictures of a test."""
-    monkeypatch.setattr(prepared, "core_count", lambda: 1)
 
 
 def test_celeba_is_trained_on_and_collected_without_its_pictures(

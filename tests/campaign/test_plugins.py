@@ -80,6 +80,8 @@ def test_the_guides_method_is_trained_on_own_data_by_workers_that_are_told_of_bo
     assert main([*command, "--plan"]) == 0
     assert "kuzushiji-dae-d8-s0" in capsys.readouterr().out
     assert main(command) == 0
+    assert "kuzushiji (idx files)" in capsys.readouterr().out
+    assert main([*command, "--collect"]) == 0
     table = (tmp_path / "tables" / "mnist-baselines-kuzushiji.csv").read_text()
     assert ",DAE,,1," in table
     (record,) = runs_dir.glob("kuzushiji-dae-*/training.json")

@@ -5,14 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.data import prepared
 from tests.support.pictures import write_celeba
-
-
-@pytest.fixture(autouse=True)
-def one_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Starting workers takes longer than preparing the few pictures of a test."""
-    monkeypatch.setattr(prepared, "core_count", lambda: 1)
 
 
 @pytest.fixture(scope="session")

@@ -162,7 +162,7 @@ def test_download_says_what_it_lacks(
         raise OSError("no network")
 
     monkeypatch.setattr("importlib.util.find_spec", lambda name: name)
-    monkeypatch.setattr("urllib.request.urlopen", refuse)
+    monkeypatch.setattr(datasets, "CelebA", refuse)
     assert main([*command, "--runs-dir", str(tmp_path / "runs")]) == 1
     line = capsys.readouterr().err.splitlines()[-1]
     assert "cannot be fetched" in line

@@ -43,14 +43,30 @@ def test_what_is_no_picture_says_so(content: bytes, message: str) -> None:
         decode(content, Form(32, 3, "square"))
 
 
-def test_pictures_of_more_than_eight_bits_or_another_shape_are_refused(tmp_path: Path) -> None:
-    path = tmp_path / "deep.png"
-    Image.fromarray(np.full((40, 40), 40_000, np.uint16)).save(path)
-    with pytest.raises(BadPictureError, match="not of eight bits"):
-        decode(path.read_bytes(), Form(32, 1, "square"))
-    photograph(path, 0, (64, 64))
+def _file(mode: str, kind: str, size: tuple[int, int] = (40, 40)) -> bytes:
+    buffer = io.BytesIO()
+    _noise(0, size).convert(mode).save(buffer, kind)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("mode", ["F", "I", "I;16"])
+def test_pictures_of_more_bits_are_refused_by_name(mode: str) -> None:
+    with pytest.raises(BadPictureError, match=f"pixels of mode {mode}, not of eight bits"):
+        decode(_file(mode, "TIFF"), Form(32, 1, "square"))
+
+
+def test_pictures_of_another_shape_are_not_celebas() -> None:
     with pytest.raises(BadPictureError, match="64x64 is not of CelebA's shape"):
-        decode(path.read_bytes(), celeba.FORM)
+        decode(_file("RGB", "PNG", (64, 64)), celeba.FORM)
+
+
+@pytest.mark.parametrize(
+    ("mode", "kind"),
+    [("1", "PNG"), ("L", "BMP"), ("P", "GIF"), ("RGB", "WEBP"), ("CMYK", "JPEG"), ("RGB", "PPM")],
+)
+@pytest.mark.parametrize("size", [(40, 40), (1, 1), (300, 7)])
+def test_pictures_of_every_kind_are_taken(mode: str, kind: str, size: tuple[int, int]) -> None:
+    assert decode(_file(mode, kind, size), Form(32, 3, "square")).pixels.shape == (32, 32, 3)
 
 
 @pytest.mark.parametrize("mode", ["RGB", "P", "CMYK", "L"])
@@ -111,9 +127,9 @@ def test_transparency_is_laid_on_white(tmp_path: Path, mode: str) -> None:
     assert (found[:, 20:] == 0).all()
 
 
-def _noise(seed: int) -> Image.Image:
-    noise = np.random.default_rng(seed).integers(0, 256, (40, 40, 3), dtype=np.uint8)
-    return Image.fromarray(noise).convert("RGB")
+def _noise(seed: int, size: tuple[int, int] = (40, 40)) -> Image.Image:
+    noise = np.random.default_rng(seed).integers(0, 256, (*size, 3), dtype=np.uint8)
+    return Image.fromarray(noise)
 
 
 def test_pillows_own_warnings_are_not_the_users(tmp_path: Path) -> None:

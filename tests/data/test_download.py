@@ -34,7 +34,7 @@ class _Host(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def host(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    monkeypatch.setattr(download, "STALL_SECONDS", 0.3)
+    monkeypatch.setattr(download, "SECONDS", 0.3)
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Host)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}"
@@ -55,17 +55,3 @@ def test_what_does_not_arrive_leaves_nothing(tmp_path: Path, host: str, path: st
         download.fetch(f"{host}/{path}", tmp_path / "file", hashlib.sha256(CONTENT).hexdigest())
     assert list(tmp_path.iterdir()) == []
     assert socket.getdefaulttimeout() is None
-
-
-def test_a_name_that_nobody_looks_up_is_given_up_within_seconds(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(download, "ANSWER_SECONDS", 0.2)
-
-    def look_up(url: str, timeout: float) -> None:
-        time.sleep(1)
-        raise OSError("name not known")
-
-    monkeypatch.setattr("urllib.request.urlopen", look_up)
-    with pytest.raises(BenchError, match=r"no answer within 0\.2 s"):
-        download.fetch("http://host/file", tmp_path / "file")

@@ -2,11 +2,9 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import io
 import shutil
 import struct
 import tempfile
-import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -48,37 +46,12 @@ def test_other_spellings_are_taken_whatever_the_ending_says(
     assert len(dataset("digits").load(tmp_path).train.images) == 1_024
 
 
-def test_what_comes_near_is_named_and_two_for_one_are_refused(tmp_path: Path) -> None:
-    for name in IDX_FILES[:3]:
-        (tmp_path / name).write_bytes(idx_content(name))
-    near = tmp_path / "t10k-labels-idx1-ubyte (1)"
-    near.write_bytes(idx_content(IDX_FILES[3]))
-    with pytest.raises(BenchError, match=r"no t10k-labels-idx1-ubyte \(t10k-labels-idx1-ubyte \("):
-        declared(tmp_path, tmp_path, "idx")
+def test_two_files_for_one_are_refused(tmp_path: Path) -> None:
+    (tmp_path / IDX_FILES[0]).write_bytes(idx_content(IDX_FILES[0]))
     for name in ("letters", "digits"):
-        near.with_name(f"emnist-{name}-{IDX_FILES[3]}").write_bytes(idx_content(IDX_FILES[3]))
+        (tmp_path / f"emnist-{name}-{IDX_FILES[2]}").write_bytes(idx_content(IDX_FILES[2]))
     with pytest.raises(BenchError, match=r"emnist-digits-.* or emnist-letters-.*Keep one"):
         declared(tmp_path, tmp_path, "idx")
-
-
-def _idx(path: Path, shape: tuple[int, ...]) -> None:
-    _write(path, np.zeros(shape, np.uint8))
-
-
-def test_a_small_file_does_not_become_a_huge_one(tmp_path: Path) -> None:
-    """Compressed zeros, 200 MB of them, behind a header that declares two images."""
-    buffer = io.BytesIO()
-    with gzip.GzipFile(fileobj=buffer, mode="wb", compresslevel=9) as file:
-        file.write(b"\0\0\x08\x03" + struct.pack(">3I", 2, 28, 28))
-        for _ in range(200):
-            file.write(bytes(10**6))
-    path = tmp_path / "train-images-idx3-ubyte.gz"
-    path.write_bytes(buffer.getvalue())
-    tracemalloc.start()
-    with pytest.raises(BenchError, match="1569 bytes of data, its header declares 1568"):
-        read(path)
-    assert tracemalloc.get_traced_memory()[1] < 10**6
-    tracemalloc.stop()
 
 
 @given(
@@ -102,28 +75,23 @@ def test_any_bytes_are_an_array_or_refused(tail: bytes, head: bytes) -> None:
 def test_a_forged_header_is_refused(tmp_path: Path, shape: tuple[int, ...]) -> None:
     path = tmp_path / "forged"
     path.write_bytes(struct.pack(f">4B{len(shape)}I", 0, 0, 8, len(shape), *shape) + bytes(16))
-    with pytest.raises(BenchError, match="declares"):
+    with pytest.raises(BenchError, match="truncated or altered"):
         read(path)
 
 
-@pytest.mark.parametrize("kind", [np.uint8, np.int32])
 @pytest.mark.parametrize("shape", [(5,), (4, 8), (3, 5, 7)])
-def test_arrays_are_what_torchvision_reads(
-    tmp_path: Path, kind: type[np.generic], shape: tuple[int, ...]
-) -> None:
-    array = np.random.default_rng(0).integers(0, 200, shape).astype(kind)
-    _write(tmp_path / "a", array)
+def test_arrays_are_what_torchvision_reads(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    _write(tmp_path / "a", np.random.default_rng(0).integers(0, 200, shape, np.uint8))
     assert torch.equal(
-        torch.from_numpy(read(tmp_path / "a").array.astype(kind)),
+        torch.from_numpy(read(tmp_path / "a").array.copy()),
         read_sn3_pascalvincent_tensor(str(tmp_path / "a")),
     )
 
 
 def _write(path: Path, array: np.ndarray) -> None:
-    code = 8 if array.dtype == np.uint8 else 12
-    header = struct.pack(f">4B{array.ndim}I", 0, 0, code, array.ndim, *array.shape)
+    header = struct.pack(f">4B{array.ndim}I", 0, 0, 8, array.ndim, *array.shape)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(header + array.astype(array.dtype.newbyteorder(">")).tobytes())
+    path.write_bytes(header + array.tobytes())
 
 
 @pytest.mark.parametrize("below", ["raw", "FashionMNIST/raw", "gzip"])
@@ -136,17 +104,6 @@ def test_files_in_the_only_folder_below_are_taken(tmp_path: Path, below: str) ->
     place_idx(tmp_path / "digits" / "more", compressed=True)
     with pytest.raises(BenchError, match="several folders have idx files"):
         declared(tmp_path / "digits", tmp_path, "idx")
-
-
-def test_qmnists_rows_of_labels_are_taken_by_their_digit(tmp_path: Path) -> None:
-    rng = np.random.default_rng(0)
-    for part, count in (("train", 6), ("test", 4)):
-        labels = np.column_stack([np.arange(count), rng.integers(0, 10**6, (count, 7))])
-        _write(tmp_path / f"qmnist-{part}-images-idx3-ubyte", np.zeros((count, 28, 28), np.uint8))
-        _write(tmp_path / f"qmnist-{part}-labels-idx2-int", labels.astype(np.int32))
-    found = declared(tmp_path, tmp_path, "idx")
-    assert found.classes == (6,)
-    assert loaded(found).train.labels[:, 0].tolist() == list(range(6))
 
 
 def test_emnists_pictures_are_turned_and_are_other_data(tmp_path: Path) -> None:
@@ -170,42 +127,38 @@ def test_emnists_pictures_are_turned_and_are_other_data(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["a.zip", "none"])
 def test_what_is_no_folder_is_told_what_is_taken(tmp_path: Path, name: str) -> None:
     (tmp_path / "a.zip").write_bytes(b"<html>")
-    with pytest.raises(BenchError, match="takes a folder with the four files"):
+    with pytest.raises(BenchError, match="takes a folder with the two files"):
         declared(tmp_path / name, tmp_path, "idx")
 
 
+def test_labels_are_not_asked_for(tmp_path: Path) -> None:
+    place_idx(tmp_path, compressed=False)
+    whole = declared(tmp_path, tmp_path, "idx")
+    for name in IDX_FILES[1::2]:
+        (tmp_path / name).unlink()
+    found = declared(tmp_path, tmp_path, "idx")
+    assert (found.fingerprint, found.classes) == (whole.fingerprint, ())
+    assert loaded(found).train.labels.shape == (1_024, 0)
+
+
 def _without(folder: Path) -> None:
-    (folder / IDX_FILES[3]).unlink()
+    (folder / IDX_FILES[2]).unlink()
 
 
 def _swapped(folder: Path) -> None:
     shutil.copy(folder / IDX_FILES[1], folder / IDX_FILES[0])
 
 
-def _short(folder: Path) -> None:
-    (folder / IDX_FILES[1]).write_bytes(b"\0\0\x08\x01" + struct.pack(">I", 3) + b"\1\2\3")
-
-
 def _torn(folder: Path) -> None:
     (folder / IDX_FILES[2]).write_bytes((folder / IDX_FILES[2]).read_bytes()[:-1])
-
-
-def _wide(folder: Path) -> None:
-    """Pictures of 32-bit integers."""
-    path = folder / IDX_FILES[0]
-    content = path.read_bytes()
-    pixels = np.frombuffer(content[16:], np.uint8).astype(">i4")
-    path.write_bytes(b"\0\0\x0c\x03" + content[4:16] + pixels.tobytes())
 
 
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (_without, "has no t10k-labels"),
-        (_swapped, "does not fit its name"),
-        (_wide, "3 dimensions of int32, which does not fit its name"),
-        (_short, "1024 images, but 3 labels of train"),
-        (_torn, "its header declares"),
+        (_without, "has no t10k-images"),
+        (_swapped, r"images of the shapes \(1024,\) and \(512, 28, 28\)"),
+        (_torn, "truncated or altered"),
     ],
 )
 def test_own_data_that_do_not_fit_are_refused(
@@ -218,18 +171,12 @@ def test_own_data_that_do_not_fit_are_refused(
 
 
 @pytest.mark.parametrize(
-    ("train", "test", "message"),
-    [
-        ((5, 28, 20), (5, 28, 20), "images of 20x28 pixels"),
-        ((5, 28, 28), (5, 32, 32), "images of 28x28 and 32x32 pixels"),
-        ((1, 28, 28), (5, 28, 28), "holds 1 of at least 2"),
-    ],
+    ("train", "test"), [((5, 28, 20), (5, 28, 20)), ((5, 28, 28), (5, 32, 32)), ((5, 0, 0),) * 2]
 )
 def test_idx_pictures_of_other_shapes_are_refused(
-    tmp_path: Path, train: tuple[int, ...], test: tuple[int, ...], message: str
+    tmp_path: Path, train: tuple[int, ...], test: tuple[int, ...]
 ) -> None:
     for part, shape in (("train", train), ("t10k", test)):
-        _idx(tmp_path / f"{part}-images-idx3-ubyte", shape)
-        _idx(tmp_path / f"{part}-labels-idx1-ubyte", shape[:1])
-    with pytest.raises(BenchError, match=message):
+        _write(tmp_path / f"{part}-images-idx3-ubyte", np.zeros(shape, np.uint8))
+    with pytest.raises(BenchError, match="squares of one size"):
         declared(tmp_path, tmp_path, "idx")

@@ -5,11 +5,12 @@ import torch
 from sklearn.decomposition import PCA
 
 from bench.evaluation.decoded import as_bytes, pictures, principal_walks
-from bench.models.networks import build
+from bench.models.networks import initial_model
+from tests.support.tiny import tiny
 
 
 def test_interpolations_are_straight_and_end_at_the_images() -> None:
-    model = build("mnist", latent_dim=8, depth=2, seed=1).eval()
+    model = initial_model(tiny("irmae", seed=1)).eval()
     codes = np.random.default_rng(0).normal(size=(30, 8)).astype(np.float32)
     with torch.no_grad():
         made = pictures(model, codes)
@@ -38,7 +39,7 @@ def test_walks_follow_scikit_learns_principal_components() -> None:
 
 
 def test_pictures_of_two_codes_in_one_dimension() -> None:
-    model = build("mnist", latent_dim=1, seed=1).eval()
+    model = initial_model(tiny("ae", latent_dim=1)).eval()
     with torch.no_grad():
         made = pictures(model, np.zeros((2, 1), np.float32))
     assert {name: len(images) for name, images in made.items()} == {

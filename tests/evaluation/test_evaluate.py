@@ -23,9 +23,8 @@ from bench.evaluation.spectrum import rank
 from bench.experiments.spec import FITTED
 from bench.hashing import derive_seed
 from bench.models.methods import method
-from bench.models.networks import Autoencoder, build
+from bench.models.networks import Autoencoder, initial_model
 from bench.models.precision import arithmetic
-from bench.training.run_in_training import initial_model
 from tests.support.measuring import PIXELS, measured, pytorch_fid
 from tests.support.tiny import TINY, TINY_MEASUREMENT, tiny
 
@@ -37,7 +36,7 @@ def data(sample: LoadedData) -> LoadedData:
 
 @pytest.fixture
 def model() -> Autoencoder:
-    return build("mnist", latent_dim=8, depth=2, seed=1)
+    return initial_model(replace(TINY, seed=1))
 
 
 def test_evaluation_against_plain_numpy(

@@ -12,7 +12,7 @@ from bench.evaluation.extractor import Extractor
 from bench.evaluation.extractors import declared_extractor
 from bench.evaluation.frechet import fit, frechet_distance
 from bench.evaluation.kernel_distance import kernel_distance, self_similarity
-from bench.evaluation.neighbours import coverage, nearest_ratio, radii
+from bench.evaluation.neighbours import coverage, nearest_neighbours, nearest_ratio, radii
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +47,7 @@ def found(sample: LoadedData) -> dict[str, dict[str, float]]:
             "kid": kernel_distance(features, real, similarity),
             "coverage": coverage(real, within, features),
             "copied": (nearest_ratio(features, known) <= least).double().mean().item(),
+            **nearest_neighbours(real, features),
         }
     return measured
 
@@ -58,6 +59,18 @@ def test_damaged_digits_are_worse_than_fresh_ones(
 ) -> None:
     damaged, fresh = found[name][measure], found["fresh"][measure]
     assert damaged < fresh - 0.1 if measure == "coverage" else damaged > 1.5 * fresh
+
+
+@pytest.mark.parametrize("name", ["blurred", "noisy", "paler", "ones", "repeated"])
+def test_damaged_digits_are_told_from_real_ones(
+    found: dict[str, dict[str, float]], name: str
+) -> None:
+    """Blurred samples balance at 0.5 in pixels; either side by itself gives them away."""
+    ideal, shares = (
+        [found[each][side] for side in ("real", "samples")] for each in ("fresh", name)
+    )
+    assert ideal == pytest.approx([0.5, 0.5], abs=0.1)
+    assert sum(abs(a - b) for a, b in zip(ideal, shares, strict=True)) / 2 > 0.2
 
 
 def test_coverage_shows_a_lost_class(found: dict[str, dict[str, float]]) -> None:

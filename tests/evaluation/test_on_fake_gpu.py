@@ -18,7 +18,7 @@ from bench.evaluation import reference
 from bench.evaluation.evaluate import Evaluation
 from bench.evaluation.extractor import Extractor
 from bench.evaluation.extractors import EXTRACTORS, declared_extractor, inception_weights
-from bench.training.run_in_training import initial_model
+from bench.models.networks import initial_model
 from tests.support.fake_gpu import AVAILABLE, GPU, fake_gpu
 from tests.support.measuring import measured
 from tests.support.tiny import TINY, tiny

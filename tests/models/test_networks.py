@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,8 +10,10 @@ import torch
 from torch import nn
 
 from bench.errors import UsageError
-from bench.models.methods import method
-from bench.models.networks import build
+from bench.experiments.columns import MNIST_IRMAE
+from bench.experiments.spec import TrainingSpec
+from bench.models.networks import initial_model
+from tests.support.tiny import tiny
 
 # The supplement's Table 1 as it is read in docs/decisions.md: the shape behind each layer that
 # has weights.
@@ -62,7 +65,7 @@ def _shapes(
 @pytest.mark.parametrize("network", TABLE_1)
 def test_layers_are_those_of_table_1(network: str) -> None:
     (channels, size), latent_dim, encoder, decoder = TABLE_1[network]
-    model = build(network, latent_dim=latent_dim, depth=4)
+    model = initial_model(TrainingSpec(network, "irmae", latent_dim, depth=4))
     with torch.no_grad():
         images = torch.rand(1, channels, size, size)
         encoded, bare_encoder = _shapes(model.encoder, images)
@@ -76,7 +79,7 @@ def test_layers_are_those_of_table_1(network: str) -> None:
 
 @pytest.mark.parametrize("network", TABLE_1)
 def test_convolutions_are_4x4_with_stride_2(network: str) -> None:
-    model = build(network, latent_dim=TABLE_1[network][1])
+    model = initial_model(TrainingSpec(network, "ae", TABLE_1[network][1]))
     kernels = [
         (m.kernel_size[0], m.stride[0], m.padding[0])
         for m in model.modules()
@@ -88,8 +91,8 @@ def test_convolutions_are_4x4_with_stride_2(network: str) -> None:
 
 
 def test_linear_layers_are_square_bias_free_and_scaled() -> None:
-    plain = build("mnist", latent_dim=128, depth=8)
-    scaled = build("mnist", latent_dim=128, depth=8, init_scale=4.0)
+    plain = initial_model(MNIST_IRMAE)
+    scaled = initial_model(replace(MNIST_IRMAE, init_scale=4.0))
     assert len(list(plain.linear.parameters())) == 8
     for one, four in zip(plain.linear.parameters(), scaled.linear.parameters(), strict=True):
         assert one.shape == (128, 128)
@@ -100,7 +103,7 @@ def test_linear_layers_are_square_bias_free_and_scaled() -> None:
 
 
 def test_codes_are_those_behind_the_linear_layers() -> None:
-    model = build("mnist", latent_dim=16, depth=3)
+    model = initial_model(tiny("irmae", latent_dim=16, depth=3))
     images = torch.rand(2, 1, 32, 32)
     product = torch.eye(16)
     for weight in model.linear.parameters():
@@ -111,11 +114,11 @@ def test_codes_are_those_behind_the_linear_layers() -> None:
 def test_weights_come_from_the_seed_alone() -> None:
     torch.manual_seed(1)
     state = torch.get_rng_state()
-    a = build("mnist", latent_dim=8, depth=2, seed=3)
+    a = initial_model(tiny("irmae", seed=3))
     assert torch.equal(torch.get_rng_state(), state)
     torch.manual_seed(2)
-    b = build("mnist", latent_dim=8, depth=4, seed=3)
-    c = build("mnist", latent_dim=8, depth=2, seed=4)
+    b = initial_model(tiny("irmae", depth=4, seed=3))
+    c = initial_model(tiny("irmae", seed=4))
     for x, y, z in zip(
         a.decoder.parameters(), b.decoder.parameters(), c.decoder.parameters(), strict=True
     ):
@@ -127,8 +130,7 @@ def test_vae_doubles_the_encoder_and_ends_in_a_sigmoid() -> None:
     for network, ((channels, size), latent_dim, _, _) in TABLE_1.items():
         if network == "celeba":
             continue
-        vae = method("vae")
-        model = build(network, latent_dim=latent_dim, doubled=vae.doubled, output=vae.output)
+        model = initial_model(TrainingSpec(network, "vae", latent_dim))
         images = torch.rand(4, channels, size, size)
         encoded = model.encoder(images)
         assert encoded.shape == (4, 2 * latent_dim)
@@ -138,13 +140,8 @@ def test_vae_doubles_the_encoder_and_ends_in_a_sigmoid() -> None:
         assert isinstance(list(model.decoder)[-1], nn.Sigmoid)  # type: ignore[call-overload]
 
 
-def test_unknown_names_are_refused() -> None:
-    with pytest.raises(UsageError, match="did you mean mnist"):
-        build("mnits", latent_dim=8)
-
-
 def test_the_rae_paper_has_an_architecture_of_its_own() -> None:
-    model = build("celeba", latent_dim=64, architecture="rae")
+    model = initial_model(TrainingSpec("celeba", "rae", 64, architecture="rae"))
     convolutions = [m for m in model.modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)]
     assert {m.kernel_size for m in convolutions} == {(5, 5)}
     assert [m.stride[0] for m in convolutions] == [2, 2, 2, 2, 2, 2, 2, 1]
@@ -158,14 +155,14 @@ def test_the_rae_paper_has_an_architecture_of_its_own() -> None:
     assert model.codes(images).shape == (2, 64)
     assert model(images).shape == images.shape
     with pytest.raises(UsageError, match="rae architecture 'mnist': known: celeba"):
-        build("mnist", latent_dim=8, architecture="rae")
+        initial_model(tiny("ae", architecture="rae"))
 
 
 @pytest.mark.parametrize("network", TABLE_1)
 def test_width_narrows_every_map_and_leaves_the_code(network: str) -> None:
     (channels, size), latent_dim, *rest = TABLE_1[network]
     encoder: Any = rest[0]
-    model = build(network, latent_dim=latent_dim, width=1 / 8)
+    model = initial_model(TrainingSpec(network, "ae", latent_dim, width=1 / 8))
     images = torch.rand(1, channels, size, size)
     with torch.no_grad():
         narrow, _ = _shapes(model.encoder, images)

@@ -8,8 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import report_runs as reports
-
 pytest.importorskip("axe_playwright_python", reason="needs axe-playwright-python of [dev]")
 pytest.importorskip("playwright", reason="needs playwright of [dev]")
 
@@ -26,14 +24,6 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("report")
-    reports.fill(folder / "runs")
-    reports.write(folder / "runs", folder)
-    return folder / "report.html"
-
-
-@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     arguments = ["--no-sandbox", "--disable-background-networking", "--disable-component-update"]
     with sync_playwright() as playwright:
@@ -45,16 +35,16 @@ def browser() -> Iterator[Browser]:
 def test_it_opens_whole_without_errors_and_without_the_network(
     browser: Browser, report: Path
 ) -> None:
-    context = browser.new_context()
+    context, address = browser.new_context(), (report / "report.html").as_uri()
     page = context.new_page()
     said, asked = [], []
     page.on("console", lambda message: said.append(message.text))
     page.on("pageerror", lambda error: said.append(str(error)))
     page.on("request", lambda request: asked.append(request.url))
-    page.goto(report.as_uri())
+    page.goto(address)
     page.wait_for_load_state("networkidle")
     assert said == []
-    assert [url for url in asked if not url.startswith("data:")] == [report.as_uri()]
+    assert [url for url in asked if not url.startswith("data:")] == [address]
     assert min(page.evaluate("[...document.images].map((each) => each.naturalWidth)")) > 1
     context.close()
 
@@ -68,7 +58,7 @@ def test_axe_finds_nothing_and_nothing_is_cut_off(
     size = ViewportSize(width=width, height=900)
     context = browser.new_context(viewport=size, color_scheme=scheme)  # type: ignore[arg-type]
     page = context.new_page()
-    page.goto(report.as_uri())
+    page.goto((report / "report.html").as_uri())
     heights = page.evaluate("[...document.querySelectorAll('tr')].map((each) => each.offsetHeight)")
     # An interval in a column of nine takes four lines on a narrow screen.
     assert max(heights) < (70 if width == 1400 else 90)

@@ -294,9 +294,9 @@ def test_small_errors_are_printed_with_digits_that_count() -> None:
 
 def test_a_name_in_the_list_of_claims_is_no_html_and_ends_no_cell() -> None:
     made = content_of("table4", {"2": [70], "4": [39], "8": [8], "12": [4]})
-    (verdict, *_) = judge(made)
-    row = claims_markdown([replace(verdict, data="a<br>b|c\\|d")]).splitlines()[4]
-    assert row.endswith(r"| a\<br>b\|c\\\|d, paper |")
+    (verdict, *_) = judge(replace(made, profile="a<br>b|c\\|d"))
+    row = claims_markdown([verdict]).splitlines()[4]
+    assert row.endswith(r"| mnist, a\<br>b\|c\\\|d |")
 
 
 def test_an_unrun_claim_is_in_the_list_and_not_under_the_table(tmp_path: Path) -> None:

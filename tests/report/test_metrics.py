@@ -9,8 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.experiments.readings import READINGS
-from bench.experiments.tables import TABLES
+from bench.experiments.tables import READINGS, TABLES
 from bench.report.display import Display
 from bench.report.frame import frame
 from bench.report.metrics import METRICS, Metric, View

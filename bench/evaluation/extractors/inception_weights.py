@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from bench.errors import BenchError
-from bench.files import file_sha256
+from bench.files import require_sha256
 
 # The file that pytorch-fid publishes; its name carries the first digits of its SHA-256, and
 # torch-fidelity's registry has the whole.
@@ -56,14 +56,5 @@ def fetch() -> Path:
 
 
 def verify(path: Path, sha256: str = SHA256) -> None:
-    """Compare a weights file with its SHA-256, in hex.
-
-    Raises:
-        BenchError: it is another file; the message names it.
-    """
-    checksum = file_sha256(path)
-    if checksum != sha256:
-        raise BenchError(
-            f"{path}: not pytorch-fid's Inception weights (SHA-256 begins {checksum[:8]}, "
-            f"not {sha256[:8]}); fetch {NAME} again"
-        )
+    """Raise BenchError, which names the file, unless it is the one that pytorch-fid publishes."""
+    require_sha256(path, sha256, f"fetch pytorch-fid's {NAME} again")

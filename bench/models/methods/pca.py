@@ -14,12 +14,7 @@ from bench.models.networks import Autoencoder
 
 
 class Directions(nn.Module):
-    """Principal directions of images, which encoder and decoder share.
-
-    Attributes:
-        mean: the mean image (pixels,).
-        basis: orthonormal directions (latent_dim, pixels).
-    """
+    """Mean image (pixels,) and orthonormal directions (latent_dim, pixels), which both share."""
 
     mean: torch.Tensor
 

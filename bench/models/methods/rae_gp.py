@@ -13,12 +13,8 @@ from bench.models.networks import Autoencoder
 def gradient_penalty(output: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
     """Mean square, over images and latent dimensions, of the gradient of the summed squared output.
 
-    The gradient is taken with respect to the codes. The paper differentiates the output itself; its
-    authors' code sums the squared output first.
-
-    Args:
-        output: decoded images (n, ...), each from its own code.
-        codes: (n, latent_dim), which ``output`` was decoded from.
+    The gradient is taken with respect to the codes (n, latent_dim), which the output was decoded
+    from. The paper differentiates the output itself; its authors' code sums the squared output.
     """
     (gradient,) = torch.autograd.grad(output.square().sum(), codes, create_graph=True)
     return gradient.square().mean()

@@ -21,11 +21,8 @@ def mmd(codes: torch.Tensor, prior: torch.Tensor) -> torch.Tensor:
 
     The kernel is inverse multiquadratic, C / (C + |a - b|^2), summed over seven scales s. For a
     standard normal prior C = 2 * latent_dim * s. Within a sample, no point is paired with itself
-    (Tolstikhin et al. 2018, algorithm 2 and the settings of the experiments).
-
-    Args:
-        codes: (n, latent_dim).
-        prior: (n, latent_dim), drawn from the prior.
+    (Tolstikhin et al. 2018, algorithm 2 and the settings of the experiments). Both are (n,
+    latent_dim).
     """
     n, latent_dim = codes.shape
     within = _kernel(codes, codes, latent_dim) + _kernel(prior, prior, latent_dim)

@@ -14,7 +14,7 @@ from bench.report.claims import LEAST_SEEDS, span
 from bench.report.figures.style import caption, plain_numbers, style
 from bench.report.frame import TableResults, frame
 from bench.report.metrics import METRICS, View
-from bench.report.notes import fid_notes, run_notes, title
+from bench.report.notes import fid_notes
 
 
 def draw(figure: FigureSpec, content: TableResults) -> Figure:
@@ -28,7 +28,7 @@ def draw(figure: FigureSpec, content: TableResults) -> Figure:
     data = frame(content)
     panels = [("fid", View(name, HEADLINE_SAMPLER)) for name in content.extractors]
     panels.append(("test_mse", View()))
-    page = Figure(figsize=(4.4 * len(panels), 4.2))
+    page = Figure(figsize=(4.4 * len(panels), 4.2), layout="tight")
     ranks = _of(data, "rank", View())
     axes_of = page.subplots(1, len(panels), squeeze=False)[0]
     for axes, (metric, view) in zip(axes_of, panels, strict=True):
@@ -48,8 +48,6 @@ def draw(figure: FigureSpec, content: TableResults) -> Figure:
         page.legend(
             handles, labels, loc="upper center", ncols=2, bbox_to_anchor=(0.5, 0), fontsize=7
         )
-    page.suptitle(title(figure, content), fontsize=10)
-    page.tight_layout()
     counts = [count for count in ranks.n if count] or [0]
     caption(
         page,
@@ -60,7 +58,6 @@ def draw(figure: FigureSpec, content: TableResults) -> Figure:
                 f"{LEAST_SEEDS} seeds have learned and no seed has failed to."
             ),
             *fid_notes(content),
-            *run_notes(content),
         ],
     )
     return page

@@ -10,7 +10,7 @@ from bench.experiments.spec import FigureSpec
 from bench.report.figures.style import RESOLUTION, caption
 from bench.report.figures.typical import typical_note, typical_runs
 from bench.report.frame import TableResults
-from bench.report.notes import before_columns, headline_note, run_notes, title
+from bench.report.notes import before_columns, headline_note
 from bench.store.folders import kept_images
 
 _COLUMNS = 10
@@ -51,7 +51,6 @@ def draw(figure: FigureSpec, content: TableResults) -> Figure:
     }
     left_out = [cell.name for cell, result in shown.items() if result is None]
     page = _page(blocks)
-    page.suptitle(title(figure, content), fontsize=10)
     notes = [
         _WHAT[figure.kind],
         *([headline_note(content)] if figure.kind == "samples" else []),
@@ -60,7 +59,7 @@ def draw(figure: FigureSpec, content: TableResults) -> Figure:
     if left_out:
         columns = ", ".join(left_out)
         notes.append(f"Of {columns} no run has both its images cached and a FID by that extractor.")
-    caption(page, notes + run_notes(content))
+    caption(page, notes)
     return page
 
 

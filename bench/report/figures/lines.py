@@ -17,7 +17,7 @@ from bench.experiments.spec import Cell, FigureSpec
 from bench.report.figures.style import caption, plain_numbers
 from bench.report.frame import TableResults, beside_printed, frame
 from bench.report.metrics import METRICS
-from bench.report.notes import run_notes, seeds_text, title
+from bench.report.notes import seeds_text
 from bench.report.rows import signed
 from bench.report.statistics import interval
 from bench.store.folders import read_history, read_spectra
@@ -45,7 +45,7 @@ def draw_spectra(figure: FigureSpec, content: TableResults) -> Figure:
         axes.plot(last, shares[last - 1], marker="o", color=str(look["color"]), markersize=4)
         return True
 
-    page, panels, notes = _panels(figure, content, draw)
+    page, panels, notes = _panels(content, draw)
     for axes in panels:
         axes.set_xscale("log")
         axes.set_yscale("log")
@@ -75,7 +75,7 @@ def draw_curves(figure: FigureSpec, content: TableResults) -> Figure:
         axes.plot([row["epoch"] for row in history], [row["loss"] for row in history], **look)
         return True
 
-    page, panels, notes = _panels(figure, content, draw)
+    page, panels, notes = _panels(content, draw)
     for axes in panels:
         axes.set_yscale("log")
         plain_numbers(axes.yaxis)
@@ -103,7 +103,7 @@ def draw_ranks(figure: FigureSpec, content: TableResults) -> Figure:
         images.add(result.trained.spectra_images)
         return True
 
-    page, panels, notes = _panels(figure, content, draw)
+    page, panels, notes = _panels(content, draw)
     panels[0].set_ylabel("latent rank")
     counts = " or ".join(f"{count:,}" for count in sorted(images)) or "no"
     said = [
@@ -189,9 +189,7 @@ def _ranges(numbers: Sequence[int]) -> str:
     return " and ".join(texts)
 
 
-def _panels(
-    figure: FigureSpec, content: TableResults, draw: _DrawRun
-) -> tuple[Figure, Sequence[Axes], list[str]]:
+def _panels(content: TableResults, draw: _DrawRun) -> tuple[Figure, Sequence[Axes], list[str]]:
     """A panel for each row of the table, in it a colour for each column and a line a run."""
     rows = _rows(content)
     page = Figure(figsize=(max(5.6, 3.8 * len(rows)), 3.6))
@@ -212,12 +210,11 @@ def _panels(
                     left_out.append(result.run_id)
         if axes.get_legend_handles_labels()[0]:
             axes.legend(title=content.table.axis, fontsize=7, title_fontsize=7)
-    page.suptitle(title(figure, content), fontsize=10)
     shown = seeds_text(content.table, seeds)
     notes = [f"A line for each run; up to {len(_LINES)} seeds have a dash each. Seeds: {shown}."]
     if left_out:
         notes.append(f"Nothing to draw is cached of {', '.join(left_out)}.")
-    return page, panels, notes + run_notes(content)
+    return page, panels, notes
 
 
 def _rows(content: TableResults) -> list[str]:

@@ -1,4 +1,4 @@
-"""A metric over the columns of a table, as Figure 1 shows the FID over latent dimensions."""
+"""The FID over the columns of a table, as Figure 1 shows it over latent dimensions."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from bench.experiments.spec import FigureSpec
 from bench.report.claims import span
 from bench.report.figures.style import caption, style
 from bench.report.frame import TableResults, frame
-from bench.report.metrics import METRICS, REAL
-from bench.report.notes import fid_notes, run_notes, title
+from bench.report.metrics import REAL, View
+from bench.report.notes import fid_notes
 from bench.report.rows import significant
 
 
@@ -27,40 +27,34 @@ def draw(figure: FigureSpec, content: TableResults) -> Figure:
     paper's numbers dashed: on an axis of their own where the two are not comparable.
     """
     data = frame(content)
-    data = data[data.metric == figure.metric]
+    data = data[data.metric == "fid"]
     data = data.assign(x=pd.to_numeric(data.column, errors="coerce"))
     unordered = dict.fromkeys(data.column[data.x.isna()])
     data = data.dropna(subset="x")
-    views = [view for view in content.views(figure.metric) if view.sampler != REAL]
+    views = [view for view in content.views("fid") if view.sampler != REAL]
     extractors = list(dict.fromkeys(view.extractor for view in views))
     samplers = list(dict.fromkeys(view.sampler for view in views))
-    page = Figure(figsize=(max(5.6, 4.2 * len(samplers)), 3.6 * len(extractors)))
+    size = max(5.6, 4.2 * len(samplers)), 3.6 * len(extractors)
+    page = Figure(figsize=size, layout="tight")
     panels = page.subplots(len(extractors), len(samplers), squeeze=False)
     for view in views:
         axes = panels[extractors.index(view.extractor), samplers.index(view.sampler)]
-        seen = data[data.extractor == view.extractor]
-        of_view = seen[seen.sampler == view.sampler]
-        real = seen[seen.sampler == REAL]
-        _panel(axes, of_view, real, content, METRICS[figure.metric].label)
-    page.suptitle(title(figure, content), fontsize=10)
-    page.tight_layout()
+        _panel(axes, view, data[data.extractor == view.extractor], content)
     left_out = [f"Not on the axis: {', '.join(unordered)}."] if unordered else []
-    caption(page, [_seeds(data), *left_out, *fid_notes(content), *run_notes(content)])
+    caption(page, [_seeds(data), *left_out, *fid_notes(content)])
     return page
 
 
-def _panel(
-    axes: Axes, data: pd.DataFrame, real: pd.DataFrame, content: TableResults, label: str
-) -> None:
+def _panel(axes: Axes, view: View, seen: pd.DataFrame, content: TableResults) -> None:
     """The curves of one sampler."""
-    sampler, extractor = data.sampler.iloc[0], data.extractor.iloc[0]
+    data, real = (seen[seen.sampler == sampler] for sampler in (view.sampler, REAL))
     paper = data[data.paper.notna()]
     beside = axes
     if not paper.comparable.all():
         beside = axes.twinx()
         beside.grid(visible=False)
         beside.spines["right"].set_visible(True)
-        beside.set_ylabel(f"{label} (paper, another scale)")
+        beside.set_ylabel("FID (paper, another scale)")
     for row in dict.fromkeys(cell.row for cell in content.table.cells):
         method = next(cell.training.method for cell in content.table.cells if cell.row == row)
         _measured(axes, data[data.row == row].sort_values("x"), row, method)
@@ -72,8 +66,7 @@ def _panel(
     axes.set_xticks(places, [f"{place:g}" for place in places])
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xlabel(content.table.axis)
-    source = ", ".join(part for part in (sampler, extractor) if part)
-    axes.set_ylabel(f"{label} ({source})" if source else label)
+    axes.set_ylabel(f"FID ({', '.join(filter(None, reversed(view)))})")
     sides = dict.fromkeys((axes, beside))
     if handles := [each for side in sides for each in side.get_legend_handles_labels()[0]]:
         # Above the panel, where no point is.

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from sklearn.manifold import TSNE
 from sklearn.neighbors import NearestNeighbors
 
 from bench.errors import BenchError
@@ -18,7 +19,7 @@ from bench.report.figures.style import BLUE, ORANGE, caption
 from bench.report.figures.typical import typical_note, typical_runs
 from bench.report.frame import TableResults
 from bench.report.metrics import REAL
-from bench.report.notes import fid_notes, headline_note, run_notes, title
+from bench.report.notes import fid_notes, headline_note
 from bench.store.folders import kept_images, read_arrays, write_arrays
 from bench.store.records import Result
 
@@ -44,8 +45,8 @@ def draw(figure: FigureSpec, content: TableResults) -> Figure:
         result = shown[cell] or content.results[cell][0]
         lines = _numbers(result, content.extractors)
         plane = _embedding(result)
-        if isinstance(plane, str):
-            left_out.append(f"{result.run_id} ({plane})")
+        if plane is None:
+            left_out.append(result.run_id)
         else:
             count = len(plane) // 2
             look: dict[str, Any] = {"s": 4, "alpha": 0.6, "linewidths": 0, "rasterized": True}
@@ -53,17 +54,13 @@ def draw(figure: FigureSpec, content: TableResults) -> Figure:
             axes.scatter(*plane[count:].T, color=ORANGE, marker="^", label="samples", **look)
             lines.append(f"in the plane: own kind {_own_kind(plane):.0%}")
         axes.set_xlabel("\n".join(lines), fontsize=6.5)
-    # One legend serves all panels; it is taken from one that is not empty.
-    handles = max(
-        (axes.get_legend_handles_labels() for axes in panels), key=lambda pair: len(pair[0])
-    )
-    if handles[0]:
-        page.legend(
-            *handles, loc="upper center", ncols=2, bbox_to_anchor=(0.5, -0.02), markerscale=3
-        )
-    page.suptitle(title(figure, content), fontsize=10)
+    # One legend serves all panels, of which some may be empty.
+    pairs = (zip(*axes.get_legend_handles_labels(), strict=True) for axes in panels)
+    if labelled := {label: handle for pair in pairs for handle, label in pair}:
+        place: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.02)}
+        page.legend(labelled.values(), labelled.keys(), **place, ncols=2, markerscale=3)
     notes = [
-        (f"{count} test images (blue), {count} samples (orange) a panel."),
+        f"{count} test images (blue), {count} samples (orange) a panel.",
         typical_note(content, shown),
         headline_note(content),
         f"t-SNE of pixels (scikit-learn: perplexity {_PERPLEXITY:g}, PCA start, seed {_SEED}).",
@@ -77,8 +74,8 @@ def draw(figure: FigureSpec, content: TableResults) -> Figure:
         ),
     ]
     if left_out:
-        notes.append(f"Not drawn: {', '.join(left_out)}.")
-    caption(page, [*notes, *fid_notes(content), *run_notes(content)])
+        notes.append(f"Not drawn, since no images are cached: {', '.join(left_out)}.")
+    caption(page, [*notes, *fid_notes(content)])
     return page
 
 
@@ -113,24 +110,20 @@ def _is_drawable(result: Result) -> bool:
     return "plane" in _cached(result) or bool(kept_images(result, "samples"))
 
 
-def _embedding(result: Result) -> np.ndarray | str:
+def _embedding(result: Result) -> np.ndarray | None:
     """Test images and samples in the plane (2 n, 2), computed once and kept with the run.
 
-    The cached one is taken as it is where the images themselves are not at hand; why there is none
-    where there is neither.
+    The cached one is taken as it is where the images themselves are not at hand.
     """
     images = list(kept_images(result, "originals", "samples").values())
     cached = _cached(result)
     if len(images) < 2:
-        return cached.get("plane", "no images are cached")
+        return cached.get("plane")
     count = min(map(len, images))
     points = np.concatenate([each[:count].reshape(count, -1) for each in images])
     inputs = hashlib.sha256(f"{_VERSION} {_PERPLEXITY} {_SEED}".encode() + points.tobytes())
     if cached and str(cached["inputs"]) == inputs.hexdigest():
         return cached["plane"]
-    # On such points scikit-learn's t-SNE crashes the process.
-    if np.ptp(points, axis=0).max() == 0:
-        return "all of its images are alike"
     plane = embed(points / np.float32(255))
     # A runs folder that can only be read is no reason not to draw.
     with contextlib.suppress(BenchError):
@@ -141,9 +134,6 @@ def _embedding(result: Result) -> np.ndarray | str:
 
 def embed(points: np.ndarray) -> np.ndarray:
     """t-SNE of points (n, d) in the plane (n, 2), the same for the same points."""
-    # A cached embedding is drawn without scikit-learn, which takes a second to import.
-    from sklearn.manifold import TSNE
-
     perplexity = min(_PERPLEXITY, (len(points) - 1) / 3)
     tsne = TSNE(perplexity=perplexity, init="pca", learning_rate="auto", random_state=_SEED)
     return tsne.fit_transform(points)

@@ -14,7 +14,7 @@ from bench.files import write_bytes, write_text
 from bench.report.figures.kinds import drawing
 from bench.report.figures.style import RC, RESOLUTION
 from bench.report.frame import TableResults
-from bench.report.notes import title
+from bench.report.notes import run_notes, title
 
 # Inches around all that is drawn.
 _MARGIN = 0.1
@@ -58,6 +58,7 @@ def write_figure(figure: FigureSpec, content: TableResults, folder: Path) -> Dra
             drawn = drawing(figure.kind)(figure, content)
         if not any(axes.has_data() for axes in drawn.axes):
             return None
+        drawn.suptitle(heading, fontsize=10)
         # Once for both files, where "tight" lays out the figure anew for each.
         drawn.draw_without_rendering()
         box = drawn.get_tightbbox().padded(_MARGIN)
@@ -71,6 +72,6 @@ def write_figure(figure: FigureSpec, content: TableResults, folder: Path) -> Dra
                 metadata=_METADATA[path.suffix],
             )
             write_bytes(path, buffer.getvalue())
-    notes = tuple(str(drawn.get_label()).splitlines())
+    notes = (*str(drawn.get_label()).splitlines(), *run_notes(content))
     write_text(text, "\n".join([heading, "", *notes, ""]))
     return Drawn(heading, notes, (pdf, png, text))

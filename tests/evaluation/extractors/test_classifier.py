@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 import pytest
 import torch
 
@@ -13,9 +11,9 @@ from bench.data.shapes import generate
 from bench.errors import BenchError
 from bench.evaluation.extractor import Extractor
 from bench.evaluation.extractors import declared_extractor
-from bench.evaluation.extractors import train_classifier as training
 from bench.evaluation.extractors.classifier import Classifier, load
-from bench.evaluation.extractors.train_classifier import described, train_classifier
+from benchmarks import train_classifier as training
+from benchmarks.train_classifier import quality, train_classifier
 
 CPU = torch.device("cpu")
 
@@ -26,16 +24,13 @@ def test_the_shipped_classifiers_know_their_data(name: str, sample: LoadedData) 
     test = sample.test if name == "mnist-sample" else generate(2_000, seed=9)
     network = Extractor.load(declared_extractor("classifier", dataset(name)), CPU).network
     assert isinstance(network, Classifier)
-    found = re.fullmatch(
-        r"test accuracy (.*)%, (\d+) of 128 features alive", described(network, test)
-    )
-    assert found is not None
-    assert float(found[1]) > 97
-    assert int(found[2]) >= 126
+    accuracy, alive = quality(network, dataset(name), test)
+    assert accuracy > 0.97
+    assert alive >= 126
 
 
 def test_another_file_in_the_place_of_a_classifier_is_refused() -> None:
-    with pytest.raises(BenchError, match="not the classifier that was shipped"):
+    with pytest.raises(BenchError, match="not the weights that the suite is pinned to"):
         load("mnist", "0" * 64, CPU)
 
 
@@ -43,13 +38,12 @@ def test_training_a_classifier_learns_every_label(
     sample: LoadedData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(training, "_THREADS", 1)
-    model = train_classifier(sample.train, dataset("mnist-sample"), steps=150)
-    images = sample.test.images.float().expand(-1, 3, -1, -1) / 255
+    data = dataset("mnist-sample")
+    model = train_classifier(sample.train, data, steps=150)
     # 1,024 digits suffice for far better than chance; the whole of MNIST does better still.
-    assert model.accuracy(images, sample.test.labels) > 0.85
-    assert model(images[:7]).shape == (7, 128)
+    assert quality(model, data, sample.test)[0] > 0.85
     declared, split = dataset("shape"), generate(1000, seed=0)
     shapes = train_classifier(split, declared, steps=60)
     assert shapes.head.out_features == 2 + 6 + 17 + 17 + 8 + 8 + 8
     chance = sum(1 / count for count in declared.classes) / len(declared.classes)
-    assert shapes.accuracy(split.images.float() / 255, split.labels) > 1.5 * chance
+    assert quality(shapes, declared, split)[0] > 1.5 * chance

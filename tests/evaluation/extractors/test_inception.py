@@ -53,7 +53,7 @@ def test_inception_is_pytorch_fids_network(inception_file: Path, sample: LoadedD
 
 
 def test_inception_weights_of_another_hash_are_refused(inception_file: Path) -> None:
-    with pytest.raises(BenchError, match="not pytorch-fid's Inception weights"):
+    with pytest.raises(BenchError, match="pinned to; fetch pytorch-fid's"):
         inception.load(inception_file, CPU)
 
 
@@ -64,7 +64,7 @@ def test_a_pickle_in_place_of_weights_is_not_run(tmp_path: Path) -> None:
 
     path = tmp_path / "inception_weights.pth"
     path.write_bytes(pickle.dumps(Malicious()))
-    with pytest.raises(BenchError, match="cannot be read as Inception weights"):
+    with pytest.raises(pickle.UnpicklingError):
         inception.load(path, CPU, file_sha256(path))
     assert not (tmp_path / "was here").exists()
 
@@ -85,10 +85,7 @@ class _Answer(io.BytesIO):
 
 
 def test_downloaded_weights_are_verified(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from bench.data import download
-
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    monkeypatch.setattr(download, "reach", lambda url: None)
     monkeypatch.setattr(torch.hub, "urlopen", lambda request: _Answer(b"<html>"))
     with pytest.raises(BenchError, match="invalid hash value"):
         inception_weights.fetch()
