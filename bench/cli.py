@@ -9,7 +9,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import fields, replace
+from dataclasses import fields
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -64,22 +64,21 @@ def _request(arguments: argparse.Namespace) -> Request:
     optional = [name for name in tables if of_cache and name not in PAPER_TABLES]
     by_name = _chosen("figure", arguments.figure, FIGURES, ())
     optional += [name for name in figures if name not in by_name]
-    worker = WorkerSettings(**_options(WorkerSettings, arguments))
-    arguments.samplers = tuple(arguments.samplers or SAMPLERS)
     general = general_extractor(arguments.fid_weights)
     if arguments.fid_weights:
         inception_weights.verify(arguments.fid_weights)
-    asked = arguments.extractors or (["auto"] if arguments.fid_weights else [])
+    asked = arguments.extractor or (["auto"] if arguments.fid_weights else [])
     named = (general if name == "auto" else name for name in asked)
-    arguments.extractors = tuple(dict.fromkeys(named))
+    samplers, extractors = tuple(arguments.sampler or SAMPLERS), tuple(dict.fromkeys(named))
+    arguments.plugin = tuple(arguments.plugin)
     chosen = {
         "tables": tables,
         "figures": figures,
         "optional": optional,
         "everything": of_cache,
         "overrides": parse_overrides(arguments.set, own_parameters()),
-        "worker": replace(worker, plugin=tuple(arguments.plugin)),
-        "display": Display(**_options(Display, arguments)),
+        "worker": WorkerSettings(**_options(WorkerSettings, arguments)),
+        "display": Display(samplers, extractors, arguments.rank_threshold),
         "mode": mode,
     }
     return Request(**_options(Request, arguments) | chosen)
@@ -94,42 +93,34 @@ def _mode(arguments: argparse.Namespace) -> str:
         UsageError: two modes, or an option that does not go with the mode or another option.
     """
     modes = [name for name in MODES if getattr(arguments, name)]
-    if len(modes) > 1:
-        first, second = (name.replace("_", "-") for name in modes[:2])
-        raise UsageError(f"--{first} does not go with --{second}; leave one of them out")
     mode = modes[0] if modes else "run"
     if arguments.name is not None and ":" not in (arguments.dataset or ""):
         raise UsageError("--name goes with --dataset idx:FOLDER or images:FOLDER")
     if arguments.weights_of is not None and mode != "gc":
         raise UsageError("--weights-of goes with --gc")
-    asked = set(arguments.extractors or ("auto",))
+    asked = set(arguments.extractor or ("auto",))
     if arguments.fid_weights and not asked & {"auto", "inception"}:
         raise UsageError("--fid-weights goes with --extractor inception or auto")
     if arguments.jobs and arguments.scheduler:
         raise UsageError("--jobs does not go with --scheduler, whose workers say how many run")
-    for option in _IGNORED.get(mode, ()):
+    for option in (*modes[1:], *_IGNORED.get(mode, ())):
         if getattr(arguments, option) not in (None, False, [], "auto"):
-            name = option.removesuffix("s") if option in ("extractors", "samplers") else option
-            raise UsageError(
-                f"--{name.replace('_', '-')} does not go with --{mode}; leave one of them out"
-            )
+            first, second = (name.replace("_", "-") for name in (option, mode))
+            raise UsageError(f"--{first} does not go with --{second}; leave one of them out")
     return mode
 
 
-_OF_TRAINING = ("jobs", "stop_after", "scheduler")
 _OF_TABLES = (
-    *("table", "figure", "claims", "report", "only", "seeds", "set", "profile"),
-    *("extractors", "samplers"),
+    *("table", "figure", "claims", "report", "only", "seeds", "set", "profile", "extractor"),
+    *("sampler", "jobs", "stop_after", "scheduler"),
 )
+_OF_DATA = ("dataset", "download", "fid_weights")
 # Options that say nothing to a command of that mode. Own data of a run that is repeated have to be
 # named.
 _IGNORED = {
     "plan": ("claims", "report"),
-    "verify": (*_OF_TABLES, *_OF_TRAINING),
-    **dict.fromkeys(
-        ("status", "gc", "export"),
-        (*_OF_TABLES, *_OF_TRAINING, "dataset", "download", "fid_weights"),
-    ),
+    "verify": _OF_TABLES,
+    **dict.fromkeys(("status", "gc", "export"), _OF_TABLES + _OF_DATA),
 }
 
 

@@ -84,7 +84,7 @@ def _error(capsys: pytest.CaptureFixture[str]) -> str:
         (["--jobs", "0"], "--jobs: must be a whole number of at least 1, not '0'"),
         (["--rank-threshold", "much"], "must be a number between 0 and 1, not 'much'"),
         (["--device", "tpu"], "--device takes"),
-        (["--plan", "--collect"], "--plan does not go with --collect"),
+        (["--plan", "--collect"], "--collect does not go with --plan"),
         (["--only", "nothing*", "--plan"], "matches none of mnist-irmae-d128-l8-s0"),
         (["--only", "*-l8-*", "--only", "*-l9-*", "--plan"], "--only '*-l9-*' matches none of"),
         (["--plan", "--set", "precision=fp16"], "unknown precision 'fp16'"),

@@ -61,7 +61,7 @@ def test_runs_are_whole_and_small() -> None:
     folders = store.read()
     assert sum(path.stat().st_size for path in RUNS.glob("*/*.json*")) < 10_000_000
     for run_id, folder in folders.items():
-        assert folder.damage == ()
+        assert folder.damage == {}
         assert folder.trained is not None
         assert folder.measured
         spec = folder.trained.spec
@@ -92,7 +92,7 @@ def test_a_field_and_a_metric_that_come_later_leave_every_run_as_it_is(
     after = Store(RUNS).read()
     assert after.keys() == before.keys()
     for run_id, folder in after.items():
-        assert folder.damage == ()
+        assert folder.damage == {}
         assert folder.trained is not None
         assert isinstance(folder.trained.spec, Longer)
         assert len(folder.measured) == len(before[run_id].measured) > 0

@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 import itertools
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,14 @@ from bench.errors import BenchError, UsageError
 from bench.evaluation.extractors import declared_extractor, general_extractor, has_classifier
 from bench.experiments.figures import FIGURES
 from bench.experiments.profiles import PROFILES, Profile
-from bench.experiments.spec import Cell, FigureSpec, TableSpec
+from bench.experiments.spec import Cell, FigureSpec, MeasurementSpec, TableSpec
 from bench.experiments.tables import TABLES
 from bench.store.folders import Runs
 from bench.store.records import TrainingRecord
+
+# A data set by the name that it is asked for by, see :func:`bench.campaign.locate.locate`.
+Find = Callable[[str], Dataset]
+_MEASURED = {f.name for f in fields(MeasurementSpec)}
 
 
 class TooFewImagesError(UsageError):
@@ -63,7 +68,9 @@ def choose(
         UsageError: an unknown name; ``--set`` changes what a table varies, or nothing at all;
             ``--only`` matches no run; an extractor that is unknown or does not go with the data.
     """
-    resolver = _Resolver(request, runs, cache)
+    records = [folder.trained for folder in runs.values() if folder.trained]
+    # Finding data reads files.
+    find = functools.cache(partial(locate, request=request, cache=cache, records=records))
     found: list[Chosen] = []
     errors: list[AbsentError | UsageError] = []
     for name in (*request.tables, *request.figures):
@@ -72,7 +79,7 @@ def choose(
         if not by_name and _declared(name).varies & set(request.overrides):
             continue
         try:
-            candidates = resolver.candidates(name)
+            candidates = _candidates(name, request, find)
         except (AbsentError, UsageError) as error:
             # Nor one whose data are too few for what is set, or have no such extractor.
             if by_name and isinstance(error, UsageError):
@@ -90,9 +97,6 @@ def choose(
     absent = [error for error in errors if isinstance(error, AbsentError)]
     if not found and errors:
         raise (absent or errors)[0]
-    if unused := sorted(set(request.overrides) - resolver.applied):
-        names = ", ".join((*request.tables, *request.figures))
-        raise UsageError(f"--set {unused[0]}: no run of {names} has one")
     if found:
         _require_matches(request, found, seeds_of(request, runs))
     lines = [chosen.stand_in for chosen in found] + [f"left out, {e}" for e in absent]
@@ -157,123 +161,108 @@ def requested_jobs(request: Request, chosen: Sequence[Chosen]) -> list[Job]:
 
 def _require_matches(request: Request, chosen: Sequence[Chosen], seeds: range) -> None:
     cells = [cell for each in chosen for cell in each.table.cells]
+    settable = _MEASURED.union(*(cell.training.settable() for cell in cells))
+    if unused := sorted(set(request.overrides) - settable):
+        names = ", ".join((*request.tables, *request.figures))
+        raise UsageError(f"--set {unused[0]}: no run of {names} has one")
     for glob in request.only:
         if not jobs_of(cells, seeds, [glob]):
             names = ", ".join(dict.fromkeys(job.training.name for job in jobs_of(cells, seeds)))
             raise UsageError(f"--only {glob!r} matches none of {names}")
 
 
-class _Resolver:
-    """Declared tables and figures at a profile's size, on the data that are here.
+def _candidates(name: str, request: Request, find: Find) -> list[Chosen]:
+    """A table or figure in each profile that it may be shown in and that has its data here.
 
-    Attributes:
-        applied: settings that any run of them has.
+    Finished runs may be of the declared data, and others of what stands in for them.
     """
-
-    def __init__(self, request: Request, runs: Runs, cache: Path) -> None:
-        self._request = request
-        records = [folder.trained for folder in runs.values() if folder.trained]
-        self._locate = functools.partial(locate, request=request, cache=cache, records=records)
-        # Finding data reads files.
-        self._found: dict[tuple[str, str, bool], tuple[Dataset, str]] = {}
-        self.applied: set[str] = set()
-
-    def candidates(self, name: str) -> list[Chosen]:
-        """A table or figure in each profile that it may be shown in and that has its data here.
-
-        Finished runs may be of the declared data, and others of what stands in for them.
-        """
-        found: list[Chosen] = []
-        errors: list[AbsentError | TooFewImagesError] = []
-        collecting = self._request.mode == "collect"
-        for profile, standing_in in itertools.product(PROFILES.values(), (False, True)):
-            if self._request.profile not in (profile.name, "auto"):
-                continue
-            if standing_in and not (collecting and profile.stand_ins):
-                continue
-            try:
-                found.append(self._chosen(name, profile, standing_in))
-            except (AbsentError, TooFewImagesError) as error:
-                errors.append(error)
-        if not found:
-            raise next((each for each in errors if isinstance(each, AbsentError)), errors[0])
-        return found
-
-    def _chosen(self, name: str, profile: Profile, standing_in: bool) -> Chosen:
-        """A table or figure in a profile; AbsentError where its data are not here."""
-        request, figure, declared = self._request, FIGURES.get(name), _declared(name)
-        if clash := sorted(declared.varies & set(request.overrides)):
-            raise UsageError(f"--set {clash[0]}: {declared.name} varies it, so it cannot be set")
-        # A plugin's column may be of other data than the others.
-        found = {
-            wanted: self._data(wanted, profile, standing_in)
-            for wanted in dict.fromkeys(cell.training.dataset for cell in declared.cells)
-        }
-
-        def cells(overrides: Mapping[str, Any]) -> TableSpec:
-            return declared.with_cells(
-                lambda cell: self._cell(cell, profile, found[cell.training.dataset][0], overrides)
-            )
-
-        table = cells(request.overrides)
-        # What was set to the value that it has is no other setting.
-        plain = cells({}) if request.overrides else table
-        changed = {n: v for n, v in request.overrides.items() if cells({n: v}) != plain}
-        wanted, (used, stand_in) = next(iter(found.items()))
-        # The paper's numbers stand beside its own data alone, whose name outputs leave out.
-        suffix = "" if wanted in (used.name, used.part_of) else f"-{used.name}"
-        if suffix:
-            if name + suffix in (FIGURES if figure else TABLES):
-                raise UsageError(
-                    f"--dataset: {name}{suffix} is another one of the suite, and would be written "
-                    f"over; choose another name than {used.name} (--name)"
-                )
-            table = replace(table, name=declared.name + suffix, published="")
-        if figure:
-            figure = replace(figure, name=figure.name + suffix)
-        return Chosen(name, profile, table, figure, stand_in, changed)
-
-    def _data(self, wanted: str, profile: Profile, standing_in: bool) -> tuple[Dataset, str]:
-        """What a table is run on, and a line where that is not what it is declared for."""
-        key = (self._request.dataset or profile.name, wanted, standing_in)
-        if key not in self._found:
-            self._found[key] = self._find(wanted, profile, standing_in)
-        return self._found[key]
-
-    def _find(self, wanted: str, profile: Profile, standing_in: bool) -> tuple[Dataset, str]:
-        if self._request.dataset is not None:
-            return self._locate(self._request.dataset), ""
-        stand_in = profile.stand_ins.get(wanted)
-        if stand_in and standing_in:
-            return self._locate(stand_in), ""
+    found: list[Chosen] = []
+    errors: list[AbsentError | TooFewImagesError] = []
+    collecting = request.mode == "collect"
+    for profile, standing_in in itertools.product(PROFILES.values(), (False, True)):
+        if request.profile not in (profile.name, "auto"):
+            continue
+        if standing_in and not (collecting and profile.stand_ins):
+            continue
         try:
-            return self._locate(profile.datasets.get(wanted, wanted)), ""
-        except AbsentError:
-            if not stand_in:
-                raise
-        found, data_dir = self._locate(stand_in), self._request.worker.data_dir
-        return found, f"no {wanted} in {data_dir}: {found.name} is used instead"
+            found.append(_chosen(name, profile, standing_in, request, find))
+        except (AbsentError, TooFewImagesError) as error:
+            errors.append(error)
+    if not found:
+        raise next((each for each in errors if isinstance(each, AbsentError)), errors[0])
+    return found
 
-    def _cell(
-        self, cell: Cell, profile: Profile, used: Dataset, overrides: Mapping[str, Any]
-    ) -> Cell:
-        training, measurement = profile.apply(replace(cell.training, dataset=used.name))
-        measured = set(asdict(measurement))
-        self.applied |= training.settable() | measured
-        training = training.with_settings(overrides)
-        own = {name: value for name, value in overrides.items() if name in measured}
-        measurement = replace(measurement, **own)
-        for split, wanted, available in (
-            ("train", training.train_images, used.train),
-            ("test", measurement.test_images, used.test),
-        ):
-            if wanted > available:
-                raise TooFewImagesError(
-                    f"{split}_images={wanted:,}, but {used.name} has {available:,} of them"
-                )
-        extractors = _extractors(self._request, profile, used)
-        specs = tuple(replace(measurement, extractor=name) for name in extractors)
-        return replace(cell, training=training, measurements=specs)
+
+def _chosen(name: str, profile: Profile, standing_in: bool, request: Request, find: Find) -> Chosen:
+    """A table or figure in a profile; AbsentError where its data are not here."""
+    figure, declared = FIGURES.get(name), _declared(name)
+    if clash := sorted(declared.varies & set(request.overrides)):
+        raise UsageError(f"--set {clash[0]}: {declared.name} varies it, so it cannot be set")
+    # A plugin's column may be of other data than the others.
+    found = {
+        wanted: _data(wanted, profile, standing_in, request, find)
+        for wanted in dict.fromkeys(cell.training.dataset for cell in declared.cells)
+    }
+
+    def cells(overrides: Mapping[str, Any]) -> TableSpec:
+        return declared.with_cells(
+            lambda cell: _cell(cell, profile, found[cell.training.dataset][0], request, overrides)
+        )
+
+    table = cells(request.overrides)
+    # What was set to the value that it has is no other setting.
+    plain = cells({}) if request.overrides else table
+    changed = {n: v for n, v in request.overrides.items() if cells({n: v}) != plain}
+    wanted, (used, stand_in) = next(iter(found.items()))
+    # The paper's numbers stand beside its own data alone, whose name outputs leave out.
+    suffix = "" if wanted in (used.name, used.part_of) else f"-{used.name}"
+    if suffix:
+        if name + suffix in (FIGURES if figure else TABLES):
+            raise UsageError(
+                f"--dataset: {name}{suffix} is another one of the suite, and would be written "
+                f"over; choose another name than {used.name} (--name)"
+            )
+        table = replace(table, name=declared.name + suffix, published="")
+    if figure:
+        figure = replace(figure, name=figure.name + suffix)
+    return Chosen(name, profile, table, figure, stand_in, changed)
+
+
+def _data(
+    wanted: str, profile: Profile, standing_in: bool, request: Request, find: Find
+) -> tuple[Dataset, str]:
+    """What a table is run on, and a line where that is not what it is declared for."""
+    if request.dataset is not None:
+        return find(request.dataset), ""
+    stand_in = profile.stand_ins.get(wanted)
+    if stand_in and standing_in:
+        return find(stand_in), ""
+    try:
+        return find(profile.datasets.get(wanted, wanted)), ""
+    except AbsentError:
+        if not stand_in:
+            raise
+    found = find(stand_in)
+    return found, f"no {wanted} in {request.worker.data_dir}: {found.name} is used instead"
+
+
+def _cell(
+    cell: Cell, profile: Profile, used: Dataset, request: Request, overrides: Mapping[str, Any]
+) -> Cell:
+    training, measurement = profile.apply(replace(cell.training, dataset=used.name))
+    training = training.with_settings(overrides)
+    own = {name: value for name, value in overrides.items() if name in _MEASURED}
+    measurement = replace(measurement, **own)
+    for split, wanted, available in (
+        ("train", training.train_images, used.train),
+        ("test", measurement.test_images, used.test),
+    ):
+        if wanted > available:
+            raise TooFewImagesError(
+                f"{split}_images={wanted:,}, but {used.name} has {available:,} of them"
+            )
+    specs = [replace(measurement, extractor=name) for name in _extractors(request, profile, used)]
+    return replace(cell, training=training, measurements=tuple(specs))
 
 
 def _extractors(request: Request, profile: Profile, data: Dataset) -> list[str]:

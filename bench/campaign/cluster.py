@@ -54,9 +54,7 @@ def cluster(settings: WorkerSettings, scheduler: str) -> Iterator[Backend]:
         runs_dir=settings.runs_dir.resolve(),
         data_dir=settings.data_dir.resolve(),
         fid_weights=settings.fid_weights and settings.fid_weights.resolve(),
-        plugin=tuple(
-            str(Path(name).resolve()) if name.endswith(".py") else name for name in settings.plugin
-        ),
+        plugin=tuple(str(Path(name).resolve()) for name in settings.plugin),
     )
     # The client logs a traceback of what it loses; the command prints one line instead.
     logging.getLogger("distributed.client").setLevel(logging.CRITICAL)

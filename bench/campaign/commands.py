@@ -33,7 +33,12 @@ def carry_out(request: Request) -> int:
     store = Store(request.worker.runs_dir)
     runs = store.read()
     if request.mode in ("status", "gc"):
-        return _tidy(request, runs, store)
+        lines = status_lines(runs, store)
+        if request.mode == "gc":
+            lines = collect_garbage(runs, store, request.weights_of)
+        for line in lines:
+            show(line)
+        return 0
     if request.mode == "collect":
         if not store.root.exists():
             raise BenchError(f"--runs-dir {store.root}: no such folder")
@@ -49,19 +54,6 @@ def carry_out(request: Request) -> int:
     if request.verify is not None:
         return _verify(request, runs, store, device)
     return _run(request, runs, store, device)
-
-
-def _tidy(request: Request, runs: Runs, store: Store) -> int:
-    """List the runs folder, or clear it of what nothing needs."""
-    if request.mode == "status":
-        lines = status_lines(runs, store)
-    else:
-        tables, figures = (".csv", ".md", ".tex"), (".pdf", ".png", ".txt")
-        outputs = [(request.tables_dir, tables), (request.figures_dir, figures)]
-        lines = collect_garbage(runs, store, outputs, request.weights_of)
-    for line in lines:
-        show(line)
-    return 0
 
 
 def _run(request: Request, runs: Runs, store: Store, device: str) -> int:

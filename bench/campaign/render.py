@@ -140,8 +140,8 @@ def _content(request: Request, chosen: Chosen, runs: Runs) -> TableResults:
 
 
 def _why_not(folder: RunFolder) -> str:
-    if folder.damage:
-        return str(folder.damage[0])
+    if folder.complaint:
+        return folder.complaint
     if folder.trained is None:
         return "not trained to its end" if folder.has_checkpoint else "not run"
     weights = "" if folder.has_weights else ", and its weights are not here"

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
 import fnmatch
-import itertools
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -13,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from bench.campaign.job import Job, WorkerSettings
 from bench.campaign.runs import result_of
-from bench.errors import BenchError, UsageError
+from bench.errors import BenchError, UsageError, unknown
 from bench.store.folders import Store, kept_images, read_history, read_spectra
 from bench.store.records import Result
 
@@ -33,13 +31,13 @@ def run_named(results: Sequence[Result], name: str) -> Result:
     found = [
         run_id
         for run_id, result in latest.items()
-        if name in (run_id, result.spec.name) or fnmatch.fnmatchcase(run_id, name)
+        if result.spec.name == name or fnmatch.fnmatchcase(run_id, name)
     ]
-    if len(found) == 1:
-        return latest[found[0]]
-    shown = found or difflib.get_close_matches(name, latest, n=3, cutoff=0) or ["none is finished"]
-    kind = "several runs" if found else "no finished run"
-    raise UsageError(f"--verify {name}: {kind} of that name: {', '.join(shown[:3])}")
+    if not found:
+        raise unknown("finished run", name, latest)
+    if len(found) > 1:
+        raise UsageError(f"--verify {name}: several runs of that name: {', '.join(found[:3])}")
+    return latest[found[0]]
 
 
 def differences(before: Result, store: Store, settings: WorkerSettings) -> Iterator[str]:
@@ -124,32 +122,24 @@ def _compare(
     old_values, new_values = (np.array(r.metrics["spectrum"]) for r in (before, after))
     if np.abs(new_values - old_values).max() > tolerance * old_values.max():
         yield "the spectrum"
-    if not tolerance:
-        yield from _exactly(before, after, kept)
-
-
-def _exactly(before: Result, after: Result, kept: Mapping[str, np.ndarray]) -> Iterator[str]:
-    import numpy as np
-
+    if tolerance:
+        return
     if before.trained.weights_sha256 != after.trained.weights_sha256:
         yield "the weights"
     for earlier, later in zip(before.measurements, after.measurements, strict=True):
         for name in ("real_images", "spectrum_sampled"):
             if earlier.current.get(name) != later.current.get(name):
                 yield f"{name} ({earlier.spec.extractor})"
-    now = _kept(after)
+    again = _kept(after)
     for name, values in kept.items():
-        if not np.array_equal(values, now.get(name, np.empty(0))):
+        if not np.array_equal(values, again.get(name, np.empty(0))):
             yield name
 
 
 def _circumstances(before: Result, after: Result) -> Iterator[str]:
-    last, now = before.trained.provenance, after.trained.provenance
-    for name in _MADE_WITH:
-        if last[name] != now[name]:
-            yield f"(it was made with {name} {last[name]}, now {now[name]})"
-    for segment, following in itertools.pairwise([*before.trained.earlier, last]):
+    now = after.trained.provenance
+    for segment in (*before.trained.earlier, before.trained.provenance):
         for name in _MADE_WITH:
             if segment[name] != now[name]:
-                step = following["from_step"]
-                yield f"(up to step {step:,} it was made with {name} {segment[name]})"
+                since = f"from step {segment.get('from_step', 0):,} on"
+                yield f"({since} it was made with {name} {segment[name]}, now {now[name]})"

@@ -201,7 +201,7 @@ class _Group:
         trained = folder.trained
         if trained is None:
             gone = f"{self._store.folder(job.run_id)}: what was trained just now is gone"
-            error = BenchError(str(folder.damage[0]) if folder.damage else gone)
+            error = BenchError(folder.complaint or gone)
             return FailedRun(job.run_id, job.training, described(error), "")
         model, name = self._trained_model(job, trained), job.training.dataset
         data, images = _load(name, self._settings.data_dir), job.training.train_images

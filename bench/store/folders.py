@@ -19,12 +19,11 @@ from __future__ import annotations
 import contextlib
 import glob
 import json
-import logging
 import os
 import zipfile
 import zlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,19 +38,7 @@ if TYPE_CHECKING:
 
 SCHEMA = 4
 _HISTORY, _PROGRESS, _SPECTRA = "history.jsonl", "progress.jsonl", "spectra.npz"
-_MEASURED = f"measured-{'[0-9a-f]' * 8}.json"
-
-
-@dataclass(frozen=True)
-class Damage:
-    """A file that cannot be trusted, or that is of another protocol, and why."""
-
-    path: Path
-    why: str
-
-    def __str__(self) -> str:
-        """One line."""
-        return f"{self.path}: {self.why}"
+_HASH = "[0-9a-f]" * 8
 
 
 @dataclass(frozen=True)
@@ -62,6 +49,7 @@ class RunFolder:
         path: where it is, or would be.
         trained: the training record; None where there is none that counts.
         measured: measurements of the weights that the training record names.
+        damage: files that cannot be trusted, or that are of another protocol, and why.
     """
 
     run_id: str
@@ -71,7 +59,12 @@ class RunFolder:
     failure: FailedRun | None = None
     has_weights: bool = False
     has_checkpoint: bool = False
-    damage: tuple[Damage, ...] = ()
+    damage: Mapping[Path, str] = field(default_factory=dict)
+
+    @property
+    def complaint(self) -> str:
+        """One line on the first damage; empty where there is none."""
+        return next((f"{path}: {why}" for path, why in self.damage.items()), "")
 
 
 class Runs(dict[str, RunFolder]):
@@ -108,31 +101,26 @@ class Store:
         if self.root.is_file():
             raise BenchError(f"--runs-dir {self.root}: is a file; choose a folder")
         runs = Runs(self.root)
-        for path in sorted(self.root.glob("*")):
-            if path == self.cache or not path.is_dir():
-                continue
-            if os.access(path, os.R_OK | os.X_OK):
-                runs[path.name] = self.read_folder(path.name)
-            else:
-                # Such as a disk's lost+found.
-                logging.getLogger(__name__).warning("%s: cannot be read; passed over", path)
+        # Other folders are not the suite's, such as a disk's lost+found.
+        names = [path.name for path in self.root.glob(f"*-{_HASH}") if path.is_dir()]
+        runs.update({name: self.read_folder(name) for name in sorted(names)})
         return runs
 
     def read_folder(self, run_id: str) -> RunFolder:
         """One run's folder, as far as its files can be trusted."""
-        path, damage = self.folder(run_id), list[Damage]()
+        path, damage = self.folder(run_id), dict[Path, str]()
         trained = self._read(run_id, "training.json", TrainingRecord, damage)
         failure = self._read(run_id, "failure.json", FailedRun, damage)
         if trained is not None and trained.run_id != run_id:
-            damage.append(Damage(path / "training.json", "the record of another run"))
+            damage[path / "training.json"] = "the record of another run"
             trained = None
         measured = []
-        for file in sorted(path.glob(_MEASURED)):
+        for file in sorted(path.glob(f"measured-{_HASH}.json")):
             record = self._read(run_id, file.name, MeasurementRecord, damage)
             if record is None or trained is None:
                 continue
             if record.run_id != run_id or file.stem != f"measured-{record.identity}":
-                damage.append(Damage(file, "the measurement of another run"))
+                damage[file] = "the measurement of another run"
             elif record.current and record.weights_sha256 == trained.weights_sha256:
                 measured.append(record)
         return RunFolder(
@@ -143,7 +131,7 @@ class Store:
             failure=failure,
             has_weights=self.weights(run_id).is_file(),
             has_checkpoint=self.checkpoint(run_id).is_file(),
-            damage=tuple(damage),
+            damage=damage,
         )
 
     def shorter(self, run_id: str, spec: TrainingSpec, since: float = 0.0) -> str | None:
@@ -163,16 +151,24 @@ class Store:
         ]
         return max(found)[1] if found else None
 
-    def _read(self, run_id: str, name: str, kind: Any, damage: list[Damage]) -> Any:  # noqa: ANN401
+    def _read(self, run_id: str, name: str, kind: Any, damage: dict[Path, str]) -> Any:  # noqa: ANN401
         """A record of that kind; None, with a line on the damage, where it cannot be trusted."""
         path = self.folder(run_id) / name
         try:
-            return kind.from_json(_read_checked(path))
+            value = json.loads(path.read_bytes())
+            if value["schema"] != SCHEMA:
+                damage[path] = f"written in schema {value['schema']}, this version reads {SCHEMA}"
+            elif sha256(canonical_json(value["content"])) != value["checksum"]:
+                damage[path] = "altered since it was written"
+            else:
+                return kind.from_json(value["content"])
         except FileNotFoundError:
-            return None
+            pass
         except BenchError as error:
-            damage.append(Damage(path, str(error)))
-            return None
+            damage[path] = str(error)
+        except (ValueError, KeyError, TypeError) as error:
+            damage[path] = f"truncated or not a record ({error})"
+        return None
 
     def write_spec(self, run_id: str, spec: TrainingSpec) -> None:
         """Note what a run is, for whoever looks into its folder."""
@@ -188,7 +184,7 @@ class Store:
         """Write a measurement, and clear an earlier failure of it or of training."""
         path = self.folder(record.run_id) / f"measured-{record.identity}.json"
         _write_checked(path, asdict(record))
-        failed = self._read(record.run_id, "failure.json", FailedRun, [])
+        failed = self._read(record.run_id, "failure.json", FailedRun, {})
         if failed is None or failed.measurement in (None, record.spec):
             self.clear_failure(record.run_id)
 
@@ -218,8 +214,8 @@ class Store:
 
     def set_damaged_aside(self, folder: RunFolder) -> None:
         """Take records that cannot be trusted out of the way of those that replace them."""
-        for damage in folder.damage:
-            set_aside(damage.path, damage.why)
+        for path, why in folder.damage.items():
+            set_aside(path, why)
 
     def lock_path(self, run_id: str) -> Path:
         """The lock that whoever works on a run holds."""
@@ -326,17 +322,3 @@ def read_history(folder: Path) -> list[dict[str, float]]:
 def _write_checked(path: Path, value: dict[str, Any]) -> None:
     content = {"schema": SCHEMA, "checksum": sha256(canonical_json(value)), "content": value}
     write_bytes(path, f"{json.dumps(content, indent=1, allow_nan=False)}\n".encode())
-
-
-def _read_checked(path: Path) -> Any:  # noqa: ANN401 - JSON
-    try:
-        value = json.loads(path.read_bytes())
-        schema, checksum, content = value["schema"], value["checksum"], value["content"]
-        actual = sha256(canonical_json(content))
-    except (ValueError, KeyError, TypeError) as error:
-        raise BenchError(f"truncated or not a record ({error})") from error
-    if schema != SCHEMA:
-        raise BenchError(f"written in schema {schema}, this version reads {SCHEMA}")
-    if actual != checksum:
-        raise BenchError("altered since it was written")
-    return content

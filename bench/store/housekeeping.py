@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import fnmatch
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from contextlib import nullcontext
+from collections.abc import Iterator
 from pathlib import Path
 
-from bench.errors import refused
 from bench.files import is_locked, lock, temporaries
 from bench.screen import counted
 from bench.store.folders import RunFolder, Runs, Store
-
-# Endings of what the suite writes into a run's folder, and into what runs share.
-_RUN, _CACHE = (".json", ".jsonl", ".npz", ".pt"), (".json", ".npy", ".pt")
 
 
 def status_lines(runs: Runs, store: Store) -> Iterator[str]:
@@ -49,8 +44,8 @@ def status_lines(runs: Runs, store: Store) -> Iterator[str]:
 
 
 def _state(folder: RunFolder) -> tuple[str, str]:
-    if folder.damage:
-        return "damaged", str(folder.damage[0])
+    if folder.complaint:
+        return "damaged", folder.complaint
     if folder.failure is not None:
         return "failed", folder.failure.reason
     if folder.trained is not None:
@@ -59,19 +54,9 @@ def _state(folder: RunFolder) -> tuple[str, str]:
     return ("started", "") if folder.has_checkpoint else ("empty", "")
 
 
-def _garbage(
-    runs: Runs,
-    store: Store,
-    outputs: Iterable[tuple[Path, tuple[str, ...]]],
-    weights_of: str | None,
-) -> Iterator[tuple[Path, str]]:
-    shared = (store.cache, *store.cache.glob("images-*"))
-    places: list[tuple[Path, tuple[str, ...]]] = [*((each, _CACHE) for each in shared), *outputs]
+def _garbage(runs: Runs, store: Store, weights_of: str | None) -> Iterator[tuple[Path, str]]:
     for run_id, folder in runs.items():
-        ended = "trained" if folder.trained else "failed" if folder.failure else ""
-        if ended or folder.has_checkpoint or (folder.path / "spec.json").is_file():
-            places.append((store.folder(run_id), _RUN))
-        if not ended or is_locked(store.lock_path(run_id)):
+        if not (folder.trained or folder.failure) or is_locked(store.lock_path(run_id)):
             continue
         asked = weights_of is not None and fnmatch.fnmatchcase(run_id, weights_of)
         reason = "asked for by --weights-of" if asked else "its run failed"
@@ -79,41 +64,31 @@ def _garbage(
             yield store.checkpoint(run_id), reason
         if folder.has_weights and asked:
             yield store.weights(run_id), reason
-    for place, endings in places:
-        for path in temporaries(place, endings):
-            # Writers hold a lock on what they write.
-            if path.is_file() and not is_locked(path):
+    shared = (store.cache, *store.cache.glob("images-*"))
+    for place in (*shared, *(folder.path for folder in runs.values())):
+        # Writers hold a lock on what they write.
+        for path in temporaries(place):
+            if not is_locked(path):
                 yield path, "left by a process that is gone"
 
 
-def collect_garbage(
-    runs: Runs,
-    store: Store,
-    outputs: Iterable[tuple[Path, tuple[str, ...]]],
-    weights_of: str | None,
-) -> Iterator[str]:
+def collect_garbage(runs: Runs, store: Store, weights_of: str | None) -> Iterator[str]:
     """List what can go and the weights that stay, then remove what can go.
 
-    That is checkpoints of failed runs and what dead writers left. Whatever else lies in the folders
+    That is checkpoints of failed runs and what dead writers left. Whatever else lies in the folder
     is not the suite's, and stays: files under other names, in folders below, and weights without a
-    record beside them. A checkpoint that training can go on from stays, too.
-
-    Outputs are folders that are written to, with the endings of what is written there. Weights and
-    checkpoints of runs that match the pattern ``weights_of`` go, too.
-
-    Raises:
-        BenchError: a file cannot be removed.
+    record beside them. A checkpoint that training can go on from stays, too. Weights and
+    checkpoints of runs that match the pattern ``weights_of`` go.
     """
-    found = dict(_garbage(runs, store, outputs, weights_of))
+    found = dict(_garbage(runs, store, weights_of))
     sizes = {path: _bytes(path) for path in found}
     for path, reason in found.items():
         yield f"{_megabytes(sizes[path]):>9}  {path} ({reason})"
     for path in found:
         # Whoever has begun to work on a run meanwhile needs its files.
-        owner = lock(store.lock_path(path.parent.name), wait=False)
-        with owner if path.parent.parent == store.root else nullcontext(True) as held:
+        with lock(store.lock_path(path.parent.name), wait=False) as held:
             if held:
-                _remove(path)
+                path.unlink(missing_ok=True)
     weights = sorted(store.root.glob("*/weights.pt"))
     for path in weights:
         yield f"{_megabytes(_bytes(path)):>9}  {path} (kept)"
@@ -123,13 +98,6 @@ def collect_garbage(
         f"{counted(checkpoints, 'checkpoint')} and the weights of {counted(len(weights), 'run')} "
         "(--weights-of PATTERN removes both)"
     )
-
-
-def _remove(path: Path) -> None:
-    try:
-        path.unlink(missing_ok=True)
-    except OSError as error:
-        raise refused(f"cannot remove {path}", error) from error
 
 
 def _size(folder: Path) -> int:

@@ -49,14 +49,11 @@ class TrainingRecord:
         """Rebuild a record, which must be that of the run that it names.
 
         Raises:
-            BenchError: it is of another run, another protocol or no record at all.
+            BenchError: it is of another run or another protocol.
         """
-        try:
-            data = Dataset(**value["data"] | {"classes": tuple(value["data"]["classes"])})
-            spec = TrainingSpec.from_json(value["spec"])
-            record = cls(**value | {"spec": spec, "data": data})
-        except (KeyError, TypeError) as error:
-            raise BenchError(f"not a training record ({error})") from error
+        data = Dataset(**value["data"] | {"classes": tuple(value["data"]["classes"])})
+        spec = TrainingSpec.from_json(value["spec"])
+        record = cls(**value | {"spec": spec, "data": data})
         if record.run_id != run_id(spec, data.fingerprint, record.source):
             raise BenchError("the record of another run or protocol")
         return record
@@ -107,25 +104,16 @@ class MeasurementRecord:
     @property
     def identity(self) -> str:
         """What its files are named after."""
-        checksum = self.extractor["checksum"]
+        checksum = self.extractor.get("checksum", "")
         return measurement_id(self.run_id, self.spec, checksum, self.protocol)
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> MeasurementRecord:
-        """Rebuild a record.
-
-        Raises:
-            BenchError: it is no record.
-        """
-        try:
-            record = cls(**value | {"spec": MeasurementSpec.from_json(value["spec"])})
-        except (KeyError, TypeError) as error:
-            raise BenchError(f"not a measurement ({error})") from error
+        """Rebuild a record."""
+        record = cls(**value | {"spec": MeasurementSpec.from_json(value["spec"])})
         objects = (record.metrics, record.versions, record.extractor)
         if not all(isinstance(each, dict) for each in objects):
-            raise BenchError("not a measurement (metrics, versions, extractor are JSON objects)")
-        if not isinstance(record.extractor.get("checksum"), str):
-            raise BenchError("not a measurement (its extractor has no checksum)")
+            raise TypeError("metrics, versions and extractor are JSON objects")
         return record
 
     def numbers(self) -> Iterator[tuple[str, float]]:
@@ -201,12 +189,7 @@ class FailedRun:
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> FailedRun:
-        """Rebuild it; BenchError where it cannot be."""
-        try:
-            spec = TrainingSpec.from_json(value["spec"])
-            measurement = value["measurement"]
-            if measurement is not None:
-                measurement = MeasurementSpec.from_json(measurement)
-            return cls(**value | {"spec": spec, "measurement": measurement})
-        except (KeyError, TypeError) as error:
-            raise BenchError(f"not a failure ({error})") from error
+        """Rebuild it."""
+        spec, measured = TrainingSpec.from_json(value["spec"]), value["measurement"]
+        measurement = measured and MeasurementSpec.from_json(measured)
+        return cls(**value | {"spec": spec, "measurement": measurement})

@@ -125,11 +125,6 @@ def test_plugins_that_cannot_be_loaded(tmp_path: Path, capsys: pytest.CaptureFix
     folders = _folders(tmp_path, tmp_path)
     assert main(["--plan", "--plugin", str(tmp_path / "none.py"), *folders]) == 2
     assert "no such file" in capsys.readouterr().err
-    assert main(["--plan", "--plugin", "no_such_module", *folders]) == 2
-    assert "no module of that name" in capsys.readouterr().err
-    (tmp_path / "mine.py").write_text("")
-    assert main(["--plan", "--plugin", str(tmp_path / "mine"), *folders]) == 2
-    assert "mine.py meant?" in capsys.readouterr().err
     clash = tmp_path / "clash.py"
     clash.write_text(METHOD.replace('"dae"', '"vae"'))
     assert main(["--plan", "--plugin", str(clash), *folders]) == 2
