@@ -337,6 +337,39 @@ def test_on_a_gpu_runs_side_by_side_follow_those_alone(sample: LoadedData, preci
         assert losses[0] == pytest.approx(losses[1], rel=relative), run.spec.name
 
 
+@pytest.mark.gpu
+def test_on_a_gpu_a_step_that_reads_a_number_fails_its_run_alone(sample: LoadedData) -> None:
+    gpu = torch.device("cuda")
+    group = [RunInTraining(spec, gpu) for spec in DEPTHS]
+    loss = group[1].method.loss
+
+    def reads(*arguments: Any) -> torch.Tensor:
+        found = loss(*arguments)
+        return found if found.item() < 1e9 else 2 * found
+
+    group[1].method = replace(group[1].method, loss=reads)
+    assert set(train_all(sample.train.images.to(gpu), *group)) == {group[1]}
+    assert [run.step for run in (group[0], group[2])] == [group[0].spec.steps] * 2
+
+
+@pytest.mark.gpu
+def test_on_a_gpu_memory_that_is_short_in_a_capture_halves_the_group(
+    sample: LoadedData, companies: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gpu, take, left = torch.device("cuda"), RunInTraining.take_step, [1 << 45]
+
+    def short(self: RunInTraining, images: torch.Tensor, chosen: torch.Tensor) -> None:
+        if left and self.spec.seed == 2 and torch.cuda.is_current_stream_capturing():
+            torch.empty(left.pop(), device=gpu)
+        take(self, images, chosen)
+
+    monkeypatch.setattr(RunInTraining, "take_step", short)
+    group = [RunInTraining(replace(TINY, seed=seed), gpu) for seed in range(4)]
+    assert train_all(sample.train.images.to(gpu), *group) == {}
+    assert (companies[0], companies[-1]) == (4, 2)
+    assert torch.cuda.current_stream() == torch.cuda.default_stream()
+
+
 def _loss(run: RunInTraining, images: torch.Tensor) -> float:
     """Loss of the first images, under noise that does not depend on the steps before."""
     run.noise.manual_seed(0)
