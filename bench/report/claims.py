@@ -17,6 +17,8 @@ from bench.screen import counted
 
 # How differences scatter cannot be told from fewer.
 LEAST_SEEDS = 3
+# So many orders are named of those that leave a claim undecided.
+_NAMED = 4
 
 
 def span(counts: Collection[int]) -> str:
@@ -145,7 +147,7 @@ class Judgement:
 
     @property
     def evidence(self) -> str:
-        """The comparisons behind it: those that decide it, or the least clear one."""
+        """The comparisons behind it: those that decide it, or are farthest from it."""
         left_out = f"; left out, not learned: {counted(self.unlearned, 'run')}"
         return self._evidence + (left_out if self.unlearned else "")
 
@@ -172,11 +174,11 @@ class Judgement:
             # An order that one test alone would refute.
             orders = counted(len(self.comparisons), "order")
             weak = f", too weak to refute the claim (Holm's correction, {orders})"
-            return "; ".join(
-                c.evidence + (weak if c.difference.p_below_zero <= TAIL else "")
-                for c in self.comparisons
-                if not c.holds
-            )
+            left = [(c.difference.p_below_zero, c) for c in self.comparisons if not c.holds]
+            left.sort(key=lambda each: each[0])
+            named = [c.evidence + (weak if p <= TAIL else "") for p, c in left[:_NAMED]]
+            more = [f"and {len(left) - _NAMED} more"] if len(left) > _NAMED else []
+            return "; ".join(named + more)
         closest = min(self.comparisons, key=lambda c: c.difference.interval[0])
         which = f"closest of {len(self.comparisons)}: " if len(self.comparisons) > 1 else ""
         return which + closest.evidence

@@ -107,6 +107,20 @@ def test_what_seeds_disagree_on_is_undecided() -> None:
     assert verdict.evidence == [f"{CLOSEST} = {expected}, 3 seeds"]
 
 
+def test_of_many_orders_those_farthest_from_holding_are_named() -> None:
+    fids = {f"AE {d}": fid for d, fid in (("32", 90), ("64", 95), ("128", 97), ("256", 99))}
+    fids |= {"AE 512": 103, "IRMAE (l = 4) 256": 100, "IRMAE (l = 4) 512": 101}
+    made = content_of("table6", {name: [fid - 9, fid, fid + 9] for name, fid in fids.items()})
+    verdict = next(each for each in judge(made) if "any" in each.claim.statement)
+    assert verdict.standing == "undecided"
+    *named, more = re.sub(r"^\S+ \S+: ", "", verdict.evidence[0]).split("; ")
+    assert more == "and 6 more"
+    assert [each.partition(" [")[0].rpartition(" = ")[0] for each in named] == [
+        f"FID(AE, {higher}) / FID(IRMAE (l = 4), {lower})"
+        for higher, lower in (("32", "512"), ("32", "256"), ("64", "512"), ("64", "256"))
+    ]
+
+
 def test_fids_are_compared_by_their_ratios() -> None:
     content = content_of(
         "table4", {"2": [10, 10, 10], "4": [5, 5, 5], "8": [20, 20, 20], "12": [40, 80, 40]}
