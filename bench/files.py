@@ -10,12 +10,16 @@ import hashlib
 import itertools
 import logging
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
 from bench.errors import BenchError, refused
+
+# What files are called while they are written.
+_TEMPORARY = re.compile(r"\.(.+)\.[a-z0-9_]{8}\.tmp")
 
 
 @contextlib.contextmanager
@@ -49,9 +53,10 @@ def atomic(path: Path) -> Iterator[IO[bytes]]:
             temporary.unlink()
 
 
-def temporaries(folder: Path) -> list[Path]:
-    """Files in a folder that :func:`atomic` has begun."""
-    return sorted(folder.glob(".*.????????.tmp"))
+def temporaries(folder: Path, endings: tuple[str, ...]) -> list[Path]:
+    """Files in a folder that :func:`atomic` has begun under names with these endings."""
+    found = ((path, _TEMPORARY.fullmatch(path.name)) for path in sorted(folder.glob(".*.tmp")))
+    return [path for path, match in found if match and match[1].endswith(endings)]
 
 
 def sync(path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import io
 import os
 import sys
@@ -9,6 +10,9 @@ from pathlib import Path
 from typing import TextIO
 
 from bench.errors import refused
+
+# What tables print in place of a character that the screen's encoding lacks.
+_PLAIN = {"\N{PLUS-MINUS SIGN}": "+-", "\N{MINUS SIGN}": "-", "\N{DAGGER}": "(!)"}
 
 
 def show(text: str) -> None:
@@ -43,11 +47,20 @@ def discard(stream: TextIO) -> None:
 
 
 def make_streams_safe() -> None:
-    """Escape characters that the screen's encoding lacks, and replace streams that are closed."""
+    """Replace characters that the screen's encoding lacks, and streams that are closed."""
+    codecs.register_error("plain", _plain)
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             # ``2>&-``: whoever prints there finds the null device.
             setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115 - until the end
         stream = getattr(sys, name)
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+            stream.reconfigure(errors="plain")
+
+
+def _plain(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    text = error.object[error.start : error.end]
+    shown = (_PLAIN.get(each, each.encode("ascii", "backslashreplace").decode()) for each in text)
+    return "".join(shown), error.end

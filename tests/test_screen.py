@@ -50,7 +50,7 @@ def _collect(
 def test_a_screen_without_some_characters_shows_the_rest(tmp_path: Path, encoding: str) -> None:
     done = _collect(tmp_path, PYTHONIOENCODING=encoding)
     assert done.returncode == 0, done.stderr
-    assert (r" \xb1 " if encoding == "ascii" else " \N{PLUS-MINUS SIGN} ") in done.stdout
+    assert (" +- " if encoding == "ascii" else " \N{PLUS-MINUS SIGN} ") in done.stdout
     for name in ("table3", "table4"):
         text = (tmp_path / "tables" / f"{name}.md").read_text(encoding="utf-8")
         assert "\N{PLUS-MINUS SIGN}" in text

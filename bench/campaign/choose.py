@@ -6,7 +6,6 @@ import functools
 import itertools
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +69,7 @@ def choose(
     """
     records = [folder.trained for folder in runs.values() if folder.trained]
     # Finding data reads files.
-    find = functools.cache(partial(locate, request=request, cache=cache, records=records))
+    find = functools.cache(functools.partial(locate, request=request, cache=cache, records=records))
     found: list[Chosen] = []
     errors: list[AbsentError | UsageError] = []
     for name in (*request.tables, *request.figures):

@@ -52,9 +52,7 @@ def load_plugins(names: Sequence[str]) -> None:
     paths = list(dict.fromkeys(Path(name).resolve() for name in names))
     if missing := [str(path) for path in paths if not path.is_file()]:
         raise UsageError(f"--plugin {missing[0]}: no such file")
-    if paths == _loaded and all(
-        Path(f).exists() and Path(f).read_bytes() == _read[f] for f in _read
-    ):
+    if paths == _loaded and _unchanged():
         return
     hashed, others = _registries()
     if _loaded:
@@ -75,7 +73,14 @@ def load_plugins(names: Sequence[str]) -> None:
                     if before.get(key) != new:
                         source = _sha256(_files(path, getattr(new, "module", "")))
                         registry[key] = replace(new, source=source)
+    if not _unchanged():
+        raise UsageError("--plugin: a file was edited while it was loaded; try again")
     _loaded[:] = paths
+
+
+def _unchanged() -> bool:
+    """Whether the files that were read are still the same."""
+    return all(Path(f).exists() and Path(f).read_bytes() == _read[f] for f in _read)
 
 
 def _forget_modules() -> None:
@@ -140,25 +145,32 @@ def _files(path: Path, module: str = "") -> list[Path]:
         if file in found:
             continue
         found.add(file)
-        content = _read.setdefault(str(file), file.read_bytes())
-        for node in ast.walk(ast.parse(content, str(file))):
+        if str(file) not in _read:
+            _read[str(file)] = file.read_bytes()
+        for node in ast.walk(ast.parse(_read[str(file)], str(file))):
             if isinstance(node, ast.Import):
                 left += [each for alias in node.names for each in _named(folder, alias.name)]
             elif isinstance(node, ast.ImportFrom):
                 start = file.parents[node.level - 1] if node.level else folder
-                names = [f"{node.module or ''}.{alias.name}" for alias in node.names]
+                module = node.module or ""
+                names = [module, *(f"{module}.{alias.name}" for alias in node.names)]
                 left += [each for name in names for each in _named(start, name)]
     return sorted(found)
 
 
 def _named(folder: Path, name: str) -> Iterator[Path]:
-    """The files in a folder of a module and the packages around it; none where it is elsewhere."""
+    """A module's file in a folder, and those of its packages; none where it is elsewhere."""
     parts = [part for part in name.split(".") if part]
-    # A plugin may lie beside the suite, whose own code has protocol numbers.
-    if parts[:1] == ["bench"]:
+    # A plugin may lie beside the suite, whose own code has protocol numbers, or be installed.
+    if parts[:1] == ["bench"] or folder.name in ("site-packages", "dist-packages"):
         return
     # A package may import its own modules by their whole names.
     for start in {folder, folder.parent if parts[:1] == [folder.name] else folder}:
         for count in range(1, len(parts) + 1):
             place = start.joinpath(*parts[:count])
-            yield from filter(Path.is_file, (place.with_suffix(".py"), place / "__init__.py"))
+            if place.with_suffix(".py").is_file():
+                yield place.with_suffix(".py")
+            if (place / "__init__.py").is_file():
+                # A package that is imported itself may import any of its modules.
+                whole = count == len(parts)
+                yield from place.rglob("*.py") if whole else [place / "__init__.py"]

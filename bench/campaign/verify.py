@@ -31,7 +31,7 @@ def run_named(results: Sequence[Result], name: str) -> Result:
     found = [
         run_id
         for run_id, result in latest.items()
-        if result.spec.name == name or fnmatch.fnmatchcase(run_id, name)
+        if name in (run_id, result.spec.name) or fnmatch.fnmatchcase(run_id, name)
     ]
     if not found:
         raise unknown("finished run", name, latest)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import math
 import re
 import struct
 import zlib
@@ -20,8 +21,10 @@ _SPELLING = re.compile(
     r"(?:.*[-_.])?(train|t10k|test)[-_.](images[-_.]idx3|labels[-_.]idx1)[-_.]ubyte(?:\.gz)?",
     re.IGNORECASE,
 )
-# Types of numbers by the first three bytes.
-_TYPES = {b"\0\0\x08": np.uint8}
+# Larger than any data set of this format: EMNIST has half a gigabyte.
+MAX_BYTES = 4 << 30
+# What a file of unsigned bytes begins with.
+_BYTES = b"\0\0\x08"
 
 
 def find_files(folder: Path) -> dict[str, Path]:
@@ -81,16 +84,26 @@ def read(path: Path) -> Idx:
             its header declares.
     """
     try:
-        content = path.read_bytes()
-        if content.startswith(b"\x1f\x8b"):
-            content = gzip.decompress(content)
-        kind, dimensions = _TYPES[content[:3]], content[3]
-        shape = struct.unpack_from(f">{dimensions}I", content, 4)
-        array = np.frombuffer(content, kind, offset=4 + 4 * dimensions).reshape(shape)
-    except (LookupError, ValueError, struct.error, EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise BenchError(
-            f"{path}: truncated or altered, or not an idx file of unsigned bytes ({error})"
-        ) from error
+        with path.open("rb") as file:
+            compressed = file.read(2) == b"\x1f\x8b"
+        with gzip.open(path) if compressed else path.open("rb") as file:
+            head = file.read(4)
+            head += file.read(4 * head[3])
+            shape = struct.unpack(f">{head[3]}I", head[4:])
+            size = math.prod(shape)
+            # As much as the header declares and a byte: what is longer is refused for it, and a
+            # small file cannot become a huge one.
+            data = file.read(min(size, MAX_BYTES) + 1)
+    except (IndexError, struct.error, EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise BenchError(f"{path}: truncated or altered, or not an idx file ({error})") from error
     except OSError as error:
         raise BenchError(f"{path}: cannot be read ({error.strerror})") from error
-    return Idx(array, hashlib.sha256(content).hexdigest())
+    if not head.startswith(_BYTES):
+        raise BenchError(f"{path}: truncated or altered, or not an idx file of unsigned bytes")
+    if len(data) != size:
+        raise BenchError(
+            f"{path}: truncated or altered ({len(data)} bytes of data, its header declares {size})"
+        )
+    digest = hashlib.sha256(head)
+    digest.update(data)
+    return Idx(np.frombuffer(data, np.uint8).reshape(shape), digest.hexdigest())

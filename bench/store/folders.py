@@ -19,6 +19,7 @@ from __future__ import annotations
 import contextlib
 import glob
 import json
+import logging
 import os
 import zipfile
 import zlib
@@ -102,8 +103,11 @@ class Store:
             raise BenchError(f"--runs-dir {self.root}: is a file; choose a folder")
         runs = Runs(self.root)
         # Other folders are not the suite's, such as a disk's lost+found.
-        names = [path.name for path in self.root.glob(f"*-{_HASH}") if path.is_dir()]
-        runs.update({name: self.read_folder(name) for name in sorted(names)})
+        for path in sorted(self.root.glob(f"*-{_HASH}")):
+            if path.is_dir() and os.access(path, os.R_OK | os.X_OK):
+                runs[path.name] = self.read_folder(path.name)
+            elif path.is_dir():
+                logging.getLogger(__name__).warning("%s: cannot be read; passed over", path)
         return runs
 
     def read_folder(self, run_id: str) -> RunFolder:

@@ -7,9 +7,13 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+from bench.errors import refused
 from bench.files import is_locked, lock, temporaries
 from bench.screen import counted
 from bench.store.folders import RunFolder, Runs, Store
+
+# Of what the suite writes below a runs folder.
+_ENDINGS = (".json", ".jsonl", ".npy", ".npz", ".pt")
 
 
 def status_lines(runs: Runs, store: Store) -> Iterator[str]:
@@ -67,8 +71,8 @@ def _garbage(runs: Runs, store: Store, weights_of: str | None) -> Iterator[tuple
     shared = (store.cache, *store.cache.glob("images-*"))
     for place in (*shared, *(folder.path for folder in runs.values())):
         # Writers hold a lock on what they write.
-        for path in temporaries(place):
-            if not is_locked(path):
+        for path in temporaries(place, _ENDINGS):
+            if path.is_file() and not is_locked(path):
                 yield path, "left by a process that is gone"
 
 
@@ -79,6 +83,9 @@ def collect_garbage(runs: Runs, store: Store, weights_of: str | None) -> Iterato
     is not the suite's, and stays: files under other names, in folders below, and weights without a
     record beside them. A checkpoint that training can go on from stays, too. Weights and
     checkpoints of runs that match the pattern ``weights_of`` go.
+
+    Raises:
+        BenchError: a file cannot be removed.
     """
     found = dict(_garbage(runs, store, weights_of))
     sizes = {path: _bytes(path) for path in found}
@@ -88,7 +95,10 @@ def collect_garbage(runs: Runs, store: Store, weights_of: str | None) -> Iterato
         # Whoever has begun to work on a run meanwhile needs its files.
         with lock(store.lock_path(path.parent.name), wait=False) as held:
             if held:
-                path.unlink(missing_ok=True)
+                try:
+                    path.unlink(missing_ok=True)
+                except OSError as error:
+                    raise refused(f"cannot remove {path}", error) from error
     weights = sorted(store.root.glob("*/weights.pt"))
     for path in weights:
         yield f"{_megabytes(_bytes(path)):>9}  {path} (kept)"

@@ -104,7 +104,7 @@ class MeasurementRecord:
     @property
     def identity(self) -> str:
         """What its files are named after."""
-        checksum = self.extractor.get("checksum", "")
+        checksum = self.extractor["checksum"]
         return measurement_id(self.run_id, self.spec, checksum, self.protocol)
 
     @classmethod
@@ -114,6 +114,8 @@ class MeasurementRecord:
         objects = (record.metrics, record.versions, record.extractor)
         if not all(isinstance(each, dict) for each in objects):
             raise TypeError("metrics, versions and extractor are JSON objects")
+        if not isinstance(record.extractor.get("checksum"), str):
+            raise TypeError("its extractor has no checksum")
         return record
 
     def numbers(self) -> Iterator[tuple[str, float]]:
@@ -191,5 +193,5 @@ class FailedRun:
     def from_json(cls, value: dict[str, Any]) -> FailedRun:
         """Rebuild it."""
         spec, measured = TrainingSpec.from_json(value["spec"]), value["measurement"]
-        measurement = measured and MeasurementSpec.from_json(measured)
+        measurement = None if measured is None else MeasurementSpec.from_json(measured)
         return cls(**value | {"spec": spec, "measurement": measurement})

@@ -24,7 +24,7 @@ from bench.experiments.figures import register_figure
 from bench.experiments.spec import Cell, FigureSpec
 from bench.experiments.tables import register_cell
 from bench.files import file_sha256
-from bench.models.methods import method, register_method
+from bench.models.methods import method, register_method, source_of
 from bench.store.folders import Store
 from tests.support.results import content, results_in, write
 from tests.support.tiny import TINY_ARGUMENTS
@@ -282,3 +282,29 @@ def test_an_edited_plugins_extractor_is_another_one(
         load_plugins([str(plugin)])
         seen.add(declared_extractor("corner", dataset("mnist")).identity)
     assert len(seen) == 2
+
+
+def test_an_edit_in_a_package_that_a_plugin_imports_counts(tmp_path: Path) -> None:
+    """Also where the package imports its module by a name that no source shows."""
+    plugin, package, seen = tmp_path / "mine.py", tmp_path / "parts_of_mine", set()
+    package.mkdir()
+    plugin.write_text(METHOD + "\nimport parts_of_mine\n")
+    (package / "__init__.py").write_text(
+        "import importlib\n\nimportlib.import_module(__name__ + '.hid' + 'den')\n"
+    )
+    for code in ("", "# edited\n"):
+        (package / "hidden.py").write_text(code)
+        load_plugins([str(plugin)])
+        seen.add(source_of("dae"))
+    assert len(seen) == 2
+
+
+def test_a_file_that_is_edited_while_it_is_loaded_is_refused(tmp_path: Path) -> None:
+    plugin = tmp_path / "mine.py"
+    (tmp_path / "beside_mine.py").write_text("")
+    plugin.write_text(
+        "import pathlib\n\nimport beside_mine\n\n"
+        "pathlib.Path(beside_mine.__file__).write_text('# edited')\n"
+    )
+    with pytest.raises(UsageError, match="was edited while it was loaded"):
+        load_plugins([str(plugin)])

@@ -71,7 +71,7 @@ def test_each_method_has_a_panel_with_its_numbers(filled: TableResults) -> None:
         "all seeds. AE: seed 0, FID 0.333 (median 0.333 of 1); VAE: seed 0, FID 0.333 (median",
         "perplexity 30",
         "Sampler gmm10",
-        "Not drawn, since no images are cached: mnist-irmae-d128-l8-s0-4abd952c.",
+        "Not drawn: mnist-irmae-d128-l8-s0-4abd952c (no images are cached).",
     ):
         assert words in text
     assert not page.axes[2].collections
@@ -86,6 +86,17 @@ def test_the_legend_stands_where_the_first_panel_is_empty(
     _images_of(first).unlink()
     (legend,) = tsne.draw(FIGURE, filled).legends
     assert [text.get_text() for text in legend.get_texts()] == ["test images", "samples"]
+
+
+def test_images_that_are_all_alike_are_not_embedded(filled: TableResults) -> None:
+    """scikit-learn's t-SNE of such points ends the process with a segmentation fault."""
+    first = _first(filled)
+    black = np.zeros((COUNT, 1, 8, 8), np.uint8)
+    keep_images(first, {"originals": black, "samples": black})
+    page = tsne.draw(FIGURE, filled)
+    assert not page.axes[0].collections
+    text = " ".join(str(page.get_label()).split())
+    assert f"Not drawn: {first.run_id} (all of its images are alike)" in text
 
 
 def test_an_embedding_is_computed_once(

@@ -279,10 +279,17 @@ def test_records_are_json_that_people_can_read(store: Store) -> None:
     )
 
 
-def test_other_folders_are_not_the_suites(store: Store) -> None:
+def test_other_folders_and_those_that_cannot_be_read_are_passed_over(
+    store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     write(store, RESULT)
-    (store.root / "lost+found").mkdir()
+    locked = store.root / "locked-00000000"
+    for folder in (store.root / "lost+found", locked):
+        folder.mkdir()
+    # Nothing is unreadable to a superuser.
+    monkeypatch.setattr(os, "access", lambda path, mode: path != locked)
     assert list(store.read()) == [RESULT.run_id]
+    assert caplog.messages == [f"{locked}: cannot be read; passed over"]
 
 
 def test_a_run_is_forgotten_as_a_whole_or_not_at_all(store: Store) -> None:

@@ -45,8 +45,8 @@ def draw(figure: FigureSpec, content: TableResults) -> Figure:
         result = shown[cell] or content.results[cell][0]
         lines = _numbers(result, content.extractors)
         plane = _embedding(result)
-        if plane is None:
-            left_out.append(result.run_id)
+        if isinstance(plane, str):
+            left_out.append(f"{result.run_id} ({plane})")
         else:
             count = len(plane) // 2
             look: dict[str, Any] = {"s": 4, "alpha": 0.6, "linewidths": 0, "rasterized": True}
@@ -74,7 +74,7 @@ def draw(figure: FigureSpec, content: TableResults) -> Figure:
         ),
     ]
     if left_out:
-        notes.append(f"Not drawn, since no images are cached: {', '.join(left_out)}.")
+        notes.append(f"Not drawn: {', '.join(left_out)}.")
     caption(page, [*notes, *fid_notes(content)])
     return page
 
@@ -110,20 +110,24 @@ def _is_drawable(result: Result) -> bool:
     return "plane" in _cached(result) or bool(kept_images(result, "samples"))
 
 
-def _embedding(result: Result) -> np.ndarray | None:
+def _embedding(result: Result) -> np.ndarray | str:
     """Test images and samples in the plane (2 n, 2), computed once and kept with the run.
 
-    The cached one is taken as it is where the images themselves are not at hand.
+    The cached one is taken as it is where the images themselves are not at hand; why there is none
+    where there is neither.
     """
     images = list(kept_images(result, "originals", "samples").values())
     cached = _cached(result)
     if len(images) < 2:
-        return cached.get("plane")
+        return cached.get("plane", "no images are cached")
     count = min(map(len, images))
     points = np.concatenate([each[:count].reshape(count, -1) for each in images])
     inputs = hashlib.sha256(f"{_VERSION} {_PERPLEXITY} {_SEED}".encode() + points.tobytes())
     if cached and str(cached["inputs"]) == inputs.hexdigest():
         return cached["plane"]
+    # On such points scikit-learn's t-SNE crashes the process.
+    if np.ptp(points, axis=0).max() == 0:
+        return "all of its images are alike"
     plane = embed(points / np.float32(255))
     # A runs folder that can only be read is no reason not to draw.
     with contextlib.suppress(BenchError):
