@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import itertools
 import math
 from dataclasses import replace
@@ -88,6 +89,23 @@ def test_convolutions_are_4x4_with_stride_2(network: str) -> None:
     # Shape's are 2x2 on 2x2 maps at the code; MNIST's and CelebA's last keeps its size.
     exceptions = {"shape": [(2, 2, 0), (2, 2, 0)]}.get(network, [(1, 1, 0)])
     assert sorted(kernel for kernel in kernels if kernel != (4, 2, 1)) == exceptions
+
+
+@pytest.mark.parametrize(("network", "architecture"), [("mnist", "table1"), ("celeba", "rae")])
+def test_transposed_convolutions_are_pytorchs(network: str, architecture: str) -> None:
+    spec = TrainingSpec(network, "ae", 8, width=0.125, architecture=architecture)
+    model = initial_model(spec).double()
+    plain = copy.deepcopy(model)
+    for layer in plain.modules():
+        if isinstance(layer, nn.ConvTranspose2d):
+            layer.__class__ = nn.ConvTranspose2d
+    codes = torch.randn(3, 8, dtype=torch.float64)
+    found, expected = model.decoder(codes), plain.decoder(codes)
+    torch.testing.assert_close(found, expected)
+    for images in (found, expected):
+        images.square().sum().backward()
+    for ours, theirs in zip(model.decoder.parameters(), plain.decoder.parameters(), strict=True):
+        torch.testing.assert_close(ours.grad, theirs.grad)
 
 
 def test_linear_layers_are_square_bias_free_and_scaled() -> None:
