@@ -152,8 +152,8 @@ def _files(path: Path, module: str = "") -> list[Path]:
                 left += [each for alias in node.names for each in _named(folder, alias.name)]
             elif isinstance(node, ast.ImportFrom):
                 start = file.parents[node.level - 1] if node.level else folder
-                module = node.module or ""
-                names = [module, *(f"{module}.{alias.name}" for alias in node.names)]
+                base = node.module or ""
+                names = [base, *(f"{base}.{alias.name}" for alias in node.names)]
                 left += [each for name in names for each in _named(start, name)]
     return sorted(found)
 
