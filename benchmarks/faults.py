@@ -230,7 +230,7 @@ def run_campaign(rounds: int, seed: int, folder: Path) -> Campaign:
 
 def main() -> None:
     """Print what came of it, and write it; status 1 where a run was lost or differs."""
-    arguments = options(__doc__, "faults", rounds=100, seed=0)
+    arguments = options(__doc__, "faults", rounds=20, seed=0)
     campaign = run_campaign(arguments.rounds, arguments.seed, Path(tempfile.mkdtemp()))
     print(campaign.line())
     found = {name: value for name, value in vars(campaign).items() if name != "expected"}
