@@ -69,6 +69,7 @@ class _Upsampling(nn.ConvTranspose2d):
         result = F.conv_transpose2d(
             maps, self.weight, None, self.stride, padding, self.output_padding
         )
+        # In half precision a bias in fp32 would be added far more slowly.
         return result.add_(self.bias.to(result.dtype).view(-1, 1, 1))
 
 
