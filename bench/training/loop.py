@@ -10,7 +10,7 @@ import torch
 from bench.device import is_out_of_memory, raise_unless_of_run
 from bench.errors import BenchError
 from bench.machine import Stopwatch
-from bench.models.precision import arithmetic
+from bench.models.precision import arithmetic, subnormals_flushed
 from bench.training.cuda_graph import GraphedRuns
 from bench.training.run_in_training import RunInTraining
 
@@ -76,7 +76,11 @@ def train(
         if run.step % checkpoint_steps == 0 or at_end:
             checkpoint(run)
 
-    with Stopwatch().running() as clock, arithmetic(first.spec.precision, first.device):
+    with (
+        Stopwatch().running() as clock,
+        arithmetic(first.spec.precision, first.device),
+        subnormals_flushed(),
+    ):
         over = False
         while not over and (active := unfinished()):
             members = _furthest_behind(active, images)[:most]

@@ -71,6 +71,24 @@ def test_a_step_is_adams(sample: LoadedData) -> None:
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-6)
 
 
+def test_moments_that_have_faded_are_flushed_and_move_no_weight(sample: LoadedData) -> None:
+    """Subnormal numbers, with which a CPU is many times slower, against steps that keep them."""
+    runs = flushed, kept = [RunInTraining(TINY, CPU) for _ in range(2)]
+    moments = []
+    for run in runs:
+        # Its first feature is always zero, and so is the gradient of what made it.
+        run.model.encoder[0].bias.data[0] = -100
+        run.advance(sample.train.images)
+        moments.append(run.optimizer.state[run.model.encoder[0].weight]["exp_avg"])
+        moments[-1][0] = 1e-40
+    train_all(sample.train.images, flushed)
+    while kept.step < TINY.steps:
+        kept.advance(sample.train.images)
+    assert not moments[0][0].any()
+    assert moments[1][0].all()
+    assert torch.equal(weights(flushed), weights(kept))
+
+
 def test_an_incomplete_last_batch_is_trained_on(sample: LoadedData) -> None:
     spec = replace(TINY, train_images=50, epochs=1)
     assert spec.steps == 4
