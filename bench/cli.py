@@ -69,7 +69,8 @@ def _request(arguments: argparse.Namespace) -> Request:
         inception_weights.verify(arguments.fid_weights)
     asked = arguments.extractor or (["auto"] if arguments.fid_weights else [])
     named = (general if name == "auto" else name for name in asked)
-    samplers, extractors = tuple(arguments.sampler or SAMPLERS), tuple(dict.fromkeys(named))
+    samplers = tuple(dict.fromkeys(arguments.sampler or SAMPLERS))
+    extractors = tuple(dict.fromkeys(named))
     arguments.plugin = tuple(arguments.plugin)
     chosen = {
         "tables": tables,

@@ -80,6 +80,7 @@ def _error(capsys: pytest.CaptureFixture[str]) -> str:
         (["--table", "4", "--set", "depth=3"], "table4 varies it"),
         (["--table", "3", "--set", "init_scale=3"], "table3 varies it"),
         (["--table", "3", "--set", "beta=0.3"], "no run of table3 has one"),
+        (["--table", "mnist-baselines", "--set", "beta=0.3"], "mnist-baselines varies it"),
         (["--seeds", "three"], "--seeds: must be a whole number of at least 1, not 'three'"),
         (["--jobs", "0"], "--jobs: must be a whole number of at least 1, not '0'"),
         (["--rank-threshold", "much"], "must be a number between 0 and 1, not 'much'"),

@@ -71,7 +71,8 @@ def choose(
     # Finding data reads files.
     find = functools.cache(functools.partial(locate, request=request, cache=cache, records=records))
     found: list[Chosen] = []
-    errors: list[AbsentError | UsageError] = []
+    errors: dict[str, AbsentError | UsageError] = {}
+    collecting = request.mode == "collect"
     for name in (*request.tables, *request.figures):
         by_name = not request.everything and name not in request.optional
         # A table that varies what is set has no runs with it.
@@ -81,9 +82,9 @@ def choose(
             candidates = _candidates(name, request, find)
         except (AbsentError, UsageError) as error:
             # Nor one whose data are too few for what is set, or have no such extractor.
-            if by_name and isinstance(error, UsageError):
+            if by_name and not collecting and isinstance(error, UsageError):
                 raise
-            errors.append(error)
+            errors[name] = error
             continue
         if request.only:
             # Folders of one profile's runs match none of another's.
@@ -93,12 +94,16 @@ def choose(
         best = choose_profile(candidates, request, runs, device)
         if name not in request.optional or _filled(best, request, runs, any):
             found.append(best)
-    absent = [error for error in errors if isinstance(error, AbsentError)]
     if not found and errors:
-        raise (absent or errors)[0]
+        absent = [error for error in errors.values() if isinstance(error, AbsentError)]
+        raise next(iter(absent or errors.values()))
     if found:
         _require_matches(request, found, seeds_of(request, runs))
-    lines = [chosen.stand_in for chosen in found] + [f"left out, {e}" for e in absent]
+    lines = [] if collecting else [chosen.stand_in for chosen in found]
+    names_by_error: dict[str, list[str]] = {}
+    for name, why in errors.items():
+        names_by_error.setdefault(str(why), []).append(name)
+    lines += [f"left out: {', '.join(names)}: {why}" for why, names in names_by_error.items()]
     return found, list(dict.fromkeys(filter(None, lines)))
 
 
@@ -138,10 +143,13 @@ def _filled(
 
 
 def _is_there(job: Job, request: Request, runs: Runs) -> bool:
-    """Whether a run is measured: by the extractors that were asked for by name, or by any."""
+    """Whether a run is measured: by the extractors that were asked for by name, or by any.
+
+    By any, too, where nothing is run: an extractor is only a way of reading then.
+    """
     folder = runs[job.run_id]
-    result = result_of(job, folder)
-    return result is not None and not (request.display.extractors and unseen_by(job, folder))
+    insist = request.display.extractors and request.mode != "collect"
+    return result_of(job, folder) is not None and not (insist and unseen_by(job, folder))
 
 
 def seeds_of(request: Request, runs: Runs) -> range:
@@ -213,7 +221,8 @@ def _chosen(name: str, profile: Profile, standing_in: bool, request: Request, fi
     plain = cells({}) if request.overrides else table
     changed = {n: v for n, v in request.overrides.items() if cells({n: v}) != plain}
     wanted, (used, stand_in) = next(iter(found.items()))
-    # The paper's numbers stand beside its own data alone, whose name outputs leave out.
+    # The paper's numbers, and what is known of the data, stand beside these data alone, whose name
+    # outputs leave out.
     suffix = "" if wanted in (used.name, used.part_of) else f"-{used.name}"
     if suffix:
         if name + suffix in (FIGURES if figure else TABLES):
@@ -221,7 +230,8 @@ def _chosen(name: str, profile: Profile, standing_in: bool, request: Request, fi
                 f"--dataset: {name}{suffix} is another one of the suite, and would be written "
                 f"over; choose another name than {used.name} (--name)"
             )
-        table = replace(table, name=declared.name + suffix, published="")
+        notes = () if table.answers else table.notes
+        table = replace(table, name=declared.name + suffix, published="", answers={}, notes=notes)
     if figure:
         figure = replace(figure, name=figure.name + suffix)
     return Chosen(name, profile, table, figure, stand_in, changed)

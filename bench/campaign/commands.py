@@ -39,10 +39,14 @@ def carry_out(request: Request) -> int:
         for line in lines:
             show(line)
         return 0
+    for complaint in filter(None, (folder.complaint for folder in runs.values())):
+        say(f"left out, {complaint}")
     if request.mode == "collect":
         if not store.root.exists():
             raise BenchError(f"--runs-dir {store.root}: no such folder")
-        chosen, _ = choose(request, runs, store.cache, "cpu")
+        chosen, left_out = choose(request, runs, store.cache, "cpu")
+        for line in left_out:
+            say(line)
         return render(request, chosen, runs)
     if request.export is not None:
         from bench.report.export import export
@@ -78,6 +82,8 @@ def _run(request: Request, runs: Runs, store: Store, device: str) -> int:
         runs = Runs(store.root) if request.mode == "force" else store.read()
         plan = plan_runs(jobs, runs, store, estimate, insist=insist)
     missing = [p for p in plan if p.state not in (State.DONE, State.FAILED)]
+    if failed := [p.run_id for p in plan if p.state is State.FAILED]:
+        say(f"failed before: {', '.join(failed)}; --retry-failed runs them once more")
     whole = True
     if missing:
         say(f"{_profiles(request, chosen)} on {device}")

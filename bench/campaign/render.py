@@ -66,10 +66,13 @@ def render(request: Request, chosen: Sequence[Chosen], runs: Runs) -> int:
     # Only after the files are written, so that a closed screen costs none of them.
     for text in printed:
         show(text)
+    for name in (each.name for each in chosen if each.figure and each.name not in request.optional):
+        for reason in contents[name].missing:
+            say(f"{name}: {reason}")
     if kept:
         say(f"nothing to show, so that what is there stays: {', '.join(kept)}")
     if left_out:
-        say(f"left out, since nothing that they show is here: {', '.join(left_out)}")
+        say(f"left out, since no run or kept image here can be shown: {', '.join(left_out)}")
     if written:
         say(f"written: {', '.join(map(str, written))}")
     whole = {name for name in contents if not contents[name].missing} - {*left_out, *kept}
@@ -122,7 +125,9 @@ def _content(request: Request, chosen: Chosen, runs: Runs) -> TableResults:
             result, failure = result_of(job, folder), failure_of(job, folder)
             if result:
                 done[cell].append(result)
-            if job in asked and failure:
+            if job in asked and folder.complaint:
+                reasons.append(f"{name}: {folder.complaint}")
+            elif job in asked and failure:
                 failed[cell].append(failure)
                 reasons.append(f"{name} failed ({failure.reason})")
             elif job in asked and not result and job.training.seed < (request.seeds or 1):
@@ -140,8 +145,6 @@ def _content(request: Request, chosen: Chosen, runs: Runs) -> TableResults:
 
 
 def _why_not(folder: RunFolder) -> str:
-    if folder.complaint:
-        return folder.complaint
     if folder.trained is None:
         return "not trained to its end" if folder.has_checkpoint else "not run"
     weights = "" if folder.has_weights else ", and its weights are not here"

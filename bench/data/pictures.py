@@ -24,7 +24,8 @@ _LEFT_BY_SYSTEMS = ("@eaDir", "__MACOSX")
 MAX_BYTES = 64 * 2**20
 
 # zipfile raises the last two for names, versions and passwords that it cannot deal with.
-UNREADABLE = (OSError, EOFError, zipfile.BadZipFile, zlib.error, ValueError, RuntimeError)
+_BROKEN = (EOFError, zipfile.BadZipFile, zlib.error, ValueError, RuntimeError)
+UNREADABLE = (OSError, *_BROKEN)
 
 
 class BadPictureError(ValueError):
@@ -122,7 +123,8 @@ class Source:
         """Content of a file.
 
         Raises:
-            BadPictureError: it is too large, or cannot be read.
+            BadPictureError: it is too large, gone, or broken.
+            OSError: the system refused it for the moment.
         """
         if file.size > MAX_BYTES:
             raise BadPictureError(f"larger than {MAX_BYTES // 2**20} MiB")
@@ -134,7 +136,7 @@ class Source:
             with archive.open(members[file.name]) as member:
                 # Unpacked no further than it declares.
                 return member.read(file.size + 1)
-        except UNREADABLE as error:
+        except (FileNotFoundError, PermissionError, KeyError, *_BROKEN) as error:
             raise BadPictureError(f"cannot be read ({error})") from error
 
 

@@ -21,7 +21,7 @@ import numpy as np
 from tqdm import tqdm
 
 from bench.data.pictures import BadPictureError, File, Form, Source, printable
-from bench.errors import BenchError
+from bench.errors import BenchError, described
 from bench.files import atomic, file_sha256, lock, write_bytes
 from bench.hashing import canonical_json, sha256
 from bench.machine import core_count, has_workers
@@ -165,6 +165,11 @@ def _prepare(task: Task, folder: Path) -> Index:
         tempfile.TemporaryFile(dir=folder) as test,
     ):
         for file, picture in zip(files, _pictures(task, files), strict=True):
+            if picture.refused:
+                raise BenchError(
+                    f"{task.source.path}: {printable(file.name)}: {picture.refused}; give the same "
+                    "command again"
+                )
             if task.distinct and picture.digest in seen:
                 continue
             seen.update({picture.digest} - {""})
@@ -202,10 +207,14 @@ def _prepare(task: Task, folder: Path) -> Index:
 
 
 class _Picture(NamedTuple):
-    """What became of a file: its SHA-256, why there is no image, or the image's bytes."""
+    """What became of a file: its SHA-256, why there is no image, or the image's bytes.
+
+    ``refused`` is what the system said where it could not be read for the moment.
+    """
 
     digest: str = ""
     problem: str = ""
+    refused: str = ""
     pixels: bytes = b""
     converted: bool = False
     unused: int = 0
@@ -223,9 +232,11 @@ def _decoded(source: Source, form: Form, files: Sequence[File]) -> list[_Picture
             content = source.read(file)
             digest = hashlib.sha256(content).hexdigest()
             pixels, converted, unused = decode(content, form)
-            pictures.append(_Picture(digest, "", pixels.tobytes(), converted, unused))
+            pictures.append(_Picture(digest, "", "", pixels.tobytes(), converted, unused))
         except BadPictureError as error:
             pictures.append(_Picture(digest, " ".join(str(error).split())))
+        except (OSError, MemoryError) as error:
+            pictures.append(_Picture(refused=described(error)))
     return pictures
 
 

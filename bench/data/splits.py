@@ -43,14 +43,14 @@ def split_own(files: Sequence[File]) -> tuple[list[File], list[File], str]:
     hash of their names with the folders below the one that holds them all.
     """
     # A zip often has a folder around everything.
-    around = posixpath.commonpath([posixpath.dirname(file.name) for file in files])
+    around = posixpath.commonpath([posixpath.dirname(file.name).lstrip("/") for file in files])
     common = len(PurePosixPath(around).parts)
-    parts = {file: _part(PurePosixPath(file.name).parts[common:-1]) for file in files}
+    parts = {file: _part(PurePosixPath(file.name.lstrip("/")).parts[common:-1]) for file in files}
     seen = {part for part in parts.values() if part}
     testing = "test" if "test" in seen else "val"
     if not {"train", testing} <= seen:
         named = f", and not by the folders called {', '.join(sorted(seen))}" if seen else ""
-        by_hash = split_by_hash(files, lambda name: "/".join(name.split("/")[common:]))
+        by_hash = split_by_hash(files, lambda name: "/".join(name.lstrip("/").split("/")[common:]))
         return *by_hash, BY_HASH + named
     train = [file for file in files if parts[file] == "train"]
     test = [file for file in files if parts[file] == testing]

@@ -21,14 +21,19 @@ def as_bytes(images: torch.Tensor) -> np.ndarray:
     return images.clamp(0, 1).mul(255).round().to(torch.uint8).cpu().numpy()
 
 
-def pictures(model: Autoencoder, codes: np.ndarray) -> dict[str, np.ndarray]:
-    """Decode codes (n, latent_dim) of test images, and points between and around them.
+def pictures(model: Autoencoder, shown: np.ndarray, codes: np.ndarray) -> dict[str, np.ndarray]:
+    """Decode codes of test images, and points between and around them.
+
+    Args:
+        model: decodes them.
+        shown: codes (m, latent_dim) of the test images that are shown.
+        codes: codes (n, latent_dim) of all test images.
 
     Returns:
-        uint8 images (..., channels, size, size): ``reconstructions`` of the first test images;
+        uint8 images (..., channels, size, size): ``reconstructions`` of the first shown images;
         ``interpolations`` (pairs, steps, ...), linear in the latent space between the first and
         second image, the third and fourth, and so on; ``walks`` (directions, steps, ...) along the
-        principal directions of the codes, :data:`WALK_DEVIATIONS` standard deviations to either
+        principal directions of all codes, :data:`WALK_DEVIATIONS` standard deviations to either
         side of their mean.
     """
 
@@ -37,10 +42,10 @@ def pictures(model: Autoencoder, codes: np.ndarray) -> dict[str, np.ndarray]:
         images = as_bytes(model.decoder(flat.to(model.device)))
         return images.reshape(*points.shape[:-1], *images.shape[1:])
 
-    pairs = codes[: 2 * min(PAIRS, len(codes) // 2)].reshape(-1, 2, 1, codes.shape[1])
+    pairs = shown[: 2 * min(PAIRS, len(shown) // 2)].reshape(-1, 2, 1, shown.shape[1])
     share = np.linspace(0, 1, INTERPOLATION_STEPS)[:, None]
     return {
-        "reconstructions": decoded(codes[:RECONSTRUCTIONS]),
+        "reconstructions": decoded(shown[:RECONSTRUCTIONS]),
         "interpolations": decoded((1 - share) * pairs[:, 0] + share * pairs[:, 1]),
         "walks": decoded(principal_walks(codes)),
     }

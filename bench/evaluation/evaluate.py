@@ -94,7 +94,7 @@ def evaluate(
         images = {
             "originals": test.images[kept].numpy(),
             "samples": as_bytes(samples),
-            **pictures(model, test_codes[kept.numpy()]),
+            **pictures(model, test_codes[kept.numpy()], test_codes),
         }
     return Evaluation(metrics, {RECONSTRUCTION: test_codes, **codes}, images)
 

@@ -22,8 +22,9 @@ def self_similarity(features: torch.Tensor) -> float:
 def kernel_distance(samples: torch.Tensor, real: torch.Tensor, real_similarity: float) -> float:
     """Unbiased squared distance of means of features (m, d), (n, d), under (x y / d + 1)^3.
 
-    Where both sets come from one distribution it is 0 on average, and below it half the time. The
-    similarity is :func:`self_similarity` of the real images, which is the same for all samples.
+    Where both sets come from one distribution it is 0 on average, and below it more often than
+    not. The similarity is :func:`self_similarity` of the real images, which is the same for all
+    samples.
     """
     between = _total(samples, real).item() / (len(samples) * len(real))
     return self_similarity(samples) + real_similarity - 2 * between

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
@@ -371,7 +372,9 @@ class TableSpec:
         """Settings that differ between cells or are in labels, which ``--set`` may not change."""
         runs = [asdict(cell.training) for cell in self.cells]
         different = {name for name in runs[0] if len({run[name] for run in runs}) > 1}
-        return different | set(self.labelled)
+        of_methods = {pair for run in runs for pair in run["parameters"]}
+        names = Counter(name for name, _ in of_methods)
+        return different | {name for name in names if names[name] > 1} | set(self.labelled)
 
     def with_cells(self, change: Callable[[Cell], Cell]) -> TableSpec:
         """Copy with a change applied to every cell."""

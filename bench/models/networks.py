@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from bench.data import dataset
-from bench.errors import unknown
+from bench.errors import UsageError, unknown
 from bench.experiments.spec import TrainingSpec
 from bench.hashing import derive_seed
 from bench.models.methods import method
@@ -162,12 +162,15 @@ def initial_model(spec: TrainingSpec) -> Autoencoder:
     architecture ``rae``, too. PyTorch's global generator is left as it was.
 
     Raises:
-        UsageError: a network without that architecture, or an unknown output.
+        UsageError: a network without that architecture, a depth that the method does not take, or
+            an unknown output.
     """
     chosen, network = method(spec.method), dataset(spec.dataset).network
     if (network, spec.architecture) not in _NETWORKS:
         known = [name for name, form in _NETWORKS if form == spec.architecture]
         raise unknown(f"network of the {spec.architecture} architecture", network, known)
+    if chosen.doubled and spec.depth:
+        raise UsageError(f"{spec.method} takes no linear layers: depth must be 0, not {spec.depth}")
     if chosen.output not in _OUTPUTS:
         raise unknown("output activation", chosen.output, _OUTPUTS)
     with torch.random.fork_rng(devices=[]):

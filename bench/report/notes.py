@@ -256,14 +256,28 @@ def _extractors_note(content: TableResults) -> str:
 
 
 def _seen_less(content: TableResults, extractor: str) -> str:
-    """Name the columns of which an extractor has not seen every seed, whose weights are gone."""
-    short = [
-        f"{cell.name}: {seen} of {len(results)}"
-        for cell, results in content.results.items()
-        if (seen := sum(extractor in each.extractors for each in results)) < len(results)
-    ]
+    """Name the columns of which not every seed has a number by an extractor, and by which metric.
+
+    Weights may be gone, or have been when a metric was added.
+    """
+    of_images = [name for name in content.table.metrics if METRICS[name].by_view] or ["fid"]
+    by_text: dict[str, list[str]] = {}
+    for name in of_images:
+        view = next(view for view in content.views(name) if view.extractor == extractor)
+        short = "; ".join(
+            f"{cell.name}: {seen} of {len(results)}"
+            for cell, results in content.results.items()
+            if (seen := len(content.values(name, view, cell))) < len(results)
+        )
+        by_text.setdefault(short, []).append(METRICS[name].label)
     axis = before_columns(content.table, " ")
-    return f", of fewer seeds than the ranks ({axis}{'; '.join(short)})" if short else ""
+    return "".join(
+        f", {', '.join(labels)} of fewer seeds ({axis}{short})"
+        if by_text.keys() - {short}
+        else f", of fewer seeds ({axis}{short})"
+        for short, labels in by_text.items()
+        if short
+    )
 
 
 def title(shown: TableSpec | FigureSpec, content: TableResults) -> str:

@@ -72,7 +72,7 @@ def train(
             run.add_line(forget=at_line)
             log(run)
         if run.step % run.spec.steps_per_epoch == 0:
-            run.record_spectrum(test_images, images)
+            _record_spectrum(run, test_images, images, graphs)
         if run.step % checkpoint_steps == 0 or at_end:
             checkpoint(run)
 
@@ -120,6 +120,23 @@ def train(
 
 
 _Graphs = dict[tuple[RunInTraining, ...], GraphedRuns]
+
+
+def _record_spectrum(
+    run: RunInTraining, test_images: torch.Tensor, images: torch.Tensor, graphs: _Graphs
+) -> None:
+    """Record a run's spectrum, without the graphs, which are captured anew, where memory is short.
+
+    A method's own error may have the same type, and then comes again.
+    """
+    try:
+        run.record_spectrum(test_images, images)
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        traceback.clear_frames(error.__traceback__)
+        graphs.clear()
+        run.record_spectrum(test_images, images)
 
 
 def _furthest_behind(

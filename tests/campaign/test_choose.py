@@ -157,6 +157,29 @@ def test_what_nobody_named_is_left_out_where_the_settings_do_not_fit(
         _profiles(store, everything=True, mode="collect", display=Display(extractors=("nothing",)))
 
 
+def test_an_extractor_that_is_only_read_changes_no_profile(store: Store, fill: Fill) -> None:
+    fill("table4", "quick", DEPTHS)
+    fill("table4", "paper", DEPTHS[:1])
+    seen = Display(extractors=("imagenet",))
+    assert _profiles(store, mode="collect", display=seen) == {"table4": "quick"}
+
+
+def test_tables_that_an_extractor_does_not_go_with_are_left_out_by_name(
+    store: Store, fill: Fill
+) -> None:
+    fill("table4", "quick", DEPTHS)
+    worker = WorkerSettings(runs_dir=store.root, data_dir=store.root)
+    asked = Request(
+        ["table4", "table5", "table6"],
+        worker=worker,
+        mode="collect",
+        display=Display(extractors=("classifier",)),
+    )
+    found, (line,) = choose(asked, store.read(), store.cache, "cpu")
+    assert [each.name for each in found] == ["table4"]
+    assert line.startswith("left out: table5, table6: --extractor classifier: none is shipped")
+
+
 def _faces(name: str, images: int) -> Dataset:
     declared = DATASETS[name]
     content: dict[str, str | int] = {"pictures": name}

@@ -141,7 +141,7 @@ def test_tables_whose_data_are_here_are_made_without_the_others(
     assert main([*command, "--data-dir", str(tmp_path), *_folders(tmp_path)]) == 0
     output = capsys.readouterr().out
     assert "mnist-irmae-d128-l12-s0" in output
-    assert "left out, no celeba in" in output
+    assert "left out: table5, table6: no celeba in" in output
 
 
 def test_own_pictures_fill_tables_of_their_own(

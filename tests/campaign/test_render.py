@@ -128,6 +128,48 @@ def test_a_whole_table_is_written_with_status_0(
     assert "The latent rank falls with depth" in text.split((tables / "table4.md").read_text())[1]
 
 
+def test_a_damaged_record_is_missed_whichever_seed_it_is_of(
+    store: Store, collect: Callable[..., tuple[int, str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    only = ("--table", "4", "--only", "*-l2-*")
+    write(store, result(*_spec("4", 1)))
+    assert collect(*only)[0] == 0
+    path = store.folder(result(*_spec("2", 1)).run_id) / "training.json"
+    path.write_text(path.read_text()[:100])
+    status, text = collect(*only)
+    assert status == 1
+    assert f"- -- Depth l 2: mnist-irmae-d128-l2-s1: {path}: truncated or not a record" in text
+    table = store.root.parent / "all.csv"
+    assert main(["--export", str(table), "--runs-dir", str(store.root)]) == 0
+    assert f"left out, {path}: truncated" in capsys.readouterr().err
+
+
+def test_what_a_figure_misses_is_said(
+    collect: Callable[..., tuple[int, str]], store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parent = store.root.parent
+    folders = [a for n in ("runs", "figures") for a in (f"--{n}-dir", str(parent / n))]
+    command = ["--collect", "--profile", "paper", "--figure", "ranks-depth", *folders]
+    assert main(command) == 1
+    assert "ranks-depth: Depth l 8: mnist-irmae-d128-l8-s0 not run\n" in capsys.readouterr().err
+
+
+def test_a_sampler_that_is_named_twice_has_one_row(
+    collect: Callable[..., tuple[int, str]],
+) -> None:
+    _, text = collect("--table", "4", "--sampler", "mvg", "--sampler", "mvg")
+    assert sum("| mvg " in line for line in text.splitlines()) == 1
+
+
+def test_what_is_known_of_shapes_is_not_said_of_digits(
+    collect: Callable[..., tuple[int, str]],
+) -> None:
+    _, text = collect("--table", "shape", "--dataset", "mnist")
+    assert "Latent rank" in text
+    for words in ("known answer", "circle"):
+        assert words not in text
+
+
 def test_only_what_was_asked_for_is_missed(collect: Callable[..., tuple[int, str]]) -> None:
     status, text = collect("--table", "4", "--only", "*-l2-*", "--only", "*-l4-*")
     assert status == 0

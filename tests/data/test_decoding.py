@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import warnings
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -53,6 +54,17 @@ def _file(mode: str, kind: str, size: tuple[int, int] = (40, 40)) -> bytes:
 def test_pictures_of_more_bits_are_refused_by_name(mode: str) -> None:
     with pytest.raises(BadPictureError, match=f"pixels of mode {mode}, not of eight bits"):
         decode(_file(mode, "TIFF"), Form(32, 1, "square"))
+
+
+def test_colours_that_pillow_does_not_convert_are_refused() -> None:
+    with pytest.raises(BadPictureError, match="conversion from LAB"):
+        decode(_file("LAB", "TIFF"), Form(32, 1, "square"))
+
+
+def test_want_of_memory_is_no_fault_of_a_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Image, "open", mock.Mock(side_effect=MemoryError))
+    with pytest.raises(MemoryError):
+        decode(_file("L", "PNG"), Form(32, 1, "square"))
 
 
 def test_pictures_of_another_shape_are_not_celebas() -> None:

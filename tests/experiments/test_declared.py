@@ -51,7 +51,7 @@ def test_tables_share_runs() -> None:
 
 def test_table_5_changes_the_method_alone() -> None:
     runs = _runs("table5")
-    assert TABLES["table5"].varies == {"method", "depth", "parameters"}
+    assert TABLES["table5"].varies == {"method", "depth", "parameters", "beta"}
     methods = ["wae-mmd", "rae", "rae-l2", "rae-gp", "rae-sn", "irmae"]
     assert [run.method for run in runs] == methods
     original = _runs("table5-original")

@@ -158,6 +158,12 @@ def test_vae_doubles_the_encoder_and_ends_in_a_sigmoid() -> None:
         assert isinstance(list(model.decoder)[-1], nn.Sigmoid)  # type: ignore[call-overload]
 
 
+@pytest.mark.parametrize(("name", "depth"), [("vae", 2), ("lorae", 0), ("lorae", 2)])
+def test_linear_layers_that_a_loss_would_not_train_are_refused(name: str, depth: int) -> None:
+    with pytest.raises(UsageError, match=f"depth must be [01], not {depth}"):
+        initial_model(tiny(name, depth=depth))
+
+
 def test_the_rae_paper_has_an_architecture_of_its_own() -> None:
     model = initial_model(TrainingSpec("celeba", "rae", 64, architecture="rae"))
     convolutions = [m for m in model.modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)]

@@ -102,9 +102,13 @@ def test_columns_that_are_no_numbers_are_named_and_not_drawn() -> None:
     assert _curves(page.axes[0]) == _curves(_draw(made).axes[0])
 
 
-def test_nothing_measured_is_an_empty_figure_with_the_papers_curve(tmp_path: Path) -> None:
-    (axes,) = _draw(_content("inception", [])).axes
-    assert set(_curves(axes)) == {"IRMAE (l = 4), paper", "AE, paper"}
+def test_the_papers_curves_alone_are_no_figure(tmp_path: Path) -> None:
+    made = _content("inception", [1])
+    of_a_prior = replace(made, display=replace(made.display, samplers=("prior",)))
+    unseen = replace(made, display=replace(made.display, extractors=("imagenet",)))
+    for content in (_content("inception", []), of_a_prior, unseen):
+        assert write_figure(FIGURE, content, tmp_path) is None
+    assert not list(tmp_path.iterdir())
 
 
 def test_files_are_the_same_twice_and_not_blank(tmp_path: Path) -> None:
@@ -279,7 +283,8 @@ def test_of_nothing_no_figure_is_written(
     folders = [a for n in ("runs", "figures") for a in (f"--{n}-dir", str(tmp_path / n))]
     command = ["--collect", "--figure", name, "--profile", "smoke", *folders]
     assert main(command) == 1
-    assert f"left out, since nothing that they show is here: {name}\n" in capsys.readouterr().err
+    said = f"left out, since no run or kept image here can be shown: {name}\n"
+    assert said in capsys.readouterr().err
     assert not (tmp_path / "figures").exists()
 
 

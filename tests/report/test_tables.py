@@ -115,11 +115,24 @@ def test_each_extractor_has_a_block_of_rows_of_its_own_numbers() -> None:
         "classifier": 1,
     }
     said = " ".join(note.text for note in notes(content, data))
-    assert "weights 57934424), of fewer seeds than the ranks (Depth l 12: 1 of 2)" in said
+    assert "weights 57934424), of fewer seeds (Depth l 12: 1 of 2)" in said
     assert "FIDs through another network than Inception are on another scale" in said
     # Asked for by name, one is shown alone.
     alone = replace(content, display=replace(content.display, extractors=("imagenet",)))
     assert set(frame(alone).extractor) == {"", "imagenet"}
+
+
+def test_seeds_that_were_measured_before_a_metric_came_are_told() -> None:
+    content = content_of("table4-samples", {"2": [70], "4": [40], "8": [8], "12": [4, 5]})
+    last = content.table.cells[-1]
+    first, second = content.results[last]
+    (record,) = first.measurements
+    metrics = {name: value for name, value in record.metrics.items() if name != "coverage"}
+    older = replace(first, measurements=(replace(record, metrics=metrics),))
+    content = replace(content, results={**content.results, last: [older, second]})
+    said = " ".join(note.text for note in notes(content, frame(content)))
+    assert ", Coverage of fewer seeds (Depth l 12: 1 of 2)" in said
+    assert "KID" not in said.partition("FID extractor")[2].partition("of fewer seeds")[0]
 
 
 def test_columns_without_a_printed_number_do_not_make_the_others_comparable() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -71,7 +72,7 @@ def test_each_method_has_a_panel_with_its_numbers(filled: TableResults) -> None:
         "all seeds. AE: seed 0, FID 0.333 (median 0.333 of 1); VAE: seed 0, FID 0.333 (median",
         "perplexity 30",
         "Sampler gmm10",
-        "Not drawn: mnist-irmae-d128-l8-s0-4abd952c (no images are cached).",
+        "Not drawn: IRMAE (l = 8) (no run with images has a FID by that extractor).",
     ):
         assert words in text
     assert not page.axes[2].collections
@@ -88,6 +89,14 @@ def test_the_legend_stands_where_the_first_panel_is_empty(
     assert [text.get_text() for text in legend.get_texts()] == ["test images", "samples"]
 
 
+def test_a_column_without_a_fid_by_the_extractor_is_not_drawn(filled: TableResults) -> None:
+    unseen = replace(filled, display=replace(filled.display, extractors=("imagenet",)))
+    page = tsne.draw(FIGURE, unseen)
+    assert not any(axes.collections for axes in page.axes)
+    text = " ".join(str(page.get_label()).split())
+    assert "Not drawn: AE (no run with images has a FID by that extractor)" in text
+
+
 def test_images_that_are_all_alike_are_not_embedded(filled: TableResults) -> None:
     """scikit-learn's t-SNE of such points ends the process with a segmentation fault."""
     first = _first(filled)
@@ -96,7 +105,7 @@ def test_images_that_are_all_alike_are_not_embedded(filled: TableResults) -> Non
     page = tsne.draw(FIGURE, filled)
     assert not page.axes[0].collections
     text = " ".join(str(page.get_label()).split())
-    assert f"Not drawn: {first.run_id} (all of its images are alike)" in text
+    assert "Not drawn: AE (all of its images are alike)" in text
 
 
 def test_an_embedding_is_computed_once(

@@ -76,10 +76,11 @@ def test_moments_that_have_faded_are_flushed_and_move_no_weight(sample: LoadedDa
     runs = flushed, kept = [RunInTraining(TINY, CPU) for _ in range(2)]
     moments = []
     for run in runs:
+        weight, bias, *_ = run.model.parameters()
         # Its first feature is always zero, and so is the gradient of what made it.
-        run.model.encoder[0].bias.data[0] = -100
+        bias.data[0] = -100
         run.advance(sample.train.images)
-        moments.append(run.optimizer.state[run.model.encoder[0].weight]["exp_avg"])
+        moments.append(run.optimizer.state[weight]["exp_avg"])
         moments[-1][0] = 1e-40
     train_all(sample.train.images, flushed)
     while kept.step < TINY.steps:
@@ -87,6 +88,25 @@ def test_moments_that_have_faded_are_flushed_and_move_no_weight(sample: LoadedDa
     assert not moments[0][0].any()
     assert moments[1][0].all()
     assert torch.equal(weights(flushed), weights(kept))
+
+
+def test_a_spectrum_that_finds_no_memory_is_taken_once_more(
+    sample: LoadedData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = once, always = [RunInTraining(replace(TINY, seed=seed), CPU) for seed in range(2)]
+    taken = []
+    real = RunInTraining.record_spectrum
+
+    def record(run: RunInTraining, *images: torch.Tensor) -> None:
+        taken.append(run)
+        if run is always or taken.count(once) == 1:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        real(run, *images)
+
+    monkeypatch.setattr(RunInTraining, "record_spectrum", record)
+    assert list(train_all(sample.train.images, *runs)) == [always]
+    assert taken.count(always) == 2
+    assert (once.step, len(once.spectra)) == (TINY.steps, TINY.epochs)
 
 
 def test_an_incomplete_last_batch_is_trained_on(sample: LoadedData) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import torch
 from torch.nn import functional as F
 
+from bench.errors import UsageError
 from bench.experiments.spec import TrainingSpec
 from bench.models.methods.method import Method
 from bench.models.networks import Autoencoder
@@ -26,5 +27,12 @@ def error_and_nuclear_norm(
     return F.mse_loss(model(images), images) + spec.parameter("nuclear") * norm
 
 
+def _require_one_layer(model: Autoencoder, spec: TrainingSpec) -> None:
+    if spec.depth != 1:
+        raise UsageError(f"lorae has one linear layer: depth must be 1, not {spec.depth}")
+
+
 # On a GPU, a decomposition waits for numbers, which a CUDA graph cannot.
-METHOD = Method("lorae", "Mazumder et al., WACV 2024", error_and_nuclear_norm)
+METHOD = Method(
+    "lorae", "Mazumder et al., WACV 2024", error_and_nuclear_norm, adapt=_require_one_layer
+)

@@ -42,11 +42,11 @@ def draw(figure: FigureSpec, content: TableResults) -> Figure:
         axes.grid(visible=False)
         if cell not in shown:
             continue
-        result = shown[cell] or content.results[cell][0]
-        lines = _numbers(result, content.extractors)
-        plane = _embedding(result)
+        result = shown[cell]
+        lines = _numbers(result or content.results[cell][0], content.extractors)
+        plane = _embedding(result) if result else "no run with images has a FID by that extractor"
         if isinstance(plane, str):
-            left_out.append(f"{result.run_id} ({plane})")
+            left_out.append(f"{cell.name} ({plane})")
         else:
             count = len(plane) // 2
             look: dict[str, Any] = {"s": 4, "alpha": 0.6, "linewidths": 0, "rasterized": True}
