@@ -172,7 +172,7 @@ def main() -> None:
         print(result.line())
     expected = pytorch_fids()
     print(f"relative difference of the distances: {abs(distance() - expected) / expected:.1e}")
-    write_comparisons(arguments.out, results, core_count())
+    write_comparisons(arguments.out, results, core_count(), str(device))
 
 
 if __name__ == "__main__":

@@ -29,6 +29,16 @@ settings.load_profile("suite")
 
 
 @pytest.fixture(autouse=True)
+def nothing_of_the_users(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Data in the folder that tests are started from, and weights in PyTorch's, are no part."""
+    empty = tmp_path_factory.mktemp("empty")
+    monkeypatch.setenv("TORCH_HOME", str(empty / "torch"))
+    monkeypatch.chdir(empty)
+
+
+@pytest.fixture(autouse=True)
 def one_thread() -> None:
     """A command that ran in this process may have asked for more."""
     torch.set_num_threads(1)

@@ -5,6 +5,8 @@ import fcntl
 import multiprocessing
 import os
 import stat
+import threading
+import time
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -59,6 +61,22 @@ def test_a_lock_is_exclusive_and_dies_with_its_holder(tmp_path: Path) -> None:
     holder.join()
     with lock(path, wait=False) as held:
         assert held
+
+
+def test_a_lock_is_waited_for(tmp_path: Path) -> None:
+    path, order = tmp_path / "lock", list[str]()
+
+    def second() -> None:
+        with lock(path) as held:
+            order.append(f"second {held}")
+
+    with lock(path):
+        waiting = threading.Thread(target=second)
+        waiting.start()
+        time.sleep(0.1)
+        order.append("first")
+    waiting.join()
+    assert order == ["first", "second True"]
 
 
 @pytest.mark.parametrize("number", [errno.EOPNOTSUPP, errno.ENOSYS, errno.ENOLCK])

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parent.parent / "bench"
+GOLDEN_RUNS = str(Path(__file__).parent / "report" / "golden" / "runs")
 
 # From the ground up; a room may import those before it, and itself.
 ROOMS = [
@@ -72,13 +73,16 @@ def test_arrows_point_one_way() -> None:
     [
         (["--help"], set()),
         (["--plan", "--table", "4", "--profile", "smoke"], {"joblib", "numpy"}),
-        (["--collect", "--table", "4", "--tables-dir", "{tmp}"], {"pandas", "scipy", "numpy"}),
+        (
+            ["--collect", "--table", "4", "--tables-dir", "{tmp}", "--runs-dir", GOLDEN_RUNS],
+            {"pandas", "scipy", "numpy"},
+        ),
     ],
 )
 def test_what_must_answer_at_once_imports_nothing_heavy(
     arguments: list[str], allowed: set[str], tmp_path: Path
 ) -> None:
-    filled = [a.format(tmp=tmp_path) for a in arguments] + ["--runs-dir", str(tmp_path)]
+    filled = ["--runs-dir", str(tmp_path), *(a.format(tmp=tmp_path) for a in arguments)]
     program = (
         "import sys\nfrom bench.cli import main\n"
         "try: main(sys.argv[1:])\n"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import subprocess
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -24,7 +26,6 @@ from docs.embed import embed
 from docs.embed import main as embed_main
 
 ROOT = Path(__file__).parent.parent
-RUNS = ROOT / "runs"
 DOCUMENTS = [ROOT / "README.md", ROOT / "docs" / "reproduction.md"]
 EXTRA = [
     "3-variance",
@@ -42,13 +43,28 @@ EXTRA = [
 ]
 
 
-def test_documents_have_the_numbers_of_the_runs() -> None:
-    assert embed_main([*map(str, DOCUMENTS), "--check", "--runs-dir", str(RUNS)]) == 0
+@pytest.fixture(scope="module")
+def committed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The runs folder without the user's own runs, where Git tells which these are."""
+    command = ["git", "-C", str(ROOT), "ls-files", "runs"]
+    names = subprocess.run(command, capture_output=True, text=True, check=False).stdout.split()
+    if not names:
+        return ROOT / "runs"
+    folder = tmp_path_factory.mktemp("committed")
+    for name in names:
+        target = folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, target)
+    return folder / "runs"
 
 
-def test_tables_are_those_of_the_runs(tmp_path: Path) -> None:
+def test_documents_have_the_numbers_of_the_runs(committed: Path) -> None:
+    assert embed_main([*map(str, DOCUMENTS), "--check", "--runs-dir", str(committed)]) == 0
+
+
+def test_tables_are_those_of_the_runs(committed: Path, tmp_path: Path) -> None:
     arguments = [f"--table={name}" for name in ("all", *EXTRA)]
-    folders = [f"--runs-dir={RUNS}", f"--tables-dir={tmp_path}"]
+    folders = [f"--runs-dir={committed}", f"--tables-dir={tmp_path}"]
     assert main(["--collect", *arguments, *folders]) in (0, 1)
     rendered = sorted(path.name for path in tmp_path.iterdir())
     assert rendered == sorted(path.name for path in (ROOT / "tables").glob("[a-z]*.*"))
@@ -56,10 +72,10 @@ def test_tables_are_those_of_the_runs(tmp_path: Path) -> None:
         assert (tmp_path / name).read_bytes() == (ROOT / "tables" / name).read_bytes(), name
 
 
-def test_runs_are_whole_and_small() -> None:
-    store = Store(RUNS)
+def test_runs_are_whole_and_small(committed: Path) -> None:
+    store = Store(committed)
     folders = store.read()
-    assert sum(path.stat().st_size for path in RUNS.glob("*/*.json*")) < 10_000_000
+    assert sum(path.stat().st_size for path in committed.glob("*/*.json*")) < 10_000_000
     for run_id, folder in folders.items():
         assert folder.damage == {}
         assert folder.trained is not None
@@ -73,10 +89,11 @@ def test_runs_are_whole_and_small() -> None:
 
 
 def test_a_field_and_a_metric_that_come_later_leave_every_run_as_it_is(
+    committed: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Under the identity and with the measurements that it has."""
-    before = Store(RUNS).read()
+    before = Store(committed).read()
 
     @dataclass(frozen=True)
     class Longer(TrainingSpec):
@@ -89,7 +106,7 @@ def test_a_field_and_a_metric_that_come_later_leave_every_run_as_it_is(
     monkeypatch.setattr(records, "TrainingSpec", Longer)
     monkeypatch.setattr(records, "MeasurementSpec", Wider)
     monkeypatch.setitem(identity.METRICS, "kid", 1)
-    after = Store(RUNS).read()
+    after = Store(committed).read()
     assert after.keys() == before.keys()
     for run_id, folder in after.items():
         assert folder.damage == {}
@@ -101,19 +118,27 @@ def test_a_field_and_a_metric_that_come_later_leave_every_run_as_it_is(
         assert identity.run_id(changed, folder.trained.data.fingerprint) != run_id
 
 
-def test_no_measured_fid_lies_below_that_of_real_images() -> None:
-    for folder in Store(RUNS).read().values():
+def test_no_measured_fid_lies_below_that_of_real_images(committed: Path) -> None:
+    for folder in Store(committed).read().values():
         for record in folder.measured:
             fids = record.metrics["fid"]
             for sampler in set(fids) & set(SAMPLERS):
                 assert fids[sampler] > fids["real"], (folder.run_id, sampler)
 
 
-def test_figures_are_there_as_pdf_and_png() -> None:
+def test_figures_are_there_whole_and_their_captions_are_those_of_the_runs(
+    committed: Path, tmp_path: Path
+) -> None:
     figures = ROOT / "figures"
-    assert {path.stem for path in figures.glob("*.png")} == {
-        path.stem for path in figures.glob("*.pdf")
-    }
+    stems = [{p.stem for p in figures.glob(f"*.{e}")} for e in ("png", "pdf", "txt")]
+    assert stems[0] == stems[1] == stems[2]
+    assert all(path.stat().st_size > 100 for path in figures.iterdir())
+    redrawn = ("figure1", "frontier", "ranks-depth", "spectra-variance", "curves-dimension")
+    names = [f"--figure={name.removeprefix('figure')}" for name in redrawn]
+    folders = [f"--runs-dir={committed}", f"--figures-dir={tmp_path}"]
+    assert main(["--collect", *names, *folders]) == 0
+    for name in redrawn:
+        assert (tmp_path / f"{name}.txt").read_bytes() == (figures / f"{name}.txt").read_bytes()
 
 
 def test_links_of_documents_lead_somewhere() -> None:
@@ -155,9 +180,9 @@ def test_a_block_is_what_its_arguments_print(
     assert "\n  - " not in brief
 
 
-def test_a_brief_block_has_no_differences() -> None:
+def test_a_brief_block_has_no_differences(committed: Path) -> None:
     mark = "<!-- run_all.py --table 4 --profile paper{} -->\n<!-- end -->\n"
-    whole, brief = (embed(mark.format(form), RUNS) for form in ("", ", in brief"))
+    whole, brief = (embed(mark.format(form), committed) for form in ("", ", in brief"))
     assert whole.count("| difference ") == 1
     left_out = [line for line in whole.splitlines() if line not in brief.splitlines()[1:]]
     assert all("| difference " in line or line.startswith("  - ") for line in left_out[1:])
@@ -169,9 +194,9 @@ def test_a_block_without_a_table_is_refused(tmp_path: Path) -> None:
         embed("<!-- run_all.py --figure 2 -->\n<!-- end -->", tmp_path)
 
 
-def test_settings_are_chosen_by_the_rules() -> None:
+def test_settings_are_chosen_by_the_rules(committed: Path) -> None:
     """Each method's value whose mean rank in the sweep is nearest to IRMAE's, as written down."""
-    runs = Store(RUNS).read()
+    runs = Store(committed).read()
     ranks: dict[str, dict[float, float]] = {each.label: {} for each in RANK_METHODS}
     unlearned: set[tuple[str, float]] = set()
     for each in RANK_METHODS:

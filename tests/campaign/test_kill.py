@@ -181,12 +181,22 @@ def test_workers_do_not_outlive_their_runner(
     workers = _workers(process)
     process.send_signal(number)
     _finish(process)
-    assert process.returncode in (-number, 128 + number)
+    assert process.returncode == (-number if number == signal.SIGKILL else 128 + number)
     deadline = time.monotonic() + 30
     while any(_alive(pid) for pid in workers):
         assert time.monotonic() < deadline
         time.sleep(0.05)
     assert not results_in(runs_dir)
+
+
+def test_a_run_that_is_terminated_has_not_failed(runs_dir: Path) -> None:
+    process = _start(runs_dir)
+    _wait_for(lambda: _reached(runs_dir, 1), process)
+    process.terminate()
+    _, err = _finish(process)
+    assert process.returncode == 143, err
+    assert "Traceback" not in err
+    assert not list(runs_dir.glob("*/failure.json"))
 
 
 @pytest.mark.slow

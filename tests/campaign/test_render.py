@@ -144,6 +144,15 @@ def test_a_damaged_record_is_missed_whichever_seed_it_is_of(
     assert f"left out, {path}: truncated" in capsys.readouterr().err
 
 
+def test_what_cannot_be_measured_without_weights_is_said_with_the_way_out(
+    store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["--plan", "--table", "4", "--profile", "paper", "--only", "*-l2-*"]
+    assert main([*command, "--runs-dir", str(store.root), "--data-dir", str(store.root)]) == 0
+    said = "not measured by imagenet, since their weights are not here: 1 finished run; --extractor"
+    assert said in capsys.readouterr().out
+
+
 def test_what_a_figure_misses_is_said(
     collect: Callable[..., tuple[int, str]], store: Store, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import re
 import sys
+import threading
 import time
 import weakref
 from collections.abc import Callable
@@ -35,6 +36,7 @@ from bench.store.records import TrainingRecord
 from bench.training import checkpoint
 from bench.training.run_in_training import RunInTraining
 from tests.support.corner import CORNER
+from tests.support.diary import Diary, train_all
 from tests.support.tiny import TINY, TINY_MEASUREMENT, tiny
 
 SHORT_OF_MEMORY = torch.OutOfMemoryError("CUDA out of memory")
@@ -63,6 +65,26 @@ def test_a_run_of_another_process_is_waited_for_until_it_is_time_to_stop(
     with lock(path):
         assert worker.execute(group[:1], patient) == []
     assert not Store(settings.runs_dir).checkpoint(group[0].run_id).exists()
+
+
+def test_a_run_of_another_process_is_trained_here_where_that_one_ends(
+    jobs: tuple[list[Job], WorkerSettings],
+) -> None:
+    group, settings = jobs
+    path, taken = Store(settings.runs_dir).lock_path(group[0].run_id), threading.Event()
+
+    def other() -> None:
+        with lock(path):
+            taken.set()
+            time.sleep(0.2)
+
+    holding = threading.Thread(target=other)
+    holding.start()
+    taken.wait()
+    assert worker.execute(group[:1], settings) == []
+    (folder,) = worker.execute(group[:1], replace(settings, wait=True))
+    holding.join()
+    assert folder.measured
 
 
 def test_a_gpu_that_fails_in_measuring_costs_no_weights(
@@ -313,6 +335,23 @@ def test_data_that_are_others_by_now_are_loaded_anew(tmp_path: Path) -> None:
         register_dataset(few, replace=True)
         found.append(worker._load("few", tmp_path).train.checksum)
     assert found[0] != found[1]
+
+
+@pytest.mark.parametrize(
+    ("name", "losses"),
+    [
+        ("vae", [0.4797766, 0.4953762, 0.4869487]),
+        ("rae-sn", [0.2779392, 0.3089005, 0.2943254]),
+        ("nested-dropout", [0.2869610, 0.3183832, 0.3036523]),
+    ],
+)
+def test_noise_and_norms_are_drawn_as_they_were(
+    sample: LoadedData, name: str, losses: list[float]
+) -> None:
+    """Whoever changes how they are drawn raises TRAINING_PROTOCOL."""
+    diary, run = Diary(), RunInTraining(tiny(name, seed=1), torch.device("cpu"))
+    train_all(sample.train.images, run, diary=diary)
+    assert diary.losses(run.spec)[::2] == pytest.approx(losses, rel=1e-4)
 
 
 def test_a_run_has_the_numbers_that_it_had(jobs: tuple[list[Job], WorkerSettings]) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,6 +9,8 @@ import torch
 
 from bench.data import dataset
 from bench.data.shapes import generate
+
+RUNS = Path(__file__).parents[2] / "runs"
 
 
 def test_shapes_have_the_ranges_of_section_1_1() -> None:
@@ -41,6 +44,14 @@ def test_shapes_are_drawn_as_labelled() -> None:
 def test_shapes_come_from_the_seed() -> None:
     assert torch.equal(generate(50, seed=2).images, generate(50, seed=2).images)
     assert not torch.equal(generate(50, seed=2).images, generate(50, seed=3).images)
+
+
+def test_shapes_are_those_that_runs_were_trained_on() -> None:
+    """Whoever changes them raises the version in the data set's content."""
+    records = [json.loads(path.read_bytes()) for path in RUNS.glob("shape-*/training.json")]
+    trained = {record["content"]["provenance"]["images_sha256"] for record in records}
+    data = dataset("shape").load(Path("elsewhere"))
+    assert trained == {data.train.spread(8_192).checksum}
 
 
 def test_enlarged_shapes_are_the_same_in_blocks() -> None:

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.stats import entropy
 
-from bench.evaluation.spectrum import rank, spectrum
+from bench.evaluation.spectrum import effective_rank, rank, spectrum
 
 
 @pytest.mark.parametrize("true_rank", [1, 4, 7, 20])
@@ -28,3 +29,9 @@ def test_rank_of_codes_that_tell_nothing_or_repeat() -> None:
 def test_rank_thresholds_are_relative() -> None:
     values = np.array([2.0, 2.1e-3, 1.9e-3, 0.0])
     assert (rank(values), rank(values, 1e-4), rank(1e6 * values)) == (2, 3, 2)
+
+
+def test_the_effective_rank_is_scipys_entropy() -> None:
+    values = np.array([4.0, 2.0, 1.0, 1e-3, 0.0])
+    assert effective_rank(values) == pytest.approx(np.exp(entropy(values)))
+    assert effective_rank(np.ones(7)) == pytest.approx(7)

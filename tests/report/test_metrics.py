@@ -99,3 +99,14 @@ def test_columns_of_other_data_have_their_own_real_images() -> None:
     assert any(
         re.match("Data: MNIST.*; generated circles.* .Depth l 4", n) for n in run_notes(both)
     )
+
+
+def test_the_distance_from_real_images_is_of_both_sides() -> None:
+    made = content("section3", {"AE": [0.1]})
+    (run,) = made.all_results
+    (record,) = run.measurements
+    seen = {"real": {"real": 0.55, "samples": 0.53}, "mvg": {"real": 0.85, "samples": 0.33}}
+    changed = replace(record, metrics=record.metrics | {"neighbours": seen})
+    view = View(record.spec.extractor, "mvg")
+    value = METRICS["distance_from_real"].value
+    assert value(replace(run, measurements=(changed,)), Display(), view) == pytest.approx(0.25)

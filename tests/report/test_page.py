@@ -86,7 +86,7 @@ def test_claims_stand_at_the_top_with_sources_verdicts_and_evidence(page: Elemen
 
 @pytest.mark.parametrize("name", ["table3", "table4"])
 def test_a_table_has_the_numbers_and_notes_of_its_other_forms(page: Element, name: str) -> None:
-    text = (reports.GOLDEN.parent / "tables" / f"{name}.md").read_text()
+    text = (reports.GOLDEN.parent / "tables" / f"{name}.md").read_text(encoding="utf-8")
     printed = [
         [cell.strip().strip("*") for cell in line.strip("|").split("|")]
         for line in text.splitlines()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,6 +21,8 @@ def git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..
         command = ["git", "-C", str(tmp_path), *who, *arguments]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
+    # The user's own may sign every commit.
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
     for name in ("run_all.py", "bench/store/provenance.py", "bench/models/ae.py", "README.md"):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)

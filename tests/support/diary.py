@@ -54,3 +54,14 @@ def train_all(
 def weights(run: RunInTraining) -> torch.Tensor:
     """Every weight of a run, in one vector."""
     return torch.cat([p.detach().flatten() for p in run.model.parameters()])
+
+
+def movement(run: RunInTraining) -> torch.Tensor:
+    """How far training has moved every weight of a run, in one vector."""
+    return weights(run).cpu() - weights(RunInTraining(run.spec, torch.device("cpu")))
+
+
+def moved_alike(one: RunInTraining, other: RunInTraining, share: float) -> bool:
+    """Whether two runs' weights have moved by the same, but for this share of the way."""
+    first, second = movement(one), movement(other)
+    return bool((first - second).norm() <= share * second.norm())

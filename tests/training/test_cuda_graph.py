@@ -16,7 +16,7 @@ from bench.models.precision import arithmetic
 from bench.training import loop
 from bench.training.cuda_graph import GraphedRuns
 from bench.training.run_in_training import NonFiniteLossError, RunInTraining
-from tests.support.diary import Diary, train_all, weights
+from tests.support.diary import Diary, moved_alike, train_all, weights
 from tests.support.fake_gpu import graph_patches
 from tests.support.tiny import GRAPH_SAFE, TINY, tiny
 
@@ -326,15 +326,14 @@ def test_on_a_gpu_runs_side_by_side_follow_those_alone(sample: LoadedData, preci
         for spec in (*DEPTHS, *OTHERS, WIDE)
     ]
     assert train_all(images, *group) == {}
-    relative = {"fp32": 1e-4, "tf32": 1e-2, "bf16": 2e-2}[precision]
+    share = {"fp32": 0.01, "tf32": 0.05, "bf16": 0.1}[precision]
     for run in group:
         assert run.side_by_side == len(group)
         alone = RunInTraining(run.spec, gpu)
         with arithmetic(precision, gpu):
             for _ in range(alone.spec.steps):
                 alone.advance(images)
-        losses = [_loss(each, images) for each in (run, alone)]
-        assert losses[0] == pytest.approx(losses[1], rel=relative), run.spec.name
+        assert moved_alike(run, alone, share), run.spec.name
 
 
 @pytest.mark.gpu
