@@ -1,3 +1,3 @@
 """Benchmark suite for the supplement of *Implicit Rank-Minimizing Autoencoder* (NeurIPS 2020)."""
 
-__version__ = "0.2.0"
+__version__ = "0.3.0.dev0"
