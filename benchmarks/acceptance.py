@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -71,10 +72,23 @@ def checked(check: str, proves: str, do: Callable[[], tuple[bool, str]]) -> Line
     return line
 
 
-def command(*words: str) -> tuple[bool, str]:
-    """Run Python with these arguments; what it printed last is what came of it."""
+def command(*words: str, device: torch.device | None = None) -> tuple[bool, str]:
+    """Run Python with these arguments; what it printed last is what came of it.
+
+    Where a GPU is given by its number it is the only one that the command sees.
+    """
+    seen = (
+        {}
+        if device is None or device.index is None
+        else {"CUDA_VISIBLE_DEVICES": str(device.index)}
+    )
     done = subprocess.run(
-        [sys.executable, *words], cwd=ROOT, capture_output=True, text=True, check=False
+        [sys.executable, *words],
+        cwd=ROOT,
+        env=os.environ | seen,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     lines = (done.stdout + done.stderr).strip().splitlines() or ["no output"]
     return done.returncode == 0, lines[-1]
@@ -110,13 +124,16 @@ def twins(
     return passed, f"{text}, on the CPU {wanted}"
 
 
+_GPU_TESTS = ("-m", "pytest", "-q", "--no-header", "-p", "no:cacheprovider", "-m", "gpu")
+
+
 def checks(arguments: argparse.Namespace, folder: Path) -> Iterator[Line]:
     """Every check, the cheapest first."""
     device: torch.device = arguments.device
     yield checked(
         "pytest -m gpu",
         "training alone and side by side, mixtures and measuring on this GPU pass their tests",
-        lambda: command("-m", "pytest", "-q", "--no-header", "-p", "no:cacheprovider", "-m", "gpu"),
+        lambda: command(*_GPU_TESTS, device=device),
     )
     for name, spec in specs().items():
         torch.set_num_threads(core_count())

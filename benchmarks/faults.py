@@ -76,7 +76,15 @@ class Campaign:
 def _prepare(cores: set[int]) -> None:
     # Shells have their background jobs ignore it, and children inherit that.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    os.sched_setaffinity(0, cores)
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, cores)
+
+
+def own_cores() -> list[int]:
+    """The cores that this process may use; outside Linux all that there are."""
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))
 
 
 def start(
@@ -168,7 +176,7 @@ def play(campaign: Campaign, cache: Path, folder: Path, chance: random.Random) -
     """
     runs_dir = folder / "runs"
     shutil.copytree(cache, runs_dir / ".cache")
-    cores = sorted(os.sched_getaffinity(0))
+    cores = own_cores()
     runners = [
         _start(runs_dir, chance.choice((1, 2)), cores[i % len(cores)])
         for i in range(chance.choice((1, 1, 2)))
@@ -210,7 +218,7 @@ def run_campaign(rounds: int, seed: int, folder: Path) -> Campaign:
         folder: empty; what is left of the last round with a lost or differing run stays in it.
     """
     runs_dir = folder / "without" / "runs"
-    process = _start(runs_dir, 2, min(os.sched_getaffinity(0)))
+    process = _start(runs_dir, 2, own_cores()[0])
     _, err = process.communicate(timeout=SECONDS)
     if process.returncode != 0:
         raise RuntimeError(f"the runs fail without any fault: {err}")

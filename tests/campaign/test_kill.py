@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from bench.store.folders import Store, read_history
-from benchmarks.faults import start
+from benchmarks.faults import own_cores, start
 from tests.support.results import results_in
 
 # A checkpoint at 500 and a bit.
@@ -40,7 +40,7 @@ def _start(
 ) -> subprocess.Popen[str]:
     tables = runs_dir.parent / f"tables-{time.monotonic_ns()}"
     folders = ["--runs-dir", str(runs_dir), "--tables-dir", str(tables)]
-    chosen = set(sorted(os.sched_getaffinity(0))[:cores])
+    chosen = set(own_cores()[:cores])
     return start([*(arguments or ARGUMENTS), *folders], chosen, environment)
 
 
