@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from dataclasses import asdict, fields, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -46,6 +47,7 @@ def test_identity_is_the_same_in_other_processes_and_hash_seeds() -> None:
     ids = {
         subprocess.run(
             [sys.executable, "-c", program],
+            cwd=Path(__file__).parents[2],
             env=os.environ | {"PYTHONHASHSEED": seed},
             capture_output=True,
             text=True,
