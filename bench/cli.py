@@ -77,6 +77,7 @@ def _request(arguments: argparse.Namespace) -> Request:
         "figures": figures,
         "optional": optional,
         "everything": of_cache,
+        "implied": alone and mode == "collect",
         "overrides": parse_overrides(arguments.set, own_parameters()),
         "worker": WorkerSettings(**_options(WorkerSettings, arguments)),
         "display": Display(samplers, extractors, arguments.rank_threshold),

@@ -72,20 +72,12 @@ def checked(check: str, proves: str, do: Callable[[], tuple[bool, str]]) -> Line
     return line
 
 
-def command(*words: str, device: torch.device | None = None) -> tuple[bool, str]:
-    """Run Python with these arguments; what it printed last is what came of it.
-
-    Where a GPU is given by its number it is the only one that the command sees.
-    """
-    seen = (
-        {}
-        if device is None or device.index is None
-        else {"CUDA_VISIBLE_DEVICES": str(device.index)}
-    )
+def command(*words: str, **environment: str) -> tuple[bool, str]:
+    """Run Python with these arguments; what it printed last is what came of it."""
     done = subprocess.run(
         [sys.executable, *words],
         cwd=ROOT,
-        env=os.environ | seen,
+        env=os.environ | environment,
         capture_output=True,
         text=True,
         check=False,
@@ -130,10 +122,12 @@ _GPU_TESTS = ("-m", "pytest", "-q", "--no-header", "-p", "no:cacheprovider", "-m
 def checks(arguments: argparse.Namespace, folder: Path) -> Iterator[Line]:
     """Every check, the cheapest first."""
     device: torch.device = arguments.device
+    # The tests take the first GPU that they see.
+    seen = {"CUDA_VISIBLE_DEVICES": str(device.index)} if device.index else {}
     yield checked(
         "pytest -m gpu",
         "training alone and side by side, mixtures and measuring on this GPU pass their tests",
-        lambda: command(*_GPU_TESTS, device=device),
+        lambda: command(*_GPU_TESTS, **seen),
     )
     for name, spec in specs().items():
         torch.set_num_threads(core_count())

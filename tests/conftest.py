@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -69,6 +71,22 @@ def corner(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 @pytest.fixture(scope="session")
 def sample() -> LoadedData:
     return dataset("mnist-sample").load(Path("no-such-folder"))
+
+
+@pytest.fixture(scope="session")
+def committed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The runs folder without the user's own runs, where Git tells which these are."""
+    root = Path(__file__).parent.parent
+    command = ["git", "-C", str(root), "ls-files", "runs"]
+    names = subprocess.run(command, capture_output=True, text=True, check=False).stdout.split()
+    if not names:
+        return root / "runs"
+    folder = tmp_path_factory.mktemp("committed")
+    for name in names:
+        target = folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(root / name, target)
+    return folder / "runs"
 
 
 @pytest.fixture

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.report_runs import GOLDEN
+
 PACKAGE = Path(__file__).parent.parent / "bench"
-GOLDEN_RUNS = str(Path(__file__).parent / "report" / "golden" / "runs")
 
 # From the ground up; a room may import those before it, and itself.
 ROOMS = [
@@ -74,7 +75,7 @@ def test_arrows_point_one_way() -> None:
         (["--help"], set()),
         (["--plan", "--table", "4", "--profile", "smoke"], {"joblib", "numpy"}),
         (
-            ["--collect", "--table", "4", "--tables-dir", "{tmp}", "--runs-dir", GOLDEN_RUNS],
+            ["--collect", "--table", "4", "--tables-dir", "{tmp}", "--runs-dir", str(GOLDEN)],
             {"pandas", "scipy", "numpy"},
         ),
     ],

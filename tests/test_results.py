@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
-import subprocess
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -41,21 +39,6 @@ EXTRA = [
     "5-samples",
     "6-samples",
 ]
-
-
-@pytest.fixture(scope="module")
-def committed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The runs folder without the user's own runs, where Git tells which these are."""
-    command = ["git", "-C", str(ROOT), "ls-files", "runs"]
-    names = subprocess.run(command, capture_output=True, text=True, check=False).stdout.split()
-    if not names:
-        return ROOT / "runs"
-    folder = tmp_path_factory.mktemp("committed")
-    for name in names:
-        target = folder / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / name, target)
-    return folder / "runs"
 
 
 def test_documents_have_the_numbers_of_the_runs(committed: Path) -> None:

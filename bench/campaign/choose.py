@@ -72,7 +72,6 @@ def choose(
     find = functools.cache(functools.partial(locate, request=request, cache=cache, records=records))
     found: list[Chosen] = []
     errors: dict[str, AbsentError | UsageError] = {}
-    collecting = request.mode == "collect"
     for name in (*request.tables, *request.figures):
         by_name = not request.everything and name not in request.optional
         # A table that varies what is set has no runs with it.
@@ -82,7 +81,7 @@ def choose(
             candidates = _candidates(name, request, find)
         except (AbsentError, UsageError) as error:
             # Nor one whose data are too few for what is set, or have no such extractor.
-            if by_name and not collecting and isinstance(error, UsageError):
+            if by_name and not request.implied and isinstance(error, UsageError):
                 raise
             errors[name] = error
             continue
@@ -99,7 +98,7 @@ def choose(
         raise next(iter(absent or errors.values()))
     if found:
         _require_matches(request, found, seeds_of(request, runs))
-    lines = [] if collecting else [chosen.stand_in for chosen in found]
+    lines = [chosen.stand_in for chosen in found if request.mode != "collect"]
     names_by_error: dict[str, list[str]] = {}
     for name, why in errors.items():
         names_by_error.setdefault(str(why), []).append(name)

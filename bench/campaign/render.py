@@ -66,9 +66,10 @@ def render(request: Request, chosen: Sequence[Chosen], runs: Runs) -> int:
     # Only after the files are written, so that a closed screen costs none of them.
     for text in printed:
         show(text)
-    for name in (each.name for each in chosen if each.figure and each.name not in request.optional):
-        for reason in contents[name].missing:
-            say(f"{name}: {reason}")
+    for each in chosen:
+        if each.figure and each.name not in request.optional:
+            for reason in contents[each.name].missing:
+                say(f"{each.name}: {reason}")
     if kept:
         say(f"nothing to show, so that what is there stays: {', '.join(kept)}")
     if left_out:

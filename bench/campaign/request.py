@@ -22,6 +22,8 @@ class Request:
         optional: tables and figures that are shown as far as their runs are cached, and left out
             where none is.
         everything: all that is cached was asked for, and no table in particular.
+        implied: what is collected was not named, and tables that do not fit the options are left
+            out.
         worker: what workers are handed.
         display: how what they measured is shown.
         mode: ``run``, or one of :data:`MODES`.
@@ -31,6 +33,7 @@ class Request:
     figures: Sequence[str] = ()
     optional: Collection[str] = ()
     everything: bool = False
+    implied: bool = False
     only: Sequence[str] = ()
     seeds: int | None = None
     overrides: Mapping[str, Any] = field(default_factory=dict)

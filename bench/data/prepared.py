@@ -232,7 +232,8 @@ def _decoded(source: Source, form: Form, files: Sequence[File]) -> list[_Picture
             content = source.read(file)
             digest = hashlib.sha256(content).hexdigest()
             pixels, converted, unused = decode(content, form)
-            pictures.append(_Picture(digest, "", "", pixels.tobytes(), converted, unused))
+            picture = _Picture(digest, pixels=pixels.tobytes(), converted=converted, unused=unused)
+            pictures.append(picture)
         except BadPictureError as error:
             pictures.append(_Picture(digest, " ".join(str(error).split())))
         except (OSError, MemoryError) as error:

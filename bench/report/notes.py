@@ -271,10 +271,9 @@ def _seen_less(content: TableResults, extractor: str) -> str:
         )
         by_text.setdefault(short, []).append(METRICS[name].label)
     axis = before_columns(content.table, " ")
+    alike = len(by_text) == 1
     return "".join(
-        f", {', '.join(labels)} of fewer seeds ({axis}{short})"
-        if by_text.keys() - {short}
-        else f", of fewer seeds ({axis}{short})"
+        f", {'' if alike else ', '.join(labels) + ' '}of fewer seeds ({axis}{short})"
         for short, labels in by_text.items()
         if short
     )

@@ -171,6 +171,7 @@ def test_tables_that_an_extractor_does_not_go_with_are_left_out_by_name(
     worker = WorkerSettings(runs_dir=store.root, data_dir=store.root)
     asked = Request(
         ["table4", "table5", "table6"],
+        implied=True,
         worker=worker,
         mode="collect",
         display=Display(extractors=("classifier",)),

@@ -10,8 +10,6 @@ import torch
 from bench.data import dataset
 from bench.data.shapes import generate
 
-RUNS = Path(__file__).parents[2] / "runs"
-
 
 def test_shapes_have_the_ranges_of_section_1_1() -> None:
     split = generate(20_000, seed=0)
@@ -46,9 +44,9 @@ def test_shapes_come_from_the_seed() -> None:
     assert not torch.equal(generate(50, seed=2).images, generate(50, seed=3).images)
 
 
-def test_shapes_are_those_that_runs_were_trained_on() -> None:
+def test_shapes_are_those_that_runs_were_trained_on(committed: Path) -> None:
     """Whoever changes them raises the version in the data set's content."""
-    records = [json.loads(path.read_bytes()) for path in RUNS.glob("shape-*/training.json")]
+    records = [json.loads(path.read_bytes()) for path in committed.glob("shape-*/training.json")]
     trained = {record["content"]["provenance"]["images_sha256"] for record in records}
     data = dataset("shape").load(Path("elsewhere"))
     assert trained == {data.train.spread(8_192).checksum}
