@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from math import exp
 
-from bench.experiments.spec import HEADLINE_SAMPLER, PRIOR, Cell, ClaimSpec, TableSpec
+from bench.experiments.spec import PRIOR, Cell, ClaimSpec, TableSpec
 from bench.report.frame import TableResults
 from bench.report.metrics import METRICS, REAL, Metric, View
 from bench.report.statistics import TAIL, Difference, difference, holm
@@ -192,7 +192,8 @@ class Verdict:
         claim: the claim.
         content: the table that it was judged by.
         cells: what it is about.
-        judgements: in every view that all its cells have; one where it is not of images.
+        judgements: in every view that has :data:`LEAST_SEEDS` of all its cells, or, where there is
+            none, in every view that has all its cells; one where it is not of images.
         beside: what is shown beside them, and decides nothing.
     """
 
@@ -292,8 +293,12 @@ def judge(content: TableResults) -> list[Verdict]:
             )
             for view in [view for view in views if all(values[view].values())] or views[:1]
         ]
-        beside = [] if claim.judged else _against_priors(compare, values, *orders[0])
-        verdicts.append(Verdict(claim, content, cells, judgements, list(beside)))
+        # What has seen too few runs must not undo what others tell.
+        deciding = [each for each in judgements if each.seeds >= LEAST_SEEDS] or judgements
+        beside = [each for each in judgements if each not in deciding]
+        if not claim.judged:
+            beside += _against_priors(compare, values, *orders[0])
+        verdicts.append(Verdict(claim, content, cells, deciding, beside))
     return verdicts
 
 
@@ -306,12 +311,11 @@ def _against_priors(
 ) -> Iterator[Judgement]:
     """What is shown beside a claim without a verdict: a method with a prior, sampled from it."""
     for view, numbers in values.items():
-        if view.sampler == PRIOR:
-            fitted = values.get(View(view.extractor, HEADLINE_SAMPLER), {})
-            both = {lower: fitted.get(lower, ()), higher: numbers[higher]}
-            compared = compare(both, lower, higher)
+        prior = values.get(View(view.extractor, PRIOR))
+        if prior and view.sampler != PRIOR:
+            compared = compare({lower: numbers[lower], higher: prior[higher]}, lower, higher)
             if compared.n:
-                seen = View(view.extractor, f"{HEADLINE_SAMPLER} against the prior")
+                seen = View(view.extractor, f"{view.sampler} against the prior")
                 yield Judgement(seen, [compared], judged=False)
 
 

@@ -102,11 +102,10 @@ def _seeds_note(content: TableResults, data: pd.DataFrame) -> str:
         text += ", of FIDs and errors the geometric mean, its interval in brackets"
     if not any(METRICS[name].lower_is_better for name in content.table.metrics):
         return f"{text}."
-    enough = seeds >= LEAST_SEEDS
-    if enough.groupby("row").sum().max() < 2:
-        return f"{text}; nothing in bold, since fewer than two columns have {LEAST_SEEDS} seeds."
+    if (seeds < LEAST_SEEDS).groupby("row").any().all():
+        return f"{text}; nothing in bold, since a column has fewer than {LEAST_SEEDS} seeds."
     claims = "; whether it can be told from others, the claims say" * bool(content.table.claims)
-    bold = f"the smallest mean of its row, of columns with {LEAST_SEEDS} seeds or more"
+    bold = f"the smallest mean of its row, where all columns have {LEAST_SEEDS} seeds or more"
     return f"{text}. Bold: {bold}{claims}."
 
 

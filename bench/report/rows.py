@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from bench.experiments.spec import PRIOR
 from bench.report.claims import LEAST_SEEDS
 from bench.report.frame import TableResults
 from bench.report.metrics import METRICS, REAL, Metric, View
@@ -137,11 +138,15 @@ def _line(content: TableResults, data: pd.DataFrame, view: View) -> pd.DataFrame
 def _best(numbers: pd.DataFrame, metric: Metric, view: View) -> list[bool]:
     """Tell which number of a row is the smallest mean.
 
-    None is where fewer than two have :data:`bench.report.claims.LEAST_SEEDS` seeds, all of which
-    have learned, or where columns are of different data.
+    None is where a column has fewer than :data:`bench.report.claims.LEAST_SEEDS` seeds, but for
+    those without a prior in the row of priors; nor where fewer than two have learned, or where
+    columns are of different data.
     """
-    means = numbers["mean"].where((numbers.n >= LEAST_SEEDS) & (numbers.seeds_not_learned == ""))
-    alike = means.count() > 1 and numbers.dataset.nunique() == 1
+    few = numbers.n < LEAST_SEEDS
+    if view.sampler == PRIOR:
+        few &= numbers.n > 0
+    means = numbers["mean"].where(numbers.seeds_not_learned == "")
+    alike = not few.any() and means.count() > 1 and numbers.dataset.nunique() == 1
     if not alike or not metric.lower_is_better or view.sampler == REAL:
         return [False] * len(means)
     return (means == means.min()).tolist()

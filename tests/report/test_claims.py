@@ -195,6 +195,22 @@ def test_what_one_extractor_has_seen_less_of_is_interim() -> None:
     assert judge(planned)[2].text.endswith("through classifier (interim: 3 of 6 seeds)")
 
 
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_what_has_seen_too_few_runs_decides_nothing(seeds: int) -> None:
+    """Through one extractor the claim holds; what another has seen so far is only shown."""
+    values = {"1x": [2.0] * 6, "2x": [1.0] * 6, "4x": [3.0] * 6}
+    made = content_of("table3", values, extractors=["inception", "classifier"])
+    planned = replace(made, table=replace(made.table, seeds=6))
+    for cell in made.table.cells[1:]:
+        for result in made.results[cell][seeds:]:
+            result.seen("classifier", "fid").clear()
+    verdict = judge(planned)[1]
+    assert verdict.text == "holds under every sampler, seen through inception"
+    assert verdict.evidence[0].startswith("inception, gmm10: closest of 2: FID(1x) / FID(2x) = 2 [")
+    said = f"means as claimed, over {seeds} to 6 seeds"
+    assert verdict.evidence[3:] == [f"classifier, {name}: {said}" for name in FITTED]
+
+
 def test_a_claim_without_numbers_of_the_sampler_that_is_shown_is_not_measured() -> None:
     values = {"1x": [8, 7, 9], "2x": [43, 42, 44], "4x": [66, 64, 67]}
     made = content_of("table3", values, display=Display(samplers=("prior",)))
@@ -244,7 +260,10 @@ def test_what_is_called_comparable_is_shown_without_a_verdict() -> None:
     assert comparable.text == "no verdict, since the paper names no margin"
     what = "distance(VAE) \N{MINUS SIGN} distance(IRMAE (l = 8)) = "
     assert comparable.evidence[0].startswith(f"inception, gmm10: {what}-0.0433 [")
-    assert comparable.evidence[-1].startswith(f"inception, gmm10 against the prior: {what}0.223 [")
+    beside = [f"inception, {name} against the prior: {what}0.223 [" for name in FITTED]
+    assert len(comparable.evidence) == 2 * len(FITTED)
+    for line, start in zip(comparable.evidence[len(FITTED) :], beside, strict=True):
+        assert line.startswith(start)
 
 
 def test_claims_are_judged_through_each_extractor() -> None:

@@ -184,12 +184,29 @@ def test_bold_is_the_smallest_mean() -> None:
     assert not any(_bold(two, r"FID \(inception\) +\| gmm10"))
 
 
-def test_columns_with_too_few_seeds_take_no_part_in_bold() -> None:
-    one = content_of("table4", {"2": [70, 71, 72], "4": [40, 42], "8": [8, 9]})
-    assert not any(_bold(one, r"FID \(inception\) +\| gmm10"))
-    assert "nothing in bold" in notes(one, frame(one))[0].text
-    two = content_of("table4", {"2": [70, 71, 72], "4": [40, 42, 41], "8": [8, 9]})
-    assert _bold(two, r"FID \(inception\) +\| gmm10") == [False, True, False, False]
+def test_a_row_with_too_few_seeds_of_a_column_has_nothing_in_bold() -> None:
+    """What it lacks could be the smallest."""
+    values = {"2": [70, 71, 72], "4": [40, 42, 41], "8": [8, 9, 7], "12": [4, 5, 3]}
+    for fewer in ([], [4, 5]):
+        made = content_of("table4", values | {"12": fewer})
+        assert not any(_bold(made, r"FID \(inception\) +\| gmm10"))
+        assert "nothing in bold" in notes(made, frame(made))[0].text
+    both = content_of("table4", values, extractors=["imagenet", "classifier"])
+    for result in both.results[both.table.cells[0]]:
+        result.seen("imagenet", "fid").clear()
+    assert not any(_bold(both, r"FID \(imagenet\) +\| gmm10"))
+    assert _bold(both, r"FID \(classifier\) +\| gmm10") == [False, False, False, True]
+    assert "Bold: the smallest mean of its row" in notes(both, frame(both))[0].text
+
+
+def test_the_row_of_priors_has_its_smallest_mean_in_bold() -> None:
+    """Most methods have no prior, and never will."""
+    made = content_of("section3", {"AE": [3, 3, 3], "VAE": [2, 2, 2], "IRMAE (l = 8)": [1, 1, 1]})
+    for cell, fid in zip(made.table.cells[1:], (4.0, 5.0), strict=True):
+        for result in made.results[cell]:
+            result.seen("inception", "neighbours")["prior"] = {"real": 0.9, "samples": fid / 10}
+            result.seen("inception", "fid")["prior"] = fid
+    assert sum(_bold(made, r".*\| prior")) == 1
 
 
 def test_fids_have_intervals_that_stay_above_zero() -> None:
@@ -409,5 +426,7 @@ def test_real_images_have_one_row_below_all_lines() -> None:
 
 def test_bold_is_the_smallest_of_the_means_that_are_printed() -> None:
     """Of FIDs the geometric one, in which a seed that went astray counts less."""
-    content = content_of("table4", {"2": [10, 10, 10], "4": [1, 1, 40]})
+    content = content_of(
+        "table4", {"2": [10, 10, 10], "4": [1, 1, 40], "8": [20] * 3, "12": [30] * 3}
+    )
     assert _bold(content, r"FID \(inception\) +\| gmm10") == [False, True, False, False]

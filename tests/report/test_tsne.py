@@ -69,12 +69,15 @@ def test_each_method_has_a_panel_with_its_numbers(filled: TableResults) -> None:
     text = " ".join(str(page.get_label()).split())
     for words in (
         "60 test images (blue), 60 samples (orange) a panel.",
-        "all seeds. AE: seed 0, FID 0.333 (median 0.333 of 1); VAE: seed 0, FID 0.333 (median",
+        "all seeds. AE: seed 0, FID 0.333 (median 0.333 of 1; images of 1 kept); VAE: seed 0",
         "perplexity 30",
         "Sampler gmm10",
         "Not drawn: IRMAE (l = 8) (no run with images has a FID by that extractor).",
     ):
         assert words in text
+    # What is not drawn is not described.
+    assert "gmm4" not in text
+    assert "real images:" not in text
     assert not page.axes[2].collections
     # The numbers are the record's, and stand without the images.
     assert "real called real 60%" in page.axes[2].get_xlabel()

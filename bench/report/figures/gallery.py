@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from bench.evaluation.protocol import WALK_DEVIATIONS
 from bench.experiments.spec import FigureSpec
 from bench.report.figures.style import RESOLUTION, caption
-from bench.report.figures.typical import typical_note, typical_runs
+from bench.report.figures.typical import typical_runs
 from bench.report.frame import TableResults
 from bench.report.notes import before_columns, headline_note
 from bench.store.folders import kept_images
@@ -42,7 +42,7 @@ def draw(figure: FigureSpec, content: TableResults) -> Figure:
         result.run_id: _lines(figure.kind, kept_images(result, "originals", figure.kind))
         for result in content.all_results
     }
-    shown = typical_runs(content, lambda result: kept[result.run_id] is not None)
+    shown, typical = typical_runs(content, lambda result: kept[result.run_id] is not None)
     axis = before_columns(content.table, ": ")
     blocks = {
         axis + cell.name: images
@@ -54,7 +54,7 @@ def draw(figure: FigureSpec, content: TableResults) -> Figure:
     notes = [
         _WHAT[figure.kind],
         *([headline_note(content)] if figure.kind == "samples" else []),
-        typical_note(content, shown),
+        typical,
     ]
     if left_out:
         columns = ", ".join(left_out)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from sklearn.neighbors import NearestNeighbors
 from bench.errors import BenchError
 from bench.experiments.spec import HEADLINE_SAMPLER, FigureSpec
 from bench.report.figures.style import BLUE, ORANGE, caption
-from bench.report.figures.typical import typical_note, typical_runs
+from bench.report.figures.typical import typical_runs
 from bench.report.frame import TableResults
 from bench.report.metrics import REAL
 from bench.report.notes import fid_notes, headline_note
@@ -36,7 +37,7 @@ def draw(figure: FigureSpec, content: TableResults) -> Figure:
     page = Figure(figsize=(3.2 * len(cells), 3.8))
     panels = page.subplots(1, len(cells), squeeze=False)[0]
     count, left_out = 0, []
-    shown = typical_runs(content, _is_drawable)
+    shown, typical = typical_runs(content, _is_drawable)
     for axes, cell in zip(panels, cells, strict=True):
         axes.set(title=cell.label, xticks=[], yticks=[])
         axes.grid(visible=False)
@@ -61,7 +62,7 @@ def draw(figure: FigureSpec, content: TableResults) -> Figure:
         page.legend(labelled.values(), labelled.keys(), **place, ncols=2, markerscale=3)
     notes = [
         f"{count} test images (blue), {count} samples (orange) a panel.",
-        typical_note(content, shown),
+        typical,
         headline_note(content),
         f"t-SNE of pixels (scikit-learn: perplexity {_PERPLEXITY:g}, PCA start, seed {_SEED}).",
         (
@@ -75,7 +76,14 @@ def draw(figure: FigureSpec, content: TableResults) -> Figure:
     ]
     if left_out:
         notes.append(f"Not drawn: {', '.join(left_out)}.")
-    caption(page, [*notes, *fid_notes(content)])
+    # A panel names its sampler above, and has no FID of real images.
+    seen = [
+        name
+        for name in content.extractors
+        if any(r and r.seen(name, "fid") for r in shown.values())
+    ]
+    drawn = replace(content.display, samplers=(), extractors=seen)
+    caption(page, [*notes, *fid_notes(replace(content, display=drawn))])
     return page
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from bench.experiments.spec import HEADLINE_SAMPLER, Cell
 from bench.report.frame import TableResults
@@ -13,33 +13,33 @@ from bench.store.records import Result
 
 def typical_runs(
     content: TableResults, drawable: Callable[[Result], bool]
-) -> dict[Cell, Result | None]:
+) -> tuple[dict[Cell, Result | None], str]:
     """Of each column with runs, the one whose FID is nearest to the median of all its seeds.
 
     Args:
         content: the table.
-        drawable: whether what is to be drawn of a run is at hand; None where it is of no run.
+        drawable: whether what is to be drawn of a run is at hand.
+
+    Returns:
+        The run by column, None where what is to be drawn is at hand of no run; and a note that
+        says which they are, and how typical.
     """
     found: dict[Cell, Result | None] = {}
+    named = []
     for cell, results in content.results.items():
+        if not results:
+            continue
         fids = _fids(content, cell)
         there = [result for result in results if result.run_id in fids and drawable(result)]
-        if results:
-            middle = statistics.median(fids.values()) if fids else 0.0
-            distances = {run.run_id: abs(fids[run.run_id] - middle) for run in there}
-            found[cell] = min(there, key=lambda run: distances[run.run_id], default=None)
-    return found
-
-
-def typical_note(content: TableResults, shown: Mapping[Cell, Result | None]) -> str:
-    """Which run each column shows, and how typical it is."""
-    named = [
-        f"{cell.name}: seed {run.spec.seed}, FID {significant(fids[run.run_id])} "
-        f"(median {significant(statistics.median(fids.values()))} of {len(fids)})"
-        for cell, run in shown.items()
-        if run and (fids := _fids(content, cell))
-    ]
-    return (
+        found[cell] = None
+        if there:
+            middle = statistics.median(fids.values())
+            run = found[cell] = min(there, key=lambda run: abs(fids[run.run_id] - middle))
+            named.append(
+                f"{cell.name}: seed {run.spec.seed}, FID {significant(fids[run.run_id])} "
+                f"(median {significant(middle)} of {len(fids)}; images of {len(there)} kept)"
+            )
+    return found, (
         "Each column shows one run: of those whose images are kept, the one whose FID "
         f"({HEADLINE_SAMPLER}, {_extractor(content)}) is nearest to the median over all seeds. "
         f"{'; '.join(named) or 'None'}."
