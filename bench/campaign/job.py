@@ -15,7 +15,7 @@ from bench.experiments.spec import MeasurementSpec, TrainingSpec
 class Job:
     """One run: what is trained, by an identity that is computed once and handed on, and measured.
 
-    There is a measurement for each extractor.
+    There is a measurement for each extractor, or none where a run is only to be trained.
     """
 
     run_id: str

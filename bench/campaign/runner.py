@@ -17,7 +17,8 @@ from bench.screen import counted
 from bench.store.folders import RunFolder
 
 # A worker that the system kills (for memory, most often) takes the pool with it. Runs resume from
-# their checkpoints, so trying again is cheap; but a run may kill its worker every time.
+# their checkpoints, so trying again is cheap; but a run may kill its worker every time. So many
+# kills with no run ended between them are too many.
 ATTEMPTS = 3
 
 
@@ -29,7 +30,8 @@ def run(plan: Sequence[PlannedRun], backend: Backend, progress: ProgressBar) -> 
 
     Raises:
         BenchError: something that concerns every run is wrong, or workers keep being killed.
-        KeyboardInterrupt: workers have been stopped; their checkpoints stay.
+        KeyboardInterrupt: workers on this machine have been stopped, their checkpoints stay; those
+            of a cluster finish what they have begun.
     """
     left = {planned.run_id: planned.job for planned in plan}
     killed = 0
@@ -37,6 +39,7 @@ def run(plan: Sequence[PlannedRun], backend: Backend, progress: ProgressBar) -> 
         try:
             for folder in _run_all(left, backend, progress):
                 progress.finished(folder)
+                killed = 0
         except backend.killed as error:
             killed += 1
             if killed == ATTEMPTS:

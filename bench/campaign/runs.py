@@ -65,7 +65,10 @@ def measurements_of(folder: RunFolder, size: MeasurementSpec) -> tuple[Measureme
 def missing_of(job: Job, folder: RunFolder) -> tuple[MeasurementSpec, ...]:
     """What of a job is not measured yet: wholly, or a metric that came later."""
     complete = {
-        record.spec for record in measurements_of(folder, job.measurements[0]) if not record.lacks
+        record.spec
+        for size in job.measurements[:1]
+        for record in measurements_of(folder, size)
+        if not record.lacks
     }
     return tuple(spec for spec in job.measurements if spec not in complete)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import itertools
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -44,17 +45,21 @@ def differences(before: Result, store: Store, settings: WorkerSettings) -> Itera
     """Train and measure a run anew, and name whatever came out otherwise but for times.
 
     A run that was made on a GPU is repeated to rounding only: its numbers may differ by
-    :data:`_ROUNDING`, which is said where they do. The store's cache is used again.
+    :data:`_ROUNDING`, which is said where they do. The store's cache is used again. Training takes
+    the threads of the settings, each measurement as many as its record names.
 
     Raises:
         BenchError: it cannot be run, or failed.
     """
-    from bench.campaign.worker import execute
+    from bench.campaign.worker import execute, fetch
 
     # Read now: another command may train the run again meanwhile.
     kept = _kept(before)
     specs = tuple(record.spec for record in before.measurements)
     job = Job(before.run_id, before.spec, specs)
+    in_order = sorted(before.measurements, key=lambda record: record.timing["finished"])
+    by_threads = itertools.groupby(in_order, key=lambda record: int(record.provenance["threads"]))
+    measured = [(count, tuple(record.spec for record in of_it)) for count, of_it in by_threads]
     with tempfile.TemporaryDirectory() as temporary:
         again = Store(Path(temporary) / "runs")
         again.cache.mkdir(parents=True)
@@ -62,7 +67,14 @@ def differences(before: Result, store: Store, settings: WorkerSettings) -> Itera
         for path in store.cache.glob("*"):
             if path.suffix != ".lock" and path != store.lock_path("").parent:
                 (again.cache / path.name).symlink_to(path.resolve())
-        (folder,) = execute([job], replace(settings, runs_dir=again.root))
+        settings = replace(settings, runs_dir=again.root)
+        fetch(job, settings)
+        # The first part only trains.
+        for threads, part in ((settings.threads, ()), *measured):
+            only = replace(job, measurements=part)
+            (folder,) = execute([only], replace(settings, threads=threads))
+            if folder.failure:
+                break
         after = result_of(job, folder)
         if after is None or len(after.measurements) < len(specs):
             reason = folder.failure.reason if folder.failure else "it left no record"
@@ -89,9 +101,9 @@ _MADE_WITH = ("torch", "numpy", "scikit-learn", "device", "cpu", "threads")
 
 def _rounds(result: Result) -> bool:
     """Whether a run is repeated to rounding only."""
-    made = result.trained.provenance
-    devices = {each["device"] for each in (*result.trained.earlier, made)}
-    return devices != {"cpu"}
+    measured = [record.provenance for record in result.measurements]
+    made = (*result.trained.earlier, result.trained.provenance, *measured)
+    return {each["device"] for each in made} != {"cpu"}
 
 
 def _kept(result: Result) -> dict[str, np.ndarray]:
@@ -143,3 +155,9 @@ def _circumstances(before: Result, after: Result) -> Iterator[str]:
             if segment[name] != now[name]:
                 since = f"from step {segment.get('from_step', 0):,} on"
                 yield f"({since} it was made with {name} {segment[name]}, now {now[name]})"
+    for earlier, later in zip(before.measurements, after.measurements, strict=True):
+        for name in _MADE_WITH:
+            was, now_is = (record.provenance[name] for record in (earlier, later))
+            if was != now_is:
+                through = earlier.spec.extractor
+                yield f"(through {through} it was measured with {name} {was}, now {now_is})"

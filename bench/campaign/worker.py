@@ -128,6 +128,8 @@ class _Group:
         # Measurements read the kept weights, also of a run that was trained just now, so that their
         # numbers do not depend on when they are made.
         failed = self._train([job for job in left if not self._has_weights(job)])
+        # Training may have gone on with another number.
+        torch.set_num_threads(self._settings.threads)
         ended = []
         for job in self._jobs:
             if job in left and job.run_id not in failed:
@@ -144,7 +146,8 @@ class _Group:
         """Whether a run has anything to do; sets aside what of it cannot be trusted."""
         folder = self._store.read_folder(job.run_id)
         self._store.set_damaged_aside(folder)
-        return bool(missing_of(job, folder)) and failure_of(job, folder) is None
+        left = folder.trained is None or missing_of(job, folder)
+        return bool(left) and failure_of(job, folder) is None
 
     def _has_weights(self, job: Job) -> bool:
         """Whether a run is trained and its weights are whole."""

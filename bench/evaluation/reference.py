@@ -16,7 +16,9 @@ from bench.evaluation.neighbours import coverage, nearest_neighbours, nearest_ra
 from bench.evaluation.protocol import reference_name
 from bench.experiments.spec import MeasurementSpec
 from bench.files import lock
+from bench.hashing import canonical_json, sha256
 from bench.models.precision import arithmetic
+from bench.store.identity import other_versions
 from bench.tensors import load_tensors, save_tensors
 
 # Real training images are compared with the test images in so many subsets, at most.
@@ -76,7 +78,10 @@ def load_reference(
     real = data.train.spread(min(spec.fid_samples, len(data.train.images)))
     training = data.train.spread(train_images)
     declared = extractor.declared
-    parts = (declared.identity, test.checksum, real.checksum, training.checksum)
+    parts = [declared.identity, test.checksum, real.checksum, training.checksum]
+    # What is cached is part of metrics, and computed anew with them.
+    if versions := other_versions():
+        parts.append(sha256(canonical_json(versions)))
     checksums = "-".join(part[:16] for part in parts)
     path = cache / reference_name(name, declared.name, checksums)
     with lock(path.with_suffix(".lock")):

@@ -18,11 +18,12 @@ from __future__ import annotations
 
 import contextlib
 import glob
+import io
+import itertools
 import json
 import logging
 import os
 import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 SCHEMA = 4
 _HISTORY, _PROGRESS, _SPECTRA = "history.jsonl", "progress.jsonl", "spectra.npz"
 _HASH = "[0-9a-f]" * 8
+_OF_MEASUREMENTS = (("measured", "json"), ("measured", "npz"), ("tsne", "npz"))
 
 
 @dataclass(frozen=True)
@@ -202,8 +204,10 @@ class Store:
         ends = [folder / name for name in ("training.json", "failure.json", "checkpoint.pt")]
         if any(path.exists() and path.stat().st_mtime >= before for path in ends):
             return
-        others = [folder / name for name in ("weights.pt", _HISTORY, _PROGRESS)]
-        for path in (*ends, *others, *folder.glob("measured-*"), *folder.glob("tsne-*")):
+        others = [folder / name for name in ("weights.pt", _HISTORY, _PROGRESS, _SPECTRA)]
+        # What was set aside as damaged has other endings, and stays.
+        found = (folder.glob(f"{kind}-{_HASH}.{end}") for kind, end in _OF_MEASUREMENTS)
+        for path in (*ends, *others, *itertools.chain(*found)):
             path.unlink(missing_ok=True)
 
     def forget_trained(self, run_id: str) -> None:
@@ -271,11 +275,14 @@ def read_arrays(path: Path, *wanted: str) -> dict[str, np.ndarray]:
     import numpy as np
 
     try:
-        with np.load(path) as arrays:
-            return {key: arrays[key] for key in wanted or arrays if key in arrays}
-    except PermissionError:
+        with zipfile.ZipFile(path) as archive:
+            there = [name.removesuffix(".npy") for name in archive.namelist()]
+            # NumPy would stop where an array ends, which may be before its checksum is compared.
+            content = {key: archive.read(f"{key}.npy") for key in wanted or there if key in there}
+        return {key: np.load(io.BytesIO(array)) for key, array in content.items()}
+    except (PermissionError, MemoryError):
         raise
-    except (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error):
+    except Exception:  # noqa: BLE001 - a damaged file fails in many ways
         return {}
 
 

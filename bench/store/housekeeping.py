@@ -58,16 +58,23 @@ def _state(folder: RunFolder) -> tuple[str, str]:
     return ("started", "") if folder.has_checkpoint else ("empty", "")
 
 
+def _of_run(folder: RunFolder, store: Store, weights_of: str | None) -> Iterator[tuple[Path, str]]:
+    """What can go of a run that nobody is working on, and why."""
+    run_id = folder.run_id
+    if not (folder.trained or folder.failure):
+        return
+    asked = weights_of is not None and fnmatch.fnmatchcase(run_id, weights_of)
+    reason = "asked for by --weights-of" if asked else "its run failed"
+    if folder.has_checkpoint and (asked or not folder.trained):
+        yield store.checkpoint(run_id), reason
+    if folder.has_weights and asked:
+        yield store.weights(run_id), reason
+
+
 def _garbage(runs: Runs, store: Store, weights_of: str | None) -> Iterator[tuple[Path, str]]:
     for run_id, folder in runs.items():
-        if not (folder.trained or folder.failure) or is_locked(store.lock_path(run_id)):
-            continue
-        asked = weights_of is not None and fnmatch.fnmatchcase(run_id, weights_of)
-        reason = "asked for by --weights-of" if asked else "its run failed"
-        if folder.has_checkpoint and (asked or not folder.trained):
-            yield store.checkpoint(run_id), reason
-        if folder.has_weights and asked:
-            yield store.weights(run_id), reason
+        if not is_locked(store.lock_path(run_id)):
+            yield from _of_run(folder, store, weights_of)
     shared = (store.cache, *store.cache.glob("images-*"))
     for place in (*shared, *(folder.path for folder in runs.values())):
         # Writers hold a lock on what they write.
@@ -91,20 +98,25 @@ def collect_garbage(runs: Runs, store: Store, weights_of: str | None) -> Iterato
     sizes = {path: _bytes(path) for path in found}
     for path, reason in found.items():
         yield f"{_megabytes(sizes[path]):>9}  {path} ({reason})"
+    removed = []
     for path in found:
-        # Whoever has begun to work on a run meanwhile needs its files.
-        with lock(store.lock_path(path.parent.name), wait=False) as held:
-            if held:
+        run_id = path.parent.name
+        with lock(store.lock_path(run_id), wait=False) as held:
+            # Whoever works on a run needs its files, as may whoever has ended it meanwhile.
+            now = dict(_of_run(store.read_folder(run_id), store, weights_of))
+            if held and (path in now or path.suffix == ".tmp"):
                 try:
                     path.unlink(missing_ok=True)
                 except OSError as error:
                     raise refused(f"cannot remove {path}", error) from error
+                removed.append(path)
     weights = sorted(store.root.glob("*/weights.pt"))
     for path in weights:
         yield f"{_megabytes(_bytes(path)):>9}  {path} (kept)"
     checkpoints = len(list(store.root.glob("*/checkpoint.pt")))
+    freed = _megabytes(sum(sizes[path] for path in removed))
     yield (
-        f"removed {counted(len(found), 'file')}, {_megabytes(sum(sizes.values()))}; kept "
+        f"removed {counted(len(removed), 'file')}, {freed}; kept "
         f"{counted(checkpoints, 'checkpoint')} and the weights of {counted(len(weights), 'run')} "
         "(--weights-of PATTERN removes both)"
     )

@@ -44,7 +44,7 @@ def train(
             end.
         checkpoint: called when a run's state is worth keeping, and at its end.
         checkpoint_steps: steps from one checkpoint to the next, a multiple of :data:`LOG_STEPS`.
-        is_over: whether it is time to stop, asked when checkpoints of all runs were kept.
+        is_over: whether it is time to stop, asked when no run is ahead of what is kept of it.
 
     Returns:
         The runs that failed, each with what was raised. All other runs are done, unless it was
@@ -60,6 +60,8 @@ def train(
     failures: dict[RunInTraining, BaseException] = {}
     graphs: _Graphs = {}
     streams: list[torch.cuda.Stream] = []
+    # The step of each run that is on the disk, or that it came with.
+    kept = {run: run.step for run in group}
 
     def unfinished() -> list[RunInTraining]:
         return [run for run in group if run not in failures and run.step < run.spec.steps]
@@ -75,6 +77,7 @@ def train(
             _record_spectrum(run, test_images, images, graphs)
         if run.step % checkpoint_steps == 0 or at_end:
             checkpoint(run)
+            kept[run] = run.step
 
     with (
         Stopwatch().running() as clock,
@@ -88,6 +91,7 @@ def train(
             step, epoch = members[0].step, members[0].spec.steps_per_epoch
             due = step + min(every - step % every for every in (LOG_STEPS, epoch))
             start = clock.seconds()
+            members[0].use_threads()
             try:
                 _advance(members, due, graphs, streams, images)
             except (Exception, SystemExit) as error:  # noqa: BLE001 - the other runs go on
@@ -114,7 +118,7 @@ def train(
                 except (Exception, SystemExit) as error:  # noqa: BLE001 - the other runs go on
                     raise_unless_of_run(error, f"training {run.spec.name}", BenchError, OSError)
                     failures[run] = error
-            ahead = any(run.step % checkpoint_steps for run in unfinished())
+            ahead = any(run.step > kept[run] for run in unfinished())
             over = not ahead and is_over()
     return failures
 

@@ -14,6 +14,7 @@ from bench.data.images import batches, to_float
 from bench.evaluation.spectrum import spectrum
 from bench.experiments.spec import TrainingSpec
 from bench.hashing import derive_seed
+from bench.machine import core_count
 from bench.models.methods import method
 from bench.models.networks import initial_model
 from bench.models.precision import arithmetic
@@ -118,13 +119,21 @@ class RunInTraining:
     def start_segment(self, provenance: Mapping[str, str | int]) -> None:
         """Note commit, versions, hardware of the steps from here on, if they differ from before.
 
-        ``from_step`` is added.
+        ``from_step`` is added. On a CPU the number of threads, by which sums are rounded, stays
+        that of the first step, as far as there are cores.
         """
         segment = {**provenance, "from_step": self.step}
+        if self.segments and self.device.type == "cpu":
+            segment["threads"] = min(int(self.segments[0]["threads"]), core_count())
         if not self.segments or (
             self.step < self.spec.steps and self.segments[-1] | {"from_step": self.step} != segment
         ):
             self.segments.append(segment)
+
+    def use_threads(self) -> None:
+        """Have PyTorch compute with as many CPU threads as were noted for the steps to come."""
+        if self.segments:
+            torch.set_num_threads(int(self.segments[-1]["threads"]))
 
     def advance(self, images: torch.Tensor) -> None:
         """Take one optimiser step on uint8 images (train_images, channels, size, size).

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -35,8 +35,8 @@ class KilledError(Exception):
 class Pool:
     """Ends runs one by one, unless it is told that a worker is killed or that a run is busy."""
 
-    def __init__(self, kills: int = 0, busy: tuple[str, ...] = ()) -> None:
-        self.kills, self.busy = kills, busy
+    def __init__(self, kills: Mapping[str, int] | None = None, busy: tuple[str, ...] = ()) -> None:
+        self.kills, self.busy = dict(kills or {}), busy
         self.ended: list[str] = []
         self.stops = 0
 
@@ -48,8 +48,8 @@ class Pool:
                 yield "fetched"
                 continue
             names = [job.run_id for job in item]
-            if names[0] == "run-1" and self.kills:
-                self.kills -= 1
+            if self.kills.get(names[0]):
+                self.kills[names[0]] -= 1
                 raise KilledError
             # A run that another process is training is waited for in the second turn.
             free = [name for name in names if settings.wait or name not in self.busy]
@@ -81,7 +81,7 @@ def test_every_run_is_ended_once_and_the_workers_are_stopped(tmp_path: Path) -> 
 
 
 def test_what_is_left_goes_on_when_a_worker_is_killed(tmp_path: Path) -> None:
-    pool = Pool(kills=ATTEMPTS - 1)
+    pool = Pool({"run-1": ATTEMPTS - 1})
     said = _said(pool, tmp_path)
     assert sorted(pool.ended) == ["run-0", "run-1", "run-2"]
     assert pool.stops == ATTEMPTS
@@ -97,11 +97,18 @@ def test_a_plugin_that_was_edited_meanwhile_ends_the_command(tmp_path: Path) -> 
 
 
 def test_workers_that_are_killed_again_and_again_end_the_command(tmp_path: Path) -> None:
-    pool = Pool(kills=ATTEMPTS)
+    pool = Pool({"run-1": ATTEMPTS})
     with pytest.raises(BenchError, match=r"killed 3 times.* 2 runs left; try --jobs 1"):
         _said(pool, tmp_path)
     assert pool.ended == ["run-0"]
     assert pool.stops == ATTEMPTS
+
+
+def test_workers_that_are_killed_now_and_then_end_no_command(tmp_path: Path) -> None:
+    """A long campaign may lose a worker a day."""
+    pool = Pool({f"run-{i}": ATTEMPTS - 1 for i in range(3)})
+    _said(pool, tmp_path)
+    assert pool.ended == ["run-0", "run-1", "run-2"]
 
 
 def test_a_run_that_another_process_trains_is_waited_for_last(tmp_path: Path) -> None:

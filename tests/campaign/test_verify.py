@@ -90,6 +90,43 @@ def test_weights_spectra_and_images_that_differ_are_named(tmp_path: Path) -> Non
     assert list(verify._compare(before, before, verify._kept(before), 0.0)) == []
 
 
+def test_each_part_is_repeated_with_its_own_threads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Training took one, the first measurement two, the second one again."""
+    made = result(extractors=["imagenet", "classifier"])
+    by = dict.fromkeys(verify._MADE_WITH, "")
+    first, second = (
+        replace(
+            each,
+            provenance=by | {"device": "cpu", "threads": threads},
+            timing=each.timing | {"finished": i},
+        )
+        for i, (each, threads) in enumerate(zip(reversed(made.measurements), (2, 1), strict=True))
+    )
+    trained = replace(made.trained, provenance=by | {"device": "cpu", "threads": 1})
+    before = replace(made, trained=trained, measurements=(second, first))
+    write(Store(tmp_path / "runs"), before)
+    parts: list[tuple[int, list[str]]] = []
+
+    def execute(group: list[Job], settings: WorkerSettings) -> list[RunFolder]:
+        parts.append((settings.threads, [spec.extractor for spec in group[0].measurements]))
+        write(Store(settings.runs_dir), before)
+        return [Store(settings.runs_dir).read_folder(before.run_id)]
+
+    monkeypatch.setattr(worker, "execute", execute)
+    monkeypatch.setattr(worker, "fetch", lambda *_: None)
+    store = Store(tmp_path / "runs")
+    assert list(verify.differences(before, store, WorkerSettings(threads=1))) == []
+    assert parts == [(1, []), (2, ["classifier"]), (1, ["imagenet"])]
+    other = replace(second, provenance=second.provenance | {"device": "a GPU"})
+    after = replace(before, measurements=(other, first))
+    assert verify._rounds(after)
+    assert list(verify._circumstances(before, after)) == [
+        "(through imagenet it was measured with device cpu, now a GPU)"
+    ]
+
+
 @pytest.mark.parametrize("places", [("earlier", ""), ("", "earlier"), ("", "last"), ("last", "")])
 def test_rounding_is_no_difference_where_a_gpu_had_a_part(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, places: tuple[str, str]
@@ -106,6 +143,7 @@ def test_rounding_is_no_difference_where_a_gpu_had_a_part(
         return [Store(settings.runs_dir).read_folder(again.run_id)]
 
     monkeypatch.setattr(worker, "execute", execute)
+    monkeypatch.setattr(worker, "fetch", lambda *_: None)
     before = made(places[0], 0.01)
     assert list(verify.differences(before, Store(tmp_path), WorkerSettings())) == []
 

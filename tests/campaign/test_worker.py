@@ -327,6 +327,23 @@ def test_a_run_that_is_made_anew_does_not_go_on_from_a_shorter_one(
     assert seen == [0]
 
 
+def test_a_run_goes_on_with_the_threads_that_it_began_with(
+    jobs: tuple[list[Job], WorkerSettings], tmp_path: Path
+) -> None:
+    """Fewer runs may be left than before, and more cores for each."""
+    (short, _), settings = jobs
+    longer = _job(replace(short.training, epochs=2))
+    (whole,) = worker.execute([longer], replace(settings, runs_dir=tmp_path / "whole"))
+    worker.execute([short], settings)
+    (folder,) = worker.execute([longer], replace(settings, threads=2))
+    assert whole.trained
+    assert folder.trained
+    assert folder.trained.provenance["threads"] == 1
+    assert folder.trained.weights_sha256 == whole.trained.weights_sha256
+    # What is measured afterwards has all of them.
+    assert [record.provenance["threads"] for record in folder.measured] == [2]
+
+
 def test_data_that_are_others_by_now_are_loaded_anew(tmp_path: Path) -> None:
     found = []
     for seed in (0, 1):

@@ -12,6 +12,7 @@ from bench.evaluation.extractor import Extractor
 from bench.evaluation.kernel_distance import kernel_distance, self_similarity
 from bench.evaluation.neighbours import coverage, nearest_neighbours, nearest_ratio, radii
 from bench.evaluation.reference import load_reference
+from bench.store.identity import METRICS
 from tests.support.measuring import PIXELS, pytorch_fid
 from tests.support.tiny import TINY_MEASUREMENT
 
@@ -81,6 +82,18 @@ def test_references_belong_to_their_data_and_are_computed_again_if_damaged(
     for path in files:
         path.write_bytes(b"damaged")
     assert torch.equal(load(both[0]), first)
+
+
+def test_what_was_cached_by_another_version_of_a_metric_is_not_taken(
+    tmp_path: Path, sample: LoadedData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = LoadedData(sample.train, sample.test.spread(32), "")
+    files = []
+    for version in (2, 3, 2):
+        monkeypatch.setitem(METRICS, "coverage", version)
+        load_reference("own", data, TINY_MEASUREMENT, PIXELS, tmp_path, train_images=64)
+        files.append(len(list(tmp_path.glob("reference-*.pt"))))
+    assert files == [1, 2, 2]
 
 
 def test_an_edited_extractor_of_the_same_weights_has_a_reference_of_its_own(

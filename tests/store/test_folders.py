@@ -16,7 +16,7 @@ from bench.data import dataset
 from bench.experiments.spec import MeasurementSpec, TrainingSpec
 from bench.files import write_bytes
 from bench.store import identity, records
-from bench.store.folders import Store, read_history, read_spectra, write_spectra
+from bench.store.folders import Store, read_history, read_spectra
 from bench.store.identity import run_id
 from bench.store.records import FailedRun
 from tests.support.results import result, write
@@ -294,8 +294,11 @@ def test_other_folders_and_those_that_cannot_be_read_are_passed_over(
 
 def test_a_run_is_forgotten_as_a_whole_or_not_at_all(store: Store) -> None:
     write(store, RESULT)
-    written = store.history(RUN_ID), store.checkpoint(RUN_ID), store.weights(RUN_ID)
-    for path in written:
+    names = "spectra.npz", "measured-12345678.npz", "tsne-12345678.npz"
+    written = [store.history(RUN_ID), store.checkpoint(RUN_ID), store.weights(RUN_ID)]
+    written += [store.folder(RUN_ID) / name for name in names]
+    aside = store.folder(RUN_ID) / "measured-12345678.json.corrupt"
+    for path in (*written, aside):
         write_bytes(path, b"")
         os.utime(path, (1, 1))
     ended = (store.folder(RUN_ID) / "training.json").stat().st_mtime
@@ -303,7 +306,8 @@ def test_a_run_is_forgotten_as_a_whole_or_not_at_all(store: Store) -> None:
     assert all(path.exists() for path in written)
     assert store.read_folder(RUN_ID).measured
     store.forget(RUN_ID, before=ended + 1)
-    assert not list(store.folder(RUN_ID).iterdir())
+    # What was set aside as damaged is for whoever wants to look into it.
+    assert list(store.folder(RUN_ID).iterdir()) == [aside]
 
 
 def test_a_measurement_of_another_run_or_name_is_never_used(store: Store) -> None:
@@ -318,9 +322,13 @@ def test_a_measurement_of_another_run_or_name_is_never_used(store: Store) -> Non
     assert list(folder.damage.values()) == ["the measurement of another run"] * 2
 
 
-def test_arrays_with_a_bit_flipped_are_absent_or_what_they_were(tmp_path: Path) -> None:
-    write_spectra(tmp_path, np.ones((2, 3)))
+@pytest.mark.parametrize("compressed", [True, False])
+def test_arrays_with_a_bit_flipped_are_absent_or_what_they_were(
+    tmp_path: Path, compressed: bool
+) -> None:
     path = tmp_path / "spectra.npz"
+    write = np.savez_compressed if compressed else np.savez
+    write(path, spectra=np.ones((2, 3)))
     content = path.read_bytes()
     for place in range(len(content)):
         for bit in range(8):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -129,3 +130,12 @@ def test_what_a_run_needs_that_began_while_files_were_listed_stays(store: Store)
         list(lines)
     assert store.checkpoint("failed-00000000").exists()
     assert not store.checkpoint(RUN_ID).exists()
+
+
+def test_what_a_run_left_that_ended_while_files_were_listed_stays(store: Store) -> None:
+    run_id = "failed-00000000"
+    lines = collect_garbage(store.read(), store, None)
+    assert str(store.checkpoint(run_id)) in next(lines)
+    store.write_trained(replace(RESULT.trained, run_id=run_id))
+    assert list(lines)[-1].startswith("removed 0 files, 0.0 MB; kept 3 checkpoints")
+    assert store.checkpoint(run_id).exists()

@@ -223,6 +223,16 @@ def test_runs_that_train_in_turns_stop_when_all_have_a_checkpoint(sample: Loaded
     assert len(diary.states) == 3
 
 
+def test_a_run_that_waits_off_the_grid_of_checkpoints_loses_nothing(sample: LoadedData) -> None:
+    """A run that goes on from a shorter one waits at the end of that one, and is kept there."""
+    ahead = RunInTraining(TINY, CPU)
+    for _ in range(6):
+        ahead.advance(sample.train.images[: TINY.train_images])
+    behind = RunInTraining(replace(TINY, seed=1), CPU)
+    train_all(sample.train.images, ahead, behind, is_over=lambda: True)
+    assert (ahead.step, behind.step) == (6, 4)
+
+
 def test_in_bf16_gradients_of_what_is_computed_in_fp32_are_in_fp32(sample: LoadedData) -> None:
     """RRAE and LoRAE take singular values of codes; their gradients have matrix products."""
     run = RunInTraining(replace(TINY, precision="bf16"), CPU)
