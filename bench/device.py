@@ -1,7 +1,5 @@
 """Whether a device can be used, and whether an error says that the device or its memory failed."""
 
-from __future__ import annotations
-
 import torch
 
 from bench.errors import BenchError, Terminated

@@ -1,7 +1,5 @@
 """Errors that a user can act on; the command line prints them as one line."""
 
-from __future__ import annotations
-
 import contextlib
 import difflib
 import errno

@@ -1,7 +1,5 @@
 """Canonical JSON, hashes of it, and seeds that are derived from names."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 

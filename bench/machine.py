@@ -1,7 +1,5 @@
 """What this machine has and how its time is told, found out without importing PyTorch."""
 
-from __future__ import annotations
-
 import contextlib
 import ctypes
 import importlib.metadata

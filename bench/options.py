@@ -1,7 +1,5 @@
 """The options of the command line: those that a newcomer needs first, then the others."""
 
-from __future__ import annotations
-
 import argparse
 import contextlib
 from pathlib import Path

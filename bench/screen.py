@@ -1,7 +1,5 @@
 """Output to the user, also on screens that lack some characters or are closed before the end."""
 
-from __future__ import annotations
-
 import codecs
 import io
 import os

@@ -1,7 +1,5 @@
 """Tensors on disk: whole or absent, checksummed, and read without running code from them."""
 
-from __future__ import annotations
-
 import hashlib
 import io
 from pathlib import Path

@@ -4,8 +4,6 @@ Writes what each check proves, and what came of it, as ``acceptance.json`` and `
 The exit status is 1 where one fails.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import os

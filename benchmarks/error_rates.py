@@ -7,8 +7,6 @@ deviations and numbers of seeds, in which two columns of equal mean are told apa
 A test that keeps its level has 2.5 %. docs/decisions.md says what was chosen by it, and when.
 """
 
-from __future__ import annotations
-
 import itertools
 import sys
 from collections.abc import Callable, Iterator

@@ -4,8 +4,6 @@ Inception's weights are random: no time depends on them. Mixtures are fitted, an
 a GPU where there is one.
 """
 
-from __future__ import annotations
-
 import tempfile
 import warnings
 from pathlib import Path

@@ -7,8 +7,6 @@ command until it succeeds. Weights and what was measured of them must be, to the
 they were without faults: the baseline of the same call.
 """
 
-from __future__ import annotations
-
 import os
 import random
 import shutil

@@ -4,8 +4,6 @@ MNIST's network at batch 32. A step by each method of ``--table rank-methods`` a
 plain autoencoder take turns; the ratio is that of their seconds.
 """
 
-from __future__ import annotations
-
 import statistics
 from collections.abc import Callable
 from dataclasses import replace

@@ -5,8 +5,6 @@ its 7 kB. The baseline only reads batches; the suite also hashes every file, wri
 images to the disk and hashes them.
 """
 
-from __future__ import annotations
-
 import tempfile
 from pathlib import Path
 

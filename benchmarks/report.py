@@ -1,7 +1,5 @@
 """Rounds of two ways of doing a thing, taken in turns, and their ratio."""
 
-from __future__ import annotations
-
 import argparse
 import json
 import statistics

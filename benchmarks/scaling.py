@@ -1,7 +1,5 @@
 """How cost grows with the work, each as a ratio to the smallest of its kind, on one core."""
 
-from __future__ import annotations
-
 import statistics
 import time
 from collections.abc import Callable, Sequence

@@ -1,7 +1,5 @@
 """How long commands take that train nothing, against importing what they do without."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 import tempfile

@@ -6,8 +6,6 @@ On another processor the weights' last digits, and so the checksum, may differ. 
 another extractor.
 """
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 

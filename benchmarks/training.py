@@ -7,8 +7,6 @@ once as there are cores, a thread each; on a GPU as many as are asked for, side 
 step. Where pythae is installed (Chadebec et al., NeurIPS 2022), its trainer is a second baseline.
 """
 
-from __future__ import annotations
-
 import argparse
 import importlib.util
 import itertools

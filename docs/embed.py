@@ -11,8 +11,6 @@ their differences from the printed ones. After ``--claims, claims`` the table of
 Columns and rows in which nothing is measured are left out.
 """
 
-from __future__ import annotations
-
 import argparse
 import contextlib
 import io

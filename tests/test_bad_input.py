@@ -1,7 +1,5 @@
 """Whatever lies in a file, it is read or refused in one line, and never half believed."""
 
-from __future__ import annotations
-
 import json
 import re
 from dataclasses import asdict, replace

@@ -1,7 +1,5 @@
 """Benchmarks run to their end, at sizes that say nothing of speed."""
 
-from __future__ import annotations
-
 import importlib
 import json
 import re

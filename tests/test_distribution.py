@@ -1,7 +1,5 @@
 """The package that users install has all that it needs."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

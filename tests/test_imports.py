@@ -1,7 +1,5 @@
 """Arrows between modules point one way, and what must answer at once imports nothing heavy."""
 
-from __future__ import annotations
-
 import ast
 import subprocess
 import sys

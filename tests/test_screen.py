@@ -1,7 +1,5 @@
 """Machines that people have: their screens, pipes, quotas, homes and settings of Matplotlib."""
 
-from __future__ import annotations
-
 import errno
 import multiprocessing.synchronize
 import os

@@ -1,7 +1,5 @@
 """Where tasks run: in this process, in processes of this machine; a cluster is in cluster.py."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import signal

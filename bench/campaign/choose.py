@@ -1,7 +1,5 @@
 """Turn the options into tables and figures of fully specified runs: profile, data, settings."""
 
-from __future__ import annotations
-
 import functools
 import itertools
 from collections.abc import Callable, Collection, Mapping, Sequence

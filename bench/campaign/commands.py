@@ -1,7 +1,5 @@
 """What the command line can ask for: a plan, the missing runs, the outputs."""
 
-from __future__ import annotations
-
 import contextlib
 import time
 from collections.abc import Iterator, Sequence

@@ -1,7 +1,5 @@
 """What a worker is handed. Imports nothing heavy."""
 
-from __future__ import annotations
-
 import time
 from dataclasses import dataclass
 from math import inf

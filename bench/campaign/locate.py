@@ -1,7 +1,5 @@
 """Find the data of a request, which the user's disk or finished runs tell of."""
 
-from __future__ import annotations
-
 import importlib
 from collections import Counter
 from collections.abc import Sequence

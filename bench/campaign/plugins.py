@@ -3,8 +3,6 @@
 What it declares carries the hash of its source, so that an edited method is another run.
 """
 
-from __future__ import annotations
-
 import ast
 import contextlib
 import hashlib

@@ -1,7 +1,5 @@
 """Progress over all runs: a bar on a terminal, plain lines elsewhere."""
 
-from __future__ import annotations
-
 import sys
 import threading
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """What was asked for, as the command line has it."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Dispatch what is missing, and see it through: busy runs, workers that die."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """Runs that cells ask for, and what the runs folder has of them."""
 
-from __future__ import annotations
-
 import fnmatch
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace

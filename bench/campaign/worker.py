@@ -3,8 +3,6 @@
 Runs in a worker process.
 """
 
-from __future__ import annotations
-
 import contextlib
 import functools
 import time

@@ -1,7 +1,5 @@
 """CelebA as it is found on disks: as torchvision, Google Drive or Kaggle lay it out, or plain."""
 
-from __future__ import annotations
-
 import contextlib
 import importlib.util
 import re

@@ -1,7 +1,5 @@
 """The content of a picture file to one prepared image."""
 
-from __future__ import annotations
-
 import io
 import warnings
 from typing import NamedTuple

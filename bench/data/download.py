@@ -1,7 +1,5 @@
 """Fetching a file within a time limit."""
 
-from __future__ import annotations
-
 import http.client
 import socket
 import sys

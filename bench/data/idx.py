@@ -1,7 +1,5 @@
 """The idx format of MNIST and its relatives: a big-endian header, then unsigned bytes."""
 
-from __future__ import annotations
-
 import gzip
 import hashlib
 import math

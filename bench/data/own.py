@@ -1,7 +1,5 @@
 """The user's own images under a name of their own: ``--dataset idx:FOLDER``, ``images:FOLDER``."""
 
-from __future__ import annotations
-
 import contextlib
 import io
 import re

@@ -1,7 +1,5 @@
 """Picture files as they lie on the disk, in a folder or a zip, and what becomes of them."""
 
-from __future__ import annotations
-
 import functools
 import os
 import zipfile

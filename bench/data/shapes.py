@@ -1,7 +1,5 @@
 """The synthetic shapes of the supplement's section 1.1: seven factors and nothing else."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

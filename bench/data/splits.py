@@ -1,7 +1,5 @@
 """The split into training and test pictures, where no list says it."""
 
-from __future__ import annotations
-
 import posixpath
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import PurePosixPath

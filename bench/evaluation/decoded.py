@@ -1,7 +1,5 @@
 """Pictures of what a model has learnt: reconstructions, interpolations, walks."""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 

@@ -3,8 +3,6 @@
 Codes, samplers and samples do not depend on the extractor, so they are computed once.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """Fréchet distance of Gaussians (Heusel et al., NeurIPS 2017), and how they are fitted."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from functools import cached_property

@@ -3,8 +3,6 @@
 Its expectation does not depend on the number of images, unlike a Fréchet distance's.
 """
 
-from __future__ import annotations
-
 import torch
 
 # This many rows of a matrix of similarities are in memory at once.

@@ -1,7 +1,5 @@
 """Expectation maximisation (EM) of a Gaussian mixture on a GPU, with scikit-learn's steps."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

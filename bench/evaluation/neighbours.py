@@ -3,8 +3,6 @@
 Distances are Euclidean, in float64.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import torch

@@ -1,7 +1,5 @@
 """Numbers and names on which measurements, plans, tables and figures must agree."""
 
-from __future__ import annotations
-
 # A direction of the latent space counts towards the rank if its variance is above this share of
 # the largest.
 RANK_THRESHOLD = 1e-3

@@ -1,7 +1,5 @@
 """What every run on the same images is compared with, computed once and cached."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Samplers: densities from which new codes are drawn, fitted to training codes or fixed."""
 
-from __future__ import annotations
-
 import warnings
 from dataclasses import dataclass
 

@@ -4,8 +4,6 @@ Settings are the supplement's Table 2 (learning rate 1e-4, batch 32, latent 128 
 Shape, 50 epochs); profiles shrink them.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from bench.experiments.spec import Cell, TrainingSpec

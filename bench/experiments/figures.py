@@ -1,7 +1,5 @@
 """Every figure of the suite, declared as data."""
 
-from __future__ import annotations
-
 from bench.errors import UsageError, require_name, unknown
 from bench.experiments.spec import FigureSpec
 from bench.experiments.tables import TABLES

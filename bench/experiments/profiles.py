@@ -1,7 +1,5 @@
 """How much work a run does: the same experiments at the paper's size, at a laptop's, at CI's."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any

@@ -1,7 +1,5 @@
 """The numbers that were printed, each with its source; nothing here was measured by this suite."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 _SUPPLEMENT = "Jing, Zbontar, LeCun: Implicit Rank-Minimizing Autoencoder, NeurIPS 2020, supplement"

@@ -1,7 +1,5 @@
 """Methods that reduce the rank, under one protocol: the sweep, and the comparison after it."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace

@@ -1,7 +1,5 @@
 """Every table of the suite, declared as data; the paper's numbers are in published.py."""
 
-from __future__ import annotations
-
 import itertools
 from dataclasses import replace
 from math import sqrt

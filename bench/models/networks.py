@@ -3,8 +3,6 @@
 docs/decisions.md lists the slips in the printed table, and how they are read.
 """
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Callable
 

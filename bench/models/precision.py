@@ -1,7 +1,5 @@
 """The precision in which PyTorch computes."""
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Iterator
 from typing import Any

@@ -1,7 +1,5 @@
 """Whether the paper's sentences hold in what was measured: orders of cells, over seeds."""
 
-from __future__ import annotations
-
 import functools
 import itertools
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence

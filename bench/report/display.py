@@ -1,7 +1,5 @@
 """Options of display: what changes a printed number, decided when a table is printed."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

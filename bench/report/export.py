@@ -1,7 +1,5 @@
 """All results as one tidy table, a row for each run and metric, for plots of one's own."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path

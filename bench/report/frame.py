@@ -1,7 +1,5 @@
 """Turn results into one row per metric, view and cell: mean, interval, n, paper, difference."""
 
-from __future__ import annotations
-
 import math
 import statistics
 from collections.abc import Mapping, Sequence

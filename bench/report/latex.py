@@ -1,7 +1,5 @@
 """A table in LaTeX with booktabs."""
 
-from __future__ import annotations
-
 import re
 import unicodedata
 from collections.abc import Sequence

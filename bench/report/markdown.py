@@ -1,7 +1,5 @@
 """Tables and verdicts in Markdown, as GitHub renders it and as a terminal shows it."""
 
-from __future__ import annotations
-
 import itertools
 import re
 from collections.abc import Iterable, Sequence

@@ -1,7 +1,5 @@
 """The quantities that tables print: what each is in a result, and how it is averaged."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple

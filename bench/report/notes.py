@@ -1,7 +1,5 @@
 """What is said above and below a table or figure: titles, what its numbers are, verdicts."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 

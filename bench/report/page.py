@@ -1,7 +1,5 @@
 """The report: claims, tables, figures and runs on one HTML page that needs nothing else."""
 
-from __future__ import annotations
-
 import itertools
 from base64 import b64encode
 from collections.abc import Sequence

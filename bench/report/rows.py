@@ -1,7 +1,5 @@
 """The printed rows of a table, before any markup."""
 
-from __future__ import annotations
-
 import itertools
 import math
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence

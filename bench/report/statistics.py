@@ -1,7 +1,5 @@
 """Student's t: intervals of means, and comparisons of two."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import exp, isnan, log, nan, sqrt

@@ -1,7 +1,5 @@
 """A table in every form, and its files."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pandas as pd

@@ -1,7 +1,5 @@
 """What a runs folder holds, and what of it can go: ``--status`` and ``--gc``."""
 
-from __future__ import annotations
-
 import fnmatch
 from collections import Counter
 from collections.abc import Iterator

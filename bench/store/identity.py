@@ -1,7 +1,5 @@
 """What names a run and a measurement: hashes of all that changes their numbers, and of no more."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from bench.experiments.spec import MeasurementSpec, TrainingSpec, identifying

@@ -1,7 +1,5 @@
 """Where a record comes from: commit, versions, hardware."""
 
-from __future__ import annotations
-
 import functools
 import importlib.metadata
 import os

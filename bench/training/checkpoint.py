@@ -1,7 +1,5 @@
 """Stopping and going on: everything that training leaves in a run's folder, and how it resumes."""
 
-from __future__ import annotations
-
 import json
 import time
 from collections.abc import Mapping

@@ -5,8 +5,6 @@ step (eager execution), the GPU waits for the CPU, and one run leaves most of it
 each run has a stream of its own, on which its arithmetic is that of the run alone.
 """
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Sequence
 

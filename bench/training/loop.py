@@ -1,7 +1,5 @@
 """The only training loop: batch by batch, over images that lie on the device."""
 
-from __future__ import annotations
-
 import traceback
 from collections.abc import Callable, Sequence
 

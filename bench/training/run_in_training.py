@@ -1,7 +1,5 @@
 """One run in training: its model, its optimiser, and the order of its images."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Mapping
 from typing import Any

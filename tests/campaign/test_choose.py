@@ -1,7 +1,5 @@
 """The profile that each table and figure is shown in, and the runs that are asked for."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Runs on a Dask cluster: a real scheduler and two workers, separate processes on loopback."""
 
-from __future__ import annotations
-
 import os
 import re
 import signal

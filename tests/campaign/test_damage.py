@@ -1,7 +1,5 @@
 """What is damaged is set aside and made anew; what cannot be written leaves the rest as it was."""
 
-from __future__ import annotations
-
 import ctypes
 import resource
 import shutil

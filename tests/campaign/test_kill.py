@@ -1,7 +1,5 @@
 """Runs that are stopped in the middle by signals, and runs that are asked for twice at once."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os

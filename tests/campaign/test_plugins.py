@@ -1,7 +1,5 @@
 """Methods and data sets from outside the package, as docs/extending.md shows them."""
 
-from __future__ import annotations
-
 import re
 import shutil
 import sys

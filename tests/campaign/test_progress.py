@@ -1,7 +1,5 @@
 """What a command says of runs while they are trained, and of each that ends."""
 
-from __future__ import annotations
-
 import io
 import os
 import re

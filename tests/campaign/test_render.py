@@ -1,7 +1,5 @@
 """What a command shows of finished runs, and says of those that are not."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Seeing a plan through: busy runs, workers that are killed."""
 
-from __future__ import annotations
-
 import io
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """A run that fails, or a GPU that fails while a run is measured: what is lost and what is not."""
 
-from __future__ import annotations
-
 import gc
 import re
 import sys

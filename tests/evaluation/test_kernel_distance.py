@@ -1,7 +1,5 @@
 """The kernel distance against torch-fidelity's, and where it is known."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 from torch_fidelity.metric_kid import kid_features_to_metric

@@ -1,7 +1,5 @@
 """Every measure of samples on sets of digits whose right answer is known."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 from torch.nn import functional as F

@@ -1,7 +1,5 @@
 """What nearest neighbours tell, on inputs whose right answer is known."""
 
-from __future__ import annotations
-
 import prdc
 import pytest
 import torch

@@ -1,7 +1,5 @@
 """Measuring on a GPU that is not there, through every extractor."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Callable
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Methods that reduce the rank, each against a definition of its own."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import pytest

@@ -1,7 +1,5 @@
 """The report as Chromium shows it."""
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Iterator
 from pathlib import Path

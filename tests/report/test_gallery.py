@@ -1,7 +1,5 @@
 """Figures of images that models make."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """A run that has not learned is shown as what it is, and decides nothing."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path

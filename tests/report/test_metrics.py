@@ -1,7 +1,5 @@
 """Ranks by epoch and threshold, against NumPy's."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The report's data; test_browser.py opens it in Chromium."""
 
-from __future__ import annotations
-
 import re
 from base64 import b64decode
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Intervals and tests against SciPy, and how often verdicts are wrong."""
 
-from __future__ import annotations
-
 import itertools
 import math
 

@@ -1,7 +1,5 @@
 """Figure 2: how sampled images lie among test images."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """--status and --gc."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import replace
 from pathlib import Path

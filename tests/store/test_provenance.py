@@ -1,7 +1,5 @@
 """The commit that a record names is that of the code that runs."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 from collections.abc import Callable, Iterator

@@ -1,7 +1,5 @@
 """Codes in a subspace, as IRMAE leaves them."""
 
-from __future__ import annotations
-
 import numpy as np
 
 

@@ -1,7 +1,5 @@
 """An extractor that takes no time, where it does not matter which one looks at the images."""
 
-from __future__ import annotations
-
 import torch
 
 from bench.evaluation.extractors import DeclaredExtractor, Network

@@ -1,7 +1,5 @@
 """Training to the end, with all that it reports."""
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Callable
 from typing import Any

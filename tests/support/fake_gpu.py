@@ -5,8 +5,6 @@ driver is replaced here by something that answers as it would: generators, free 
 are read back, gradients, streams and graphs.
 """
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Self

@@ -1,7 +1,5 @@
 """Measuring a model through one extractor, as a worker does."""
 
-from __future__ import annotations
-
 import warnings
 from dataclasses import replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Pictures and idx files that tests write for themselves, and how the suite declares them."""
 
-from __future__ import annotations
-
 import gzip
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """A runs folder such as a report is made of."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from dataclasses import replace

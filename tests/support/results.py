@@ -1,7 +1,5 @@
 """Results of runs that never ran, and how they come into a runs folder."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """A run of the real network, narrowed, that takes a moment; tests change what they need."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from bench.experiments.spec import MeasurementSpec, TrainingSpec

@@ -1,7 +1,5 @@
 """What a run's folder keeps of how it was trained."""
 
-from __future__ import annotations
-
 import time
 from dataclasses import replace
 from pathlib import Path

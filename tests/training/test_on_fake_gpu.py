@@ -1,7 +1,5 @@
 """Training on a GPU that is not there: each method, alone and with others, and after a stop."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 

@@ -3,8 +3,6 @@
 ``python -m benchmarks.train_classifier`` trains one.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 

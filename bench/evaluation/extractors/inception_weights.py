@@ -1,7 +1,5 @@
 """Where Inception's weights are, without importing anything heavy."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 

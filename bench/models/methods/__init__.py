@@ -1,7 +1,5 @@
 """The methods, each in a file of its own; a user registers further ones from a plugin."""
 
-from __future__ import annotations
-
 import importlib
 
 from bench.errors import UsageError, require_name, unknown

@@ -1,7 +1,5 @@
 """The plain autoencoder: IRMAE without linear layers (l = 0)."""
 
-from __future__ import annotations
-
 import torch
 from torch.nn import functional as F
 

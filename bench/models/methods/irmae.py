@@ -1,7 +1,5 @@
 """IRMAE: the autoencoder's loss, on a model with the linear layers that the spec asks for."""
 
-from __future__ import annotations
-
 from bench.models.methods.ae import squared_error
 from bench.models.methods.method import Method
 

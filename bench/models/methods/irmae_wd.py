@@ -6,8 +6,6 @@ supplement's 1e-4, that decay multiplies weights by 1 - 1e-10, which is 1; only 
 1e-3 on do anything.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 import torch

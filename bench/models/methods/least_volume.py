@@ -6,8 +6,6 @@ error behind a Tanh, which is far smaller. There are leaky ReLUs, Adam with beta
 and batches of 100, too.
 """
 
-from __future__ import annotations
-
 from typing import cast
 
 import torch

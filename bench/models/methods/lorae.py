@@ -5,8 +5,6 @@ strength is 1e-5 unless it is set, Adam's learning rate 1e-4 and the batch 100. 
 as depth 1.
 """
 
-from __future__ import annotations
-
 import torch
 from torch.nn import functional as F
 

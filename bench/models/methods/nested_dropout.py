@@ -4,8 +4,6 @@ Read: the abstract; no code of the authors' was found. The paper also freezes di
 converged, one after another ("unit sweeping"), which is left out here.
 """
 
-from __future__ import annotations
-
 import torch
 from torch.nn import functional as F
 

@@ -1,7 +1,5 @@
 """Principal component analysis, the linear control: fitted in closed form, nothing is trained."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from typing import cast
 

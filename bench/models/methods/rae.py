@@ -1,7 +1,5 @@
 """The regularised autoencoder (RAE) without a regulariser on its decoder."""
 
-from __future__ import annotations
-
 import torch
 from torch.nn import functional as F
 

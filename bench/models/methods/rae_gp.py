@@ -1,7 +1,5 @@
 """The regularised autoencoder with a penalty on its decoder's gradient."""
 
-from __future__ import annotations
-
 import torch
 
 from bench.experiments.spec import TrainingSpec

@@ -1,7 +1,5 @@
 """The regularised autoencoder with weight decay on its decoder."""
 
-from __future__ import annotations
-
 import torch
 
 from bench.experiments.spec import TrainingSpec

@@ -1,7 +1,5 @@
 """The regularised autoencoder with spectral normalisation."""
 
-from __future__ import annotations
-
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 

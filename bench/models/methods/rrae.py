@@ -6,8 +6,6 @@ error; there the basis is one of the batches' bases joined and weights are tuned
 here it is that of all training codes, and no weight is changed.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from typing import Any, cast
 

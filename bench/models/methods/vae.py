@@ -1,7 +1,5 @@
 """The variational autoencoder, with the supplement's doubled layer and Sigmoid (section 1.2)."""
 
-from __future__ import annotations
-
 import torch
 from torch.nn import functional as F
 

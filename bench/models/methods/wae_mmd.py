@@ -4,8 +4,6 @@ Read: the authors' code (tolstikhin/wae) and that of the RAE paper. Both add noi
 that are encoded in training, which is left out here.
 """
 
-from __future__ import annotations
-
 import torch
 
 from bench.experiments.spec import TrainingSpec

@@ -1,7 +1,5 @@
 """What methods pay for a low rank: FID and test error against the rank, a line a method."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import pandas as pd

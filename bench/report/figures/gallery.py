@@ -1,7 +1,5 @@
 """Images that models make, a block for each column of a table."""
 
-from __future__ import annotations
-
 import numpy as np
 from matplotlib.figure import Figure
 

@@ -1,7 +1,5 @@
 """What each run of a table left behind, a line a run: its spectrum, its training curve."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any

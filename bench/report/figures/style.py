@@ -1,7 +1,5 @@
 """How every figure looks: one colour, marker and line for each method."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

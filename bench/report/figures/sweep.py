@@ -1,7 +1,5 @@
 """The FID over the columns of a table, as Figure 1 shows it over latent dimensions."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pandas as pd

@@ -1,7 +1,5 @@
 """Sampled images among test images, in the plane: Figure 2."""
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """The run that stands for a column, where a figure shows one run of each."""
 
-from __future__ import annotations
-
 import statistics
 from collections.abc import Callable
 

@@ -1,7 +1,5 @@
 """Figures of cached runs, as PDF and PNG, with their captions."""
 
-from __future__ import annotations
-
 import io
 from dataclasses import dataclass
 from pathlib import Path

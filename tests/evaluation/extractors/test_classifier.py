@@ -1,7 +1,5 @@
 """The classifiers that are shipped, and how they were trained."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 

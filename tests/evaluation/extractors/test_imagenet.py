@@ -1,7 +1,5 @@
 """EfficientNet-Lite0 against its package's own network, and on images whose answer is known."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch

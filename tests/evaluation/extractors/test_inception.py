@@ -1,7 +1,5 @@
 """Inception against pytorch-fid's own network, with weights that tests make."""
 
-from __future__ import annotations
-
 import io
 import pickle
 from email.message import Message

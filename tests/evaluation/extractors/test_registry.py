@@ -1,7 +1,5 @@
 """What extractors are known, and one of the user's own."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 
