@@ -43,7 +43,11 @@ def atomic(path: Path) -> Iterator[IO[bytes]]:
         temporary.replace(path)
         # Some network disks flush no folders.
         with contextlib.suppress(OSError):
-            sync(path.parent)
+            folder = os.open(path.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
     except OSError as error:
         raise refused(f"cannot write {path}", error) from error
     finally:
@@ -55,15 +59,6 @@ def temporaries(folder: Path, endings: tuple[str, ...]) -> list[Path]:
     """Files in a folder that :func:`atomic` has begun under names with these endings."""
     found = ((path, _TEMPORARY.fullmatch(path.name)) for path in sorted(folder.glob(".*.tmp")))
     return [path for path, match in found if match and match[1].endswith(endings)]
-
-
-def sync(path: Path) -> None:
-    """Flush a file, or a folder's entries, so that what was written survives a power cut."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -78,7 +73,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def append_line(path: Path, line: str) -> None:
-    """Add a line to a file, which need not exist yet; only :func:`sync` makes sure of it."""
+    """Add a line to a file, which need not exist yet; a power cut may lose it."""
     try:
         with path.open("a", encoding="utf-8") as file:
             file.write(f"{line}\n")

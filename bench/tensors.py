@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from bench.files import set_aside, write_bytes
+from bench.files import atomic, set_aside, write_bytes
 
 _MAGIC = b"irmae-tensors-1\n"
 _HEAD = len(_MAGIC) + 32
@@ -15,7 +15,9 @@ _HEAD = len(_MAGIC) + 32
 
 def save_tensors(path: Path, value: object) -> None:
     """Write nested dicts and lists of tensors and numbers, with their SHA-256."""
-    content = _serialised(value)
+    buffer = io.BytesIO()
+    torch.save(value, buffer)
+    content = buffer.getvalue()
     write_bytes(path, _MAGIC + hashlib.sha256(content).digest() + content)
 
 
@@ -39,7 +41,8 @@ def load_tensors(path: Path) -> Any | None:  # noqa: ANN401 - what save_tensors 
 
 def save_state(path: Path, state: dict[str, torch.Tensor]) -> None:
     """Write a state dict in PyTorch's format, for ``torch.load(path, weights_only=True)``."""
-    write_bytes(path, _serialised(state))
+    with atomic(path) as file:
+        torch.save(state, file)
 
 
 def load_state(path: Path, sha256: str) -> dict[str, torch.Tensor] | None:
@@ -71,9 +74,3 @@ def state_sha256(state: dict[str, torch.Tensor]) -> str:
         result.update(name.encode())
         result.update(state[name].detach().cpu().contiguous().numpy().tobytes())
     return result.hexdigest()
-
-
-def _serialised(value: object) -> bytes:
-    buffer = io.BytesIO()
-    torch.save(value, buffer)
-    return buffer.getvalue()

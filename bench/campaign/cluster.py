@@ -35,9 +35,7 @@ _GONE = (
 def cluster(settings: WorkerSettings, scheduler: str) -> Iterator[Backend]:
     """Workers of a running Dask cluster that share the runs folder with this process.
 
-    Args:
-        settings: where and how; paths are made absolute, since workers run in other folders.
-        scheduler: its address (``tcp://host:8786``).
+    The scheduler is told by its address, ``tcp://host:8786``.
 
     Raises:
         BenchError: Dask is not installed, the scheduler or its workers do not answer or go away,
@@ -49,6 +47,7 @@ def cluster(settings: WorkerSettings, scheduler: str) -> Iterator[Backend]:
         raise BenchError(
             "--scheduler needs a package that is missing: pip install distributed"
         ) from error
+    # Workers run in other folders.
     settings = replace(
         settings,
         runs_dir=settings.runs_dir.resolve(),

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from math import inf, isnan
 
 from bench.campaign.choose import Chosen, choose, find_again, requested_jobs
-from bench.campaign.plan import Estimate, PlannedRun, State, first_looks, plan_runs
+from bench.campaign.plan import LACKS_WEIGHTS, Estimate, PlannedRun, State, first_looks, plan_runs
 from bench.campaign.render import render
 from bench.campaign.request import Request
 from bench.campaign.runs import every_result, jobs_of, result_of, seeds_shown
@@ -172,7 +172,7 @@ def _usable_device(request: Request) -> str:
 
 def _of_lost_weights(plan: Sequence[PlannedRun]) -> Iterator[str]:
     """Lines on runs without weights: those trained again for them, those that stay unmeasured."""
-    lost = [p for p in plan if p.lacks_weights]
+    lost = [p for p in plan if p.reason == LACKS_WEIGHTS]
     if lost:
         seconds = sum(p.training_seconds for p in lost)
         yield (
@@ -239,7 +239,7 @@ def _execute(request: Request, missing: Sequence[PlannedRun], store: Store, *, d
         else:
             backend = loky(settings, jobs)
         together = min(backend.jobs, len(missing))
-        seconds = sum(p.seconds for p in missing) / together
+        seconds = sum(p.training_seconds + p.measuring_seconds for p in missing) / together
         count = counted(len(missing), "run")
         say(_explained(f"{count}, {together} at a time: {_duration(seconds)}"))
         bar = stack.enter_context(ProgressBar(missing, store, request.display))

@@ -58,16 +58,6 @@ class PlannedRun:
         """Identity of the run."""
         return self.job.run_id
 
-    @property
-    def seconds(self) -> float:
-        """Estimated time of all that is left, on one worker."""
-        return self.training_seconds + self.measuring_seconds
-
-    @property
-    def lacks_weights(self) -> bool:
-        """Whether it was trained, and is to be trained again since its weights are gone."""
-        return self.state in (State.STARTED, State.TO_TRAIN) and self.reason == LACKS_WEIGHTS
-
 
 def plan_runs(
     jobs: Iterable[Job],

@@ -1,23 +1,19 @@
 """Run a finished run once more and compare: ``--verify``."""
 
-from __future__ import annotations
-
 import fnmatch
 import itertools
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import numpy as np
 
 from bench.campaign.job import Job, WorkerSettings
 from bench.campaign.runs import result_of
 from bench.errors import BenchError, UsageError, unknown
 from bench.store.folders import Store, kept_images, read_history, read_spectra
 from bench.store.records import Result
-
-if TYPE_CHECKING:
-    import numpy as np
 
 
 def run_named(results: Sequence[Result], name: str) -> Result:
@@ -108,8 +104,6 @@ def _rounds(result: Result) -> bool:
 
 def _kept(result: Result) -> dict[str, np.ndarray]:
     """What was kept of a run beside its records, which may be committed without it."""
-    import numpy as np
-
     lines = read_history(result.folder)
     found = {f"the images {name}": images for name, images in kept_images(result).items()}
     if (spectra := read_spectra(result.folder)) is not None:
@@ -123,8 +117,6 @@ def _kept(result: Result) -> dict[str, np.ndarray]:
 def _compare(
     before: Result, after: Result, kept: Mapping[str, np.ndarray], tolerance: float
 ) -> Iterator[str]:
-    import numpy as np
-
     for earlier, later in zip(before.measurements, after.measurements, strict=True):
         numbers = dict(later.numbers())
         for name, value in earlier.numbers():

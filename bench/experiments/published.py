@@ -7,13 +7,7 @@ _SUPPLEMENT = "Jing, Zbontar, LeCun: Implicit Rank-Minimizing Autoencoder, NeurI
 
 @dataclass(frozen=True)
 class Published:
-    """One printed number.
-
-    Attributes:
-        value: as printed.
-        source: where it is printed.
-        caveat: why a measured number does not stand beside it as its like.
-    """
+    """One printed number, where it is printed, and why a measured one is not its like, if so."""
 
     value: float
     source: str

@@ -44,14 +44,9 @@ class Standing(StrEnum):
 
 @dataclass(frozen=True)
 class Comparison:
-    """One cell against another that the claim puts above it.
+    """Two cells by name, of which the lower should have the smaller number.
 
-    Attributes:
-        metric: what is compared.
-        lower: name of the cell that should have the smaller number.
-        higher: name of the cell that should have the larger one.
-        below: numbers of the first cell's runs.
-        above: numbers of the second cell's runs.
+    The numbers of the lower cell's runs are ``below``, those of the higher one's ``above``.
     """
 
     metric: Metric
@@ -268,11 +263,7 @@ class Verdict:
 
 
 def judge(content: TableResults) -> list[Verdict]:
-    """Judge the claims of a table by its results.
-
-    Cells are compared by Welch's t with the smaller cell's degrees of freedom, those that differ by
-    factors by their logarithms; see docs/decisions.md for the error rates of this and other tests.
-    """
+    """Judge the claims of a table, by :func:`bench.report.statistics.difference`."""
     table, verdicts = content.table, []
     places = {(cell.row, cell.label): cell for cell in table.cells}
     for claim in table.claims:

@@ -117,12 +117,14 @@ def _distance_from_real(found: Mapping[str, float], ideal: Mapping[str, float]) 
     return sum(abs(found[side] - ideal[side]) for side in ("real", "samples")) / 2
 
 
-def _rank_at(threshold: float) -> Metric:
-    return Metric(
-        f"Rank at {threshold:g}",
-        lambda result, *_: rank(result.metrics["spectrum"], threshold),
-        whole=True,
-    )
+def _rank(label: str, threshold: float | None = None, of: str = "spectrum") -> Metric:
+    """A rank of a run's spectrum, by the threshold that is displayed where none is given."""
+
+    def value(result: Result, display: Display, _: View) -> float | None:
+        values = result.metrics.get(of)
+        return None if values is None else rank(values, threshold or display.rank_threshold)
+
+    return Metric(label, value, whole=True, by_threshold=threshold is None)
 
 
 # A tenth of the printed rank, or two where that is less than two.
@@ -143,31 +145,14 @@ def _read_at(epoch: int, threshold: float | None) -> Metric:
     return Metric(label, value, whole=True, near=_NEAR_RANK, printed_as="rank")
 
 
+_THRESHOLDS = ("1e-2", "1e-3", "1e-4")
 METRICS = {
-    "rank": Metric(
-        "Latent rank",
-        lambda result, display, _: display.rank(result),
-        whole=True,
-        near=_NEAR_RANK,
-        short="rank",
-        by_threshold=True,
-    ),
-    "rank_1e-2": _rank_at(1e-2),
-    "rank_1e-3": _rank_at(1e-3),
-    "rank_1e-4": _rank_at(1e-4),
+    "rank": replace(_rank("Latent rank"), near=_NEAR_RANK, short="rank"),
+    **{f"rank_{text}": _rank(f"Rank at {float(text):g}", float(text)) for text in _THRESHOLDS},
     "effective_rank": Metric(
         "Effective rank", lambda result, *_: effective_rank(result.metrics["spectrum"]), decimals=1
     ),
-    "rank_sampled": Metric(
-        "Rank, codes with noise",
-        lambda result, display, _: (
-            rank(result.metrics["spectrum_sampled"], display.rank_threshold)
-            if "spectrum_sampled" in result.metrics
-            else None
-        ),
-        whole=True,
-        by_threshold=True,
-    ),
+    "rank_sampled": _rank("Rank, codes with noise", of="spectrum_sampled"),
     "fid": replace(_of_images("fid", "FID"), decimals=None, lower_is_better=True, logarithmic=True),
     "kid": replace(_of_images("kid", "KID"), decimals=None, lower_is_better=True),
     "coverage": _of_images("coverage", "Coverage"),

@@ -32,13 +32,8 @@ class Interval:
 def interval(values: Sequence[float], *, logarithmic: bool = False, least: float = 0.0) -> Interval:
     """Mean of values with its 95 % interval, of logarithms where runs differ by factors.
 
-    Values that are not above 0 have no logarithm; where one is among them, none is taken.
-
-    Args:
-        values: independent measurements.
-        logarithmic: take the logarithms of values; the mean is then geometric.
-        least: the least standard deviation that is believed, of logarithms where they are taken;
-            see :func:`deviation`.
+    The mean of logarithms is geometric. Values that are not above 0 have none; where one is among
+    them, none is taken. ``least`` is as in :func:`deviation`, of logarithms where they are taken.
     """
     n = len(values)
     if n == 0:
@@ -85,13 +80,8 @@ def difference(
     """Compare independent numbers by Welch's t (1947), with the smaller side's degrees of freedom.
 
     Welch's own degrees of freedom are estimated from the two variances, and are too many for as few
-    numbers as there are seeds; docs/decisions.md has the error rates of both.
-
-    Args:
-        lower: what is taken away.
-        higher: what it is taken from.
-        logarithmic: take logarithms, of numbers above 0.
-        least: the least standard deviation that is believed, see :func:`deviation`.
+    numbers as there are seeds; docs/decisions.md has the error rates of both. Numbers whose
+    logarithms are taken must be above 0; ``least`` is as in :func:`deviation`.
     """
     sides = [list(map(log, side)) if logarithmic else list(side) for side in (lower, higher)]
     sizes = [len(side) for side in sides]
@@ -103,11 +93,7 @@ def difference(
 
 
 def deviation(values: Sequence[float], least: float = 0.0) -> float:
-    """Sample standard deviation, or ``least`` where that is more; NaN below two values.
-
-    A few whole numbers are often equal, and so seem not to scatter, where more of them would not
-    be. Their deviation counts as at least :data:`ROUNDING`.
-    """
+    """Sample standard deviation, or ``least`` where that is more; NaN below two values."""
     n = len(values)
     if n < 2:
         return nan

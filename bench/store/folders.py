@@ -89,11 +89,7 @@ class Store:
     def __init__(self, root: Path) -> None:
         """Open a runs folder, which need not exist yet."""
         self.root = root
-
-    @property
-    def cache(self) -> Path:
-        """Folder of what runs share."""
-        return self.root / ".cache"
+        self.cache = root / ".cache"
 
     def folder(self, run_id: str) -> Path:
         """A run's folder."""

@@ -148,7 +148,7 @@ def test_plan_knows_each_state(store: Store) -> None:
     plan = _plan(store, *jobs)
     assert [p.state for p in plan] == ["done", "failed", "started", "to train", State.TRAINED]
     assert (plan[1].reason, plan[2].steps_done) == ("why", 7)
-    assert plan[0].seconds == 0 < plan[2].seconds < plan[3].seconds
+    assert plan[0].training_seconds == 0 < plan[2].training_seconds < plan[3].training_seconds
     # 12 steps of 16 images at the 640 images/s of the finished runs, which were measured in 0.5 s.
     assert plan[3].training_seconds == pytest.approx(12 * 16 / 640)
     assert [p.measuring_seconds for p in plan] == [0, 0, 0.5, 0.5, 0.5]
@@ -180,7 +180,6 @@ def test_a_run_without_its_weights_is_measured_anew_by_training_it_again(store: 
     other = _job(measurement=replace(TINY_MEASUREMENT, fid_samples=50))
     (planned,) = _plan(store, other)
     assert (planned.state, planned.reason) == (State.TO_TRAIN, LACKS_WEIGHTS)
-    assert planned.lacks_weights
     write_bytes(store.weights(RUN_ID), b"")
     (planned,) = _plan(store, other)
     assert planned.state is State.TRAINED

@@ -12,8 +12,8 @@ import torch
 from torch import nn
 
 from bench.experiments.spec import TrainingSpec
+from bench.models.methods import Method
 from bench.models.methods.ae import squared_error
-from bench.models.methods.method import Method
 
 
 def adamw(parameters: Iterable[nn.Parameter], spec: TrainingSpec) -> torch.optim.Optimizer:

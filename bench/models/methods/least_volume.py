@@ -15,7 +15,7 @@ from torch.nn.utils import parametrize
 from torch.nn.utils.parametrizations import spectral_norm
 
 from bench.experiments.spec import TrainingSpec
-from bench.models.methods.method import Method
+from bench.models.methods import Method
 from bench.models.networks import Autoencoder
 
 # The authors' eta: a direction without variance counts as one.

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from bench.errors import UsageError
 from bench.experiments.spec import TrainingSpec
-from bench.models.methods.method import Method
+from bench.models.methods import Method
 from bench.models.networks import Autoencoder
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from bench.experiments.spec import TrainingSpec
-from bench.models.methods.method import Method
+from bench.models.methods import Method
 from bench.models.networks import Autoencoder
 
 

@@ -4,7 +4,7 @@ import torch
 from torch.nn import functional as F
 
 from bench.experiments.spec import TrainingSpec
-from bench.models.methods.method import Method
+from bench.models.methods import Method
 from bench.models.networks import Autoencoder
 
 CITATION = "Ghosh et al., ICLR 2020"

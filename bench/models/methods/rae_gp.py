@@ -3,8 +3,7 @@
 import torch
 
 from bench.experiments.spec import TrainingSpec
-from bench.models.methods import rae
-from bench.models.methods.method import Method
+from bench.models.methods import Method, rae
 from bench.models.networks import Autoencoder
 
 

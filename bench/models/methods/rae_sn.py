@@ -4,8 +4,7 @@ from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from bench.experiments.spec import TrainingSpec
-from bench.models.methods import rae
-from bench.models.methods.method import Method
+from bench.models.methods import Method, rae
 from bench.models.networks import Autoencoder
 
 

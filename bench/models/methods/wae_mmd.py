@@ -7,7 +7,7 @@ that are encoded in training, which is left out here.
 import torch
 
 from bench.experiments.spec import TrainingSpec
-from bench.models.methods.method import Method
+from bench.models.methods import Method
 from bench.models.networks import Autoencoder
 
 _SCALES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)

@@ -32,10 +32,6 @@ REGISTERED_KINDS: dict[str, Draw] = {}
 def register_kind(name: str, draw: Draw) -> None:
     """Add a kind of figure, for :class:`FigureSpec` and :func:`register_figure`.
 
-    Args:
-        name: of the kind.
-        draw: makes the figure; it imports Matplotlib itself.
-
     Raises:
         UsageError: there is another kind of that name.
     """

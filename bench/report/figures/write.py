@@ -1,6 +1,5 @@
 """Figures of cached runs, as PDF and PNG, with their captions."""
 
-import io
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,7 +7,7 @@ from matplotlib import style
 
 from bench.errors import naming
 from bench.experiments.spec import FigureSpec
-from bench.files import write_bytes, write_text
+from bench.files import atomic, write_text
 from bench.report.figures.kinds import drawing
 from bench.report.figures.style import RC, RESOLUTION
 from bench.report.frame import TableResults
@@ -17,7 +16,7 @@ from bench.report.notes import run_notes, title
 # Inches around all that is drawn.
 _MARGIN = 0.1
 # Without the time of their making, so that equal figures are equal files.
-_METADATA = {".pdf": {"CreationDate": None}, ".png": {"Software": None}}
+_METADATA = {"pdf": {"CreationDate": None}, "png": {"Software": None}}
 
 
 @dataclass(frozen=True)
@@ -40,11 +39,6 @@ def write_figure(figure: FigureSpec, content: TableResults, folder: Path) -> Dra
 
     One that would be blank is not written, and an earlier one stays.
 
-    Args:
-        figure: its declaration.
-        content: the table that it draws.
-        folder: where the files go.
-
     Returns:
         The figure; None where it is blank.
     """
@@ -61,15 +55,11 @@ def write_figure(figure: FigureSpec, content: TableResults, folder: Path) -> Dra
         drawn.draw_without_rendering()
         box = drawn.get_tightbbox().padded(_MARGIN)
         for path in (pdf, png):
-            buffer = io.BytesIO()
-            drawn.savefig(
-                buffer,
-                format=path.suffix[1:],
-                dpi=RESOLUTION,
-                bbox_inches=box,
-                metadata=_METADATA[path.suffix],
-            )
-            write_bytes(path, buffer.getvalue())
+            kind = path.suffix[1:]
+            with atomic(path) as file:
+                drawn.savefig(
+                    file, format=kind, dpi=RESOLUTION, bbox_inches=box, metadata=_METADATA[kind]
+                )
     notes = (*str(drawn.get_label()).splitlines(), *run_notes(content))
     write_text(text, "\n".join([heading, "", *notes, ""]))
     return Drawn(heading, notes, (pdf, png, text))
