@@ -133,7 +133,7 @@ def test_any_bytes_in_a_runs_folder_are_survived(tmp_path: Path, content: bytes)
     assert isinstance(read_history(folder), list)
     assert store.steps_done(RUN_ID) >= 0
     command = ["--runs-dir", str(store.root), "--tables-dir", str(tmp_path / "tables")]
-    assert main(["--collect", "--table", "4", *command]) == 1
+    assert main(["--collect", "--table", "4", *command]) == 4
     assert main(["--status", *command]) == 0
 
 

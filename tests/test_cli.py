@@ -177,7 +177,7 @@ def test_a_diverging_run_is_recorded_and_the_table_still_written(
     folders: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path, runs_dir: Path
 ) -> None:
     command = ["--table", "4", *TINY_ARGUMENTS, *folders, "--jobs", "1", "--only", "*-l[24]-*"]
-    assert main([*command, "--set", "lr=1e30"]) == 1
+    assert main([*command, "--set", "lr=1e30"]) == 4
     output = capsys.readouterr()
     assert "FAILED: NonFiniteLossError" in output.err
     assert "Traceback" not in output.err
@@ -187,11 +187,11 @@ def test_a_diverging_run_is_recorded_and_the_table_still_written(
     assert len(failures) == 2
     assert "Traceback" in failures[0].read_text()
     # Failed runs stay as they are until they are asked for.
-    assert main([*command, "--set", "lr=1e30"]) == 1
+    assert main([*command, "--set", "lr=1e30"]) == 4
     assert "FAILED" not in capsys.readouterr().err
     assert main([*command, "--set", "lr=1e30", "--plan"]) == 0
     assert "0 to train; 2 failed" in capsys.readouterr().out
-    assert main([*command, "--set", "lr=1e30", "--retry-failed"]) == 1
+    assert main([*command, "--set", "lr=1e30", "--retry-failed"]) == 4
     assert capsys.readouterr().err.count("FAILED") == 2
 
 
@@ -353,7 +353,7 @@ def test_collect_never_trains_and_says_what_is_missing(
     spec = _cell("table4", "smoke", "classifier", 3).training
     (run_id,) = [run for run in store.read() if run.startswith(spec.name)]
     store.forget(run_id, before=math.inf)
-    assert main(["--table", "4", "--collect", *folders]) == 1
+    assert main(["--table", "4", "--collect", *folders]) == 4
     output = capsys.readouterr().out
     assert f"-- Depth l 12: {spec.name} not run" in output
     rows = [
@@ -363,7 +363,7 @@ def test_collect_never_trains_and_says_what_is_missing(
     ]
     assert [row[-2].strip() for row in rows] == ["--", "--", "--"]
     store.write_failure(FailedRun(run_id, spec, "out of memory", ""))
-    assert main(["--table", "4", "--collect", *folders]) == 1
+    assert main(["--table", "4", "--collect", *folders]) == 4
     assert "failed (out of memory)" in capsys.readouterr().out
     # A run that was not asked for is not missed.
     assert main(["--table", "4", "--collect", *folders, "--only", "*-l[248]-*"]) == 0
@@ -410,7 +410,7 @@ def test_seeds_that_are_cached_are_tabulated(
     assert "6.0 \N{PLUS-MINUS SIGN} 6.6" in capsys.readouterr().out
     assert main(["--table", "4", "--collect", *folders, "--seeds", "1"]) == 0
     assert re.search(r"Latent rank +\| measured +\| +4 \|", capsys.readouterr().out)
-    assert main(["--table", "4", "--collect", *folders, "--seeds", "4"]) == 1
+    assert main(["--table", "4", "--collect", *folders, "--seeds", "4"]) == 4
 
 
 def test_a_damaged_record_is_reported_by_collect(
@@ -419,7 +419,7 @@ def test_a_damaged_record_is_reported_by_collect(
     _fill(Store(runs_dir), "table4", "smoke", "classifier", rank=4)
     path = next(runs_dir.glob("*-l2-*/training.json"))
     path.write_text(path.read_text()[:-30])
-    assert main(["--table", "4", "--collect", *folders]) == 1
+    assert main(["--table", "4", "--collect", *folders]) == 4
     output = capsys.readouterr().out
     assert str(path) in output
     assert "truncated" in output

@@ -21,11 +21,16 @@ if TYPE_CHECKING:
     from bench.report.frame import TableResults
 
 
+# Exit status where something that was asked for by name could not be shown whole.
+INCOMPLETE = 4
+
+
 def render(request: Request, chosen: Sequence[Chosen], runs: Runs) -> int:
     """Write the tables and figures, and whatever else was asked for of them.
 
     Returns:
-        The exit status: 1 where a table or figure, or something of one, is missing.
+        The exit status: 0, or :data:`INCOMPLETE` where a table or figure, or something of one, is
+        missing.
     """
     from bench.report.claims import judge
     from bench.report.markdown import claims_markdown
@@ -77,7 +82,8 @@ def render(request: Request, chosen: Sequence[Chosen], runs: Runs) -> int:
     if written:
         say(f"written: {', '.join(map(str, written))}")
     whole = {name for name in contents if not contents[name].missing} - {*left_out, *kept}
-    return 0 if {*request.tables, *request.figures} <= whole | set(request.optional) else 1
+    asked = {*request.tables, *request.figures} - set(request.optional)
+    return 0 if asked <= whole else INCOMPLETE
 
 
 def _draw(

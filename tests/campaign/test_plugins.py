@@ -252,7 +252,7 @@ def test_a_run_that_its_method_ends_is_that_runs_failure(
     (tmp_path / "mine.py").write_text(SPLIT)
     command = ["--table", "4", "--plugin", str(tmp_path / "mine.py"), *TINY_ARGUMENTS]
     command += [*_folders(tmp_path, runs_dir), "--set", "epochs=1", "--jobs", "1"]
-    assert main([*command, "--only", "*-mine-*", "--only", "*-l2-*"]) == 1
+    assert main([*command, "--only", "*-mine-*", "--only", "*-l2-*"]) == 4
     captured = capsys.readouterr()
     assert "mnist-sample-mine-d8-s0 FAILED: SystemExit: 1" in captured.err
     assert len(results_in(runs_dir)) == 1

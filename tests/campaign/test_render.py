@@ -45,7 +45,7 @@ def test_a_column_without_a_run_makes_a_table_incomplete(
     collect: Callable[..., tuple[int, str]],
 ) -> None:
     status, text = collect("--table", "4")
-    assert status == 1
+    assert status == 4
     assert [line for line in text.splitlines() if line.startswith("- --")] == [
         "- -- Depth l 8: mnist-irmae-d128-l8-s0 not run",
         "- -- Depth l 12: mnist-irmae-d128-l12-s0 not run",
@@ -65,7 +65,7 @@ def test_why_a_run_is_not_shown(store: Store, collect: Callable[..., tuple[int, 
     store.write_trained(eight.trained)
     store.write_failure(FailedRun(twelve.run_id, twelve.spec, "loss became nan", ""))
     status, text = collect("--table", "4")
-    assert status == 1
+    assert status == 4
     assert "l8-s0 trained, but not measured, and its weights are not here" in text
     assert "l12-s0 failed (loss became nan)" in text
     write_bytes(store.weights(eight.run_id), b"")
@@ -83,7 +83,7 @@ def test_what_an_extractor_that_was_asked_for_has_not_seen_is_missed(
     only = ("--table", "4", "--only", "*-l2-*")
     assert collect(*only, "--extractor", "classifier")[0] == 0
     status, text = collect(*only, "--extractor", "imagenet", "--extractor", "classifier")
-    assert status == 1
+    assert status == 4
     assert "- -- Depth l 2: not measured through imagenet" in text
     # One that failed is named, though another has measured the run.
     spec, measurement = _spec("2")
@@ -91,7 +91,7 @@ def test_what_an_extractor_that_was_asked_for_has_not_seen_is_missed(
     failed = FailedRun(run.run_id, spec, "boom", "", replace(measurement, extractor="imagenet"))
     store.write_failure(failed)
     status, text = collect(*only, "--extractor", "imagenet", "--extractor", "classifier")
-    assert (status, "l2-s0 failed (boom)" in text) == (1, True)
+    assert (status, "l2-s0 failed (boom)" in text) == (4, True)
     # What another extractor measures later does not clear it.
     store.write_measured(run.measurements[0])
     assert store.read_folder(run.run_id).failure == failed
@@ -108,7 +108,7 @@ def test_a_table_without_a_number_leaves_the_one_that_is_there(
     assert status == 1
     store.root.mkdir()
     status, text = collect("--table", "4")
-    assert (status, table.read_text()) == (1, before)
+    assert (status, table.read_text()) == (4, before)
     assert "mnist-irmae-d128-l2-s0 not run" in text
 
 
@@ -135,7 +135,7 @@ def test_a_damaged_record_is_missed_whichever_seed_it_is_of(
     path = store.folder(result(*_spec("2", 1)).run_id) / "training.json"
     path.write_text(path.read_text()[:100])
     status, text = collect(*only)
-    assert status == 1
+    assert status == 4
     assert f"- -- Depth l 2: mnist-irmae-d128-l2-s1: {path}: truncated or not a record" in text
     table = store.root.parent / "all.csv"
     assert main(["--export", str(table), "--runs-dir", str(store.root)]) == 0
@@ -157,7 +157,7 @@ def test_what_a_figure_misses_is_said(
     parent = store.root.parent
     folders = [a for n in ("runs", "figures") for a in (f"--{n}-dir", str(parent / n))]
     command = ["--collect", "--profile", "paper", "--figure", "ranks-depth", *folders]
-    assert main(command) == 1
+    assert main(command) == 4
     assert "ranks-depth: Depth l 8: mnist-irmae-d128-l8-s0 not run\n" in capsys.readouterr().err
 
 
@@ -188,7 +188,7 @@ def test_a_figure_that_would_be_blank_leaves_the_one_that_is_there(
 ) -> None:
     kept = store.root.parent / "figures" / "samples-depth.png"
     write_bytes(kept, b"drawn where the images were")
-    assert collect("--figure", "samples-depth") == (1, "")
+    assert collect("--figure", "samples-depth") == (4, "")
     assert kept.read_bytes() == b"drawn where the images were"
     assert list(kept.parent.iterdir()) == [kept]
     # Nobody misses one of all figures.

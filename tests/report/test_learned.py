@@ -129,7 +129,7 @@ def test_every_cached_run_is_on_the_one_page(
     write(Store(tmp_path / "runs"), made)
     folders = [f"--{name}-dir={tmp_path / name}" for name in ("runs", "tables", "figures")]
     page = tmp_path / "report.html"
-    assert main(["--report", str(page), *folders, *changed]) == 1
+    assert main(["--report", str(page), *folders, *changed]) == 4
     assert "error" not in capsys.readouterr().err
     assert made.run_id in page.read_text(encoding="utf-8")
 
