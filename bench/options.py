@@ -29,8 +29,8 @@ def parser() -> argparse.ArgumentParser:
         description="Reproduce the tables of the supplement of Implicit Rank-Minimizing "
         "Autoencoder: train what is missing, then write each table with the paper's numbers "
         "beside the measured ones.",
-        epilog="Exit status: 0 every requested cell is filled; 1 an error; 2 bad usage; 3 "
-        "--stop-after ended it; 4 cells are empty, or runs failed; 130 interrupted; 143 terminated.",
+        epilog="Exit status: 0 every requested cell is filled; 1 an error; 2 bad usage; 3 ended by "
+        "--stop-after; 4 cells are empty, or runs failed; 130 interrupted; 143 terminated.",
         allow_abbrev=False,
         add_help=False,
     )

@@ -1,5 +1,7 @@
 """What is committed of runs, tables and documents belongs together."""
 
+from __future__ import annotations
+
 import json
 import re
 from collections.abc import Collection
