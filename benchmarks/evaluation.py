@@ -1,4 +1,4 @@
-"""Features, distances and statistics against pytorch-fid's, mixtures against scikit-learn's.
+"""Features, distances and statistics against pytorch-fid's, the rest against scikit-learn's.
 
 Inception's weights are random: no time depends on them. Mixtures are fitted, and features taken, on
 a GPU where there is one.
@@ -16,6 +16,7 @@ from efficientnet_lite_pytorch import EfficientNet
 from pytorch_fid import inception as pytorch_fid
 from pytorch_fid.fid_score import calculate_frechet_distance, get_activations
 from sklearn.mixture import GaussianMixture
+from sklearn.neighbors import NearestNeighbors
 from torchvision.models import inception_v3
 from torchvision.transforms.v2.functional import to_pil_image
 
@@ -25,6 +26,7 @@ from bench.evaluation.extractor import Extractor, three_channels
 from bench.evaluation.extractors import declared_extractor, imagenet, inception
 from bench.evaluation.frechet import Gaussian, fit, frechet_distance
 from bench.evaluation.mixture import fit_on_device
+from bench.evaluation.neighbours import nearest_ratio
 from bench.files import file_sha256
 from bench.machine import core_count
 from benchmarks.report import Comparison, compare, options, write_comparisons
@@ -136,6 +138,8 @@ def main() -> None:
         # The copy waits until the device is done.
         fit(on_device[0]).mean.cpu()
 
+    images = features[0][:1_000]
+    neighbours = NearestNeighbors(n_neighbors=2, algorithm="brute").fit(features[1])
     codes = rng.normal(size=(arguments.samples, 128)) ** 3 * np.geomspace(1, 1e-3, 128)
 
     results = [
@@ -163,6 +167,14 @@ def main() -> None:
             work=3600,
             baseline=lambda: mixture().fit(codes),
             suite=lambda: fit_on_device(mixture(), codes, device),
+            rounds=arguments.rounds,
+        ),
+        compare(
+            f"two nearest of {arguments.samples:,} features",
+            "images/s",
+            work=len(images),
+            baseline=lambda: neighbours.kneighbors(images),
+            suite=lambda: nearest_ratio(on_device[0][: len(images)], on_device[1]).cpu(),
             rounds=arguments.rounds,
         ),
     ]

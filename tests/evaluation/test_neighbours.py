@@ -83,3 +83,20 @@ def test_the_ratio_is_zero_of_copies_and_one_where_two_are_as_near() -> None:
     training = 1_000 + torch.tensor([[0.0], [4.0], [4.0], [9.0]])
     images = 1_000 + torch.tensor([[0.0], [4.0], [2.0], [8.0]])
     assert nearest_ratio(images, training).tolist() == pytest.approx([0, 1, 1, 0.25])
+
+
+@pytest.mark.parametrize("dimensions", [3, 64])
+@pytest.mark.parametrize("apart", [0.0, 1e3, 1e6])
+def test_the_ratio_is_that_of_the_differences_however_far_clusters_lie_apart(
+    apart: float, dimensions: int
+) -> None:
+    """Where products in float32 cannot tell which image is nearest, all are looked at."""
+    generator = torch.Generator().manual_seed(0)
+    centres = apart * torch.randn(2, dimensions, generator=generator)
+    training = centres[torch.arange(300) % 2] + torch.randn(300, dimensions, generator=generator)
+    images = centres[torch.arange(90) % 2] + torch.randn(90, dimensions, generator=generator)
+    images[0] = training[7]
+    differences = images[:, None].double() - training[None].double()
+    two = differences.norm(dim=2).sort(dim=1).values[:, :2]
+    assert torch.equal(nearest_ratio(images, training), two[:, 0] / two[:, 1])
+    assert nearest_ratio(images, training)[0] == 0
