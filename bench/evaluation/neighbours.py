@@ -11,8 +11,8 @@ from bench.data.images import spread
 
 # This many rows of a matrix of distances are in memory at once, or fewer where they are long.
 _ROWS, _NUMBERS = 1_000, 2**25
-# So many training images that are nearest in float32 are looked at in float64. Its products are
-# off by less than so many times the root of their length.
+# So many of the nearest in float32 are looked at in float64. Its products are off by less than this
+# share of the lengths of their factors, times the root of the number of features.
 _CANDIDATES, _ROUNDING = 8, 8 * torch.finfo(torch.float32).eps
 # Naeem et al. choose five.
 _COVERED_BY = 5
@@ -38,8 +38,8 @@ def nearest_neighbours(real: torch.Tensor, samples: torch.Tensor) -> dict[str, f
     count = min(len(real), len(samples))
     subsets = [each[spread(len(each), count).to(each.device)] for each in (real, samples)]
     together = torch.cat(subsets)
-    nearest = torch.cat([part.argmin(dim=1) for part in _squares(together)])
-    is_real = nearest < count
+    itself = torch.arange(len(together), device=together.device)
+    is_real = _nearest(together, together, 1, itself)[1][:, 0] < count
     return {
         "real": is_real[:count].double().mean().item(),
         "samples": (~is_real[count:]).double().mean().item(),
@@ -49,7 +49,8 @@ def nearest_neighbours(real: torch.Tensor, samples: torch.Tensor) -> dict[str, f
 def radii(real: torch.Tensor) -> torch.Tensor:
     """Squared distance (n,) of each real image from its fifth nearest other, or the farthest."""
     k = min(_COVERED_BY, len(real) - 1)
-    return torch.cat([part.kthvalue(k, dim=1).values for part in _squares(real)])
+    itself = torch.arange(len(real), device=real.device)
+    return torch.cat([part.kthvalue(k, dim=1).values for part in _squares(real, real, itself)])
 
 
 def coverage(real: torch.Tensor, real_radii: torch.Tensor, samples: torch.Tensor) -> float:
@@ -68,54 +69,85 @@ def nearest_ratio(images: torch.Tensor, training: torch.Tensor) -> torch.Tensor:
 
     Near 1 for an image of its own, whether it lies among many or few; 0 for a copy.
     """
-    offset = training.double().mean(dim=0)
-    points = (training.double() - offset).float()
-    norms = points.double().square().sum(dim=1)
+    first, second = _nearest(images, training, 2)[0].T
+    # Two that are equally near, copies of each other too, single out neither.
+    return torch.where(second > 0, first / second, 1.0)
+
+
+def _nearest(
+    rows: torch.Tensor, others: torch.Tensor, count: int, itself: torch.Tensor | None = None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The nearest of others for each row: float64 distances (n, count), rising, and places among.
+
+    Of those that are equally near the first comes first. A row's own place is left out.
+    """
+    points, offset = _centred(others)
+    points, norms = points.float(), points.square().sum(dim=1)
     farthest = norms.max().sqrt()
-    ratios = []
-    for rows in images.split(_rows_at_once(training)):
-        centred = (rows.double() - offset).float()
+    among = min(_CANDIDATES, len(others) - (itself is not None))
+    found = []
+    for start in range(0, len(rows), _rows_at_once(others)):
+        part = rows[start : start + _rows_at_once(others)]
+        own = None if itself is None else itself[start : start + len(part)]
+        centred = (part.double() - offset).float()
         squares = torch.addmm(norms.float()[None], centred, points.T, alpha=-2)
-        found = squares.topk(min(_CANDIDATES, len(points)), dim=1, largest=False)
-        two = _two_nearest(rows, training, found.indices)
+        if own is not None:
+            squares.scatter_(1, own[:, None], torch.inf)
+        values, places = squares.topk(among, dim=1, largest=False)
+        distances, places = _sorted(part, others, places, count)
         # Where rounding could hide a nearer one, all are looked at in float64.
         norm = centred.double().norm(dim=1)
         rounding = _ROUNDING * points.shape[1] ** 0.5 * farthest * (farthest + norm)
-        unsure = found.values[:, -1] + norm.square() - rounding < two[:, 1].square()
-        if unsure.any() and len(points) > _CANDIDATES:
-            nearest = [
-                part.topk(2, largest=False).indices for part in _squares(rows[unsure], training)
-            ]
-            two[unsure] = _two_nearest(rows[unsure], training, torch.cat(nearest))
-        # Two that are equally near, copies of each other too, single out neither.
-        ratios.append(torch.where(two[:, 1] > 0, two[:, 0] / two[:, 1], 1.0))
-    return torch.cat(ratios)
+        unsure = values[:, -1] + norm.square() - rounding < distances[:, -1].square()
+        if among == _CANDIDATES and unsure.any():
+            exact = _squares(part[unsure], others, None if own is None else own[unsure])
+            again = torch.cat([_smallest(each, count) for each in exact])
+            distances[unsure], places[unsure] = _sorted(part[unsure], others, again, count)
+        found.append((distances, places))
+    distances, places = map(torch.cat, zip(*found, strict=True))
+    return distances, places
 
 
-def _two_nearest(
-    rows: torch.Tensor, training: torch.Tensor, candidates: torch.Tensor
-) -> torch.Tensor:
-    """The two smallest distances (n, 2), rising, of rows from their candidates (n, k)."""
+def _smallest(squares: torch.Tensor, count: int) -> torch.Tensor:
+    """Places (n, count) of the smallest; of equal ones the first, where it is one."""
+    if count == 1:
+        return squares.argmin(dim=1, keepdim=True)
+    return squares.topk(count, dim=1, largest=False).indices
+
+
+def _sorted(
+    rows: torch.Tensor, others: torch.Tensor, places: torch.Tensor, count: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The ``count`` nearest of some places (n, k), with their distances, the nearest first."""
+    places = places.sort(dim=1).values
     # The differences themselves: products lose what a copy's distance differs from zero by.
-    apart = training[candidates].double() - rows[:, None].double()
-    return apart.norm(dim=2).sort(dim=1).values[:, :2]
+    apart = (others[places].double() - rows[:, None].double()).norm(dim=2)
+    distances, order = apart.sort(dim=1, stable=True)
+    return distances[:, :count], places.gather(1, order[:, :count])
+
+
+def _centred(points: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Points minus their mean, in float64, and the mean.
+
+    Centring changes no distance, and loses fewer digits in the products.
+    """
+    offset = points.double().mean(dim=0)
+    return points.double() - offset, offset
 
 
 def _rows_at_once(others: torch.Tensor) -> int:
     return max(1, min(_ROWS, _NUMBERS // len(others)))
 
 
-def _squares(rows: torch.Tensor, others: torch.Tensor | None = None) -> Iterator[torch.Tensor]:
-    """Squared distances of some rows at a time from all others; from all the rest if none are."""
-    points = rows if others is None else others
-    # Centring changes no distance, and loses fewer digits in the products.
-    offset = points.double().mean(dim=0)
-    points = points.double() - offset
+def _squares(
+    rows: torch.Tensor, others: torch.Tensor, itself: torch.Tensor | None = None
+) -> Iterator[torch.Tensor]:
+    """Squared distances of some rows at a time from all others, but for a row's own place."""
+    points, offset = _centred(others)
     norms = points.square().sum(dim=1)
-    count = _rows_at_once(points)
-    for start in range(0, len(rows), count):
-        part = rows[start : start + count].double() - offset
+    for start in range(0, len(rows), _rows_at_once(others)):
+        part = rows[start : start + _rows_at_once(others)].double() - offset
         squares = part.square().sum(dim=1)[:, None] + norms[None] - 2 * part @ points.T
-        if others is None:
-            squares[torch.arange(len(part)), torch.arange(start, start + len(part))] = torch.inf
+        if itself is not None:
+            squares.scatter_(1, itself[start : start + len(part), None], torch.inf)
         yield squares
