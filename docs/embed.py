@@ -88,7 +88,7 @@ def _lines(arguments: str, runs_dir: Path) -> list[str]:
     with tempfile.TemporaryDirectory() as folder:
         folders = [f"--runs-dir={runs_dir}", f"--tables-dir={folder}", f"--figures-dir={folder}"]
         with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(io.StringIO()):
-            # Status 1 is that of a table with empty cells.
+            # Status 4 is that of a table with empty cells.
             run_all([*shlex.split(arguments), "--collect", *folders])
     lines = [line for line in printed.getvalue().splitlines() if line.startswith(_KEPT)]
     if not lines:

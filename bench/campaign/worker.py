@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+from threadpoolctl import threadpool_limits
 
 from bench.campaign.job import Job, WorkerSettings
 from bench.campaign.runs import failure_of, measurements_of, missing_of
@@ -92,6 +93,8 @@ def execute(group: Sequence[Job], settings: WorkerSettings) -> list[RunFolder]:
     # One order for every process: two with overlapping groups cannot block each other.
     jobs = sorted({job.run_id: job for job in group}.values(), key=lambda job: job.run_id)
     with contextlib.ExitStack() as held:
+        # As joblib has it in its workers: samplers' products are rounded by the number of threads.
+        held.enter_context(threadpool_limits(settings.threads, user_api="blas"))
         mine = [
             job for job in jobs if held.enter_context(_held(store.lock_path(job.run_id), settings))
         ]

@@ -82,7 +82,8 @@ def _nearest(
     Of those that are equally near the first comes first. A row's own place is left out.
     """
     points, offset = _centred(others)
-    points, norms = points.float(), points.square().sum(dim=1)
+    norms = points.square().sum(dim=1)
+    points = points.float()
     farthest = norms.max().sqrt()
     among = min(_CANDIDATES, len(others) - (itself is not None))
     found = []
@@ -98,7 +99,7 @@ def _nearest(
         # Where rounding could hide a nearer one, all are looked at in float64.
         norm = centred.double().norm(dim=1)
         rounding = _ROUNDING * points.shape[1] ** 0.5 * farthest * (farthest + norm)
-        unsure = values[:, -1] + norm.square() - rounding < distances[:, -1].square()
+        unsure = ~(values[:, -1] + norm.square() - rounding > distances[:, -1].square())
         if among == _CANDIDATES and unsure.any():
             exact = _squares(part[unsure], others, None if own is None else own[unsure])
             again = torch.cat([_smallest(each, count) for each in exact])
@@ -109,10 +110,10 @@ def _nearest(
 
 
 def _smallest(squares: torch.Tensor, count: int) -> torch.Tensor:
-    """Places (n, count) of the smallest; of equal ones the first, where it is one."""
+    """Places (n, k) of those that may be the smallest; where one is asked for, of the first."""
     if count == 1:
         return squares.argmin(dim=1, keepdim=True)
-    return squares.topk(count, dim=1, largest=False).indices
+    return squares.topk(_CANDIDATES, dim=1, largest=False).indices
 
 
 def _sorted(

@@ -236,7 +236,9 @@ class Verdict:
             return self.standing
         extractors = dict.fromkeys(judgement.view.extractor for judgement in self.judgements)
         through = " and through ".join(extractors)
-        return f"{self.standing} under {which} sampler, seen through {through}"
+        few = any(j.judged and j.view.extractor in extractors for j in self.beside)
+        enough = f" with {LEAST_SEEDS} seeds" * few
+        return f"{self.standing} under {which} sampler{enough}, seen through {through}"
 
     @property
     def _parts(self) -> list[str]:

@@ -13,7 +13,7 @@ from bench.report.claims import LEAST_SEEDS, Standing, judge
 from bench.report.display import LEARNED_SHARE, error_share
 from bench.report.frame import TableResults, beside_printed
 from bench.report.metrics import METRICS
-from bench.report.rows import MISSING, NOT_LEARNED
+from bench.report.rows import MISSING, NOT_LEARNED, rows
 from bench.report.statistics import ROUNDING
 from bench.screen import counted
 
@@ -100,23 +100,23 @@ def _seeds_note(content: TableResults, data: pd.DataFrame) -> str:
         text += ", of FIDs and errors the geometric mean, its interval in brackets"
     if not any(METRICS[name].lower_is_better for name in content.table.metrics):
         return f"{text}."
-    if (seeds < LEAST_SEEDS).groupby("row").any().all():
-        return f"{text}; nothing in bold, since a column has fewer than {LEAST_SEEDS} seeds."
-    claims = "; whether it can be told from others, the claims say" * bool(content.table.claims)
     bold = f"the smallest mean of its row, where all columns have {LEAST_SEEDS} seeds or more"
+    if not any(cell.best for row in rows(content, data) for cell in row.cells):
+        return f"{text}. Bold would be {bold}; there is none."
+    claims = "; whether it can be told from others, the claims say" * bool(content.table.claims)
     return f"{text}. Bold: {bold}{claims}."
 
 
-def fid_notes(content: TableResults) -> list[str]:
-    """What must be said of FIDs, in a table or a figure."""
+def fid_notes(content: TableResults, *, samplers: bool = True) -> list[str]:
+    """What must be said of FIDs, in a table or a figure, and of the samplers behind them."""
     spec = content.table.cells[0].measurement
     result = [_extractors_note(content)] if content.extractors else []
-    samplers = list(dict.fromkeys(view.sampler for view in content.views("fid")))
-    fitted = [name for name in samplers if name in COMPONENTS]
+    names = list(dict.fromkeys(view.sampler for view in content.views("fid") if samplers))
+    fitted = [name for name in names if name in COMPONENTS]
     shown = [f"{name}: {_gaussians(name, content)}" for name in fitted]
     if fitted:
         shown[-1] += f"; each {_FITTED}" if fitted[1:] else f" {_FITTED}"
-    if PRIOR in samplers:
+    if PRIOR in names:
         shown.append(f"{PRIOR}: N(0, I), of methods that have this prior")
     named = "; ".join(shown)
     result.append(

@@ -91,7 +91,7 @@ def _of_view(
     # There is no row of real images that nobody has looked at, nor of an epoch that no run has.
     if (view.sampler == REAL or metric.printed_as) and numbers["mean"].isna().all():
         return
-    form, best = _form(numbers, metric), _best(numbers, metric, view)
+    form, best = _form(numbers, metric), _best(content, line, numbers, metric, view)
     records = numbers.to_dict("records")
     measured = [_measured(number, form) for number in records]
     reproduced = [_reproduced(number, metric) for number in records]
@@ -133,16 +133,19 @@ def _line(content: TableResults, data: pd.DataFrame, view: View) -> pd.DataFrame
     return of_view.set_index("column").reindex(content.table.columns)
 
 
-def _best(numbers: pd.DataFrame, metric: Metric, view: View) -> list[bool]:
+def _best(
+    content: TableResults, line: str, numbers: pd.DataFrame, metric: Metric, view: View
+) -> list[bool]:
     """Tell which number of a row is the smallest mean.
 
     None is where a column has fewer than :data:`bench.report.claims.LEAST_SEEDS` seeds, but for
-    those without a prior in the row of priors; nor where fewer than two have learned, or where
+    runs without a prior in the row of priors; nor where fewer than two have learned, or where
     columns are of different data.
     """
     few = numbers.n < LEAST_SEEDS
     if view.sampler == PRIOR:
-        few &= numbers.n > 0
+        ran = {cell.label for cell, runs in content.results.items() if runs and cell.row == line}
+        few &= (numbers.n > 0) | ~numbers.index.isin(ran)
     means = numbers["mean"].where(numbers.seeds_not_learned == "")
     alike = not few.any() and means.count() > 1 and numbers.dataset.nunique() == 1
     if not alike or not metric.lower_is_better or view.sampler == REAL:

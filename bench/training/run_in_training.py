@@ -118,11 +118,12 @@ class RunInTraining:
         """Note commit, versions, hardware of the steps from here on, if they differ from before.
 
         ``from_step`` is added. On a CPU the number of threads, by which sums are rounded, stays
-        that of the first step, as far as there are cores.
+        that of the first step there, as far as there are cores.
         """
         segment = {**provenance, "from_step": self.step}
-        if self.segments and self.device.type == "cpu":
-            segment["threads"] = min(int(self.segments[0]["threads"]), core_count())
+        before = [each for each in self.segments if each["device"] == self.device.type == "cpu"]
+        if before:
+            segment["threads"] = min(int(before[0]["threads"]), core_count())
         if not self.segments or (
             self.step < self.spec.steps and self.segments[-1] | {"from_step": self.step} != segment
         ):

@@ -147,7 +147,7 @@ def test_a_cluster_gives_the_numbers_of_this_process(
     assert there.metrics["spectrum"] == pytest.approx(here.metrics["spectrum"], rel=1e-3)
     # A failure is one run's, on a cluster too.
     failing = ["--only", "*-l4-*", "--set", "lr=1e30"]
-    assert main(_arguments(runs_dir, cluster, *failing)) == 1
+    assert main(_arguments(runs_dir, cluster, *failing)) == 4
     (failed,) = [each.failure for each in Store(runs_dir).read().values() if each.failure]
     assert "NonFiniteLossError" in failed.reason
     # What a disk refuses a worker does not mean that the scheduler is gone.

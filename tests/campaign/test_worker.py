@@ -17,6 +17,7 @@ from unittest import mock
 import numpy as np
 import pytest
 import torch
+from threadpoolctl import threadpool_info
 
 from bench.campaign import worker
 from bench.campaign.job import Job, WorkerSettings
@@ -323,6 +324,24 @@ def test_a_run_that_is_made_anew_does_not_go_on_from_a_shorter_one(
     monkeypatch.setattr(checkpoint, "resume", watched)
     worker.execute([longer], replace(settings, anew_since=time.time() + 9))
     assert seen == [0]
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_samplers_are_fitted_with_a_workers_threads(
+    jobs: tuple[list[Job], WorkerSettings], monkeypatch: pytest.MonkeyPatch, threads: int
+) -> None:
+    """NumPy's products are rounded by their number, too."""
+    group, settings = jobs
+    seen: set[int] = set()
+
+    def watched(*arguments: Any) -> Evaluation:
+        pools = threadpool_info()
+        seen.update(each["num_threads"] for each in pools if each["user_api"] == "blas")
+        return evaluate(*arguments)
+
+    monkeypatch.setattr(worker, "evaluate", watched)
+    worker.execute(group[:1], replace(settings, threads=threads))
+    assert seen == {threads}
 
 
 def test_a_run_goes_on_with_the_threads_that_it_began_with(

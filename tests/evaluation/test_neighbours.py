@@ -34,6 +34,12 @@ def test_copies_bring_both_shares_to_nought_and_one_repeated_image_to_one() -> N
     assert nearest_neighbours(images, repeated) == {"real": 1.0, "samples": 1.0}
 
 
+@pytest.mark.parametrize("value", [0.0, 0.1, 3.0])
+def test_where_all_images_are_equal_a_real_ones_distance_counts(value: float) -> None:
+    equal = torch.full((200, 16), value)
+    assert nearest_neighbours(equal, equal.clone()) == {"real": 1.0, "samples": 0.0}
+
+
 def test_a_class_that_is_missing_shows_on_the_side_of_the_real_images() -> None:
     """One of ten distant clouds has no samples, so its real images find each other."""
     generator = torch.Generator().manual_seed(0)

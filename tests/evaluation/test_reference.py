@@ -82,13 +82,15 @@ def test_references_belong_to_their_data_and_are_computed_again_if_damaged(
     assert torch.equal(load(both[0]), first)
 
 
+@pytest.mark.parametrize("names", [["coverage"], list(METRICS)], ids=["one", "all"])
 def test_what_was_cached_by_another_version_of_a_metric_is_not_taken(
-    tmp_path: Path, sample: LoadedData, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, sample: LoadedData, monkeypatch: pytest.MonkeyPatch, names: list[str]
 ) -> None:
     data = LoadedData(sample.train, sample.test.spread(32), "")
     files = []
     for version in (2, 3, 2):
-        monkeypatch.setitem(METRICS, "coverage", version)
+        for name in names:
+            monkeypatch.setitem(METRICS, name, version)
         load_reference("own", data, TINY_MEASUREMENT, PIXELS, tmp_path, train_images=64)
         files.append(len(list(tmp_path.glob("reference-*.pt"))))
     assert files == [1, 2, 2]

@@ -209,6 +209,16 @@ def test_what_has_seen_too_few_runs_decides_nothing(seeds: int) -> None:
     assert verdict.evidence[3:] == [f"classifier, {name}: {said}" for name in FITTED]
 
 
+def test_a_sampler_with_too_few_seeds_is_not_one_of_every_sampler() -> None:
+    values = {"1x": [2.0] * 4, "2x": [1.0] * 4, "4x": [3.0] * 4}
+    made = content_of("table3", values)
+    for result in made.results[made.table.cells[0]][2:]:
+        del result.seen("inception", "fid")["mvg"]
+    verdict = judge(made)[1]
+    assert verdict.text == "holds under every sampler with 3 seeds, seen through inception"
+    assert verdict.evidence[-1] == "inception, mvg: means as claimed, over 2 to 4 seeds"
+
+
 def test_a_claim_without_numbers_of_the_sampler_that_is_shown_is_not_measured() -> None:
     values = {"1x": [8, 7, 9], "2x": [43, 42, 44], "4x": [66, 64, 67]}
     made = content_of("table3", values, display=Display(samplers=("prior",)))

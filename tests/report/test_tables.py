@@ -188,7 +188,7 @@ def test_a_row_with_too_few_seeds_of_a_column_has_nothing_in_bold() -> None:
     for fewer in ([], [4, 5]):
         made = content_of("table4", values | {"12": fewer})
         assert not any(_bold(made, r"FID \(inception\) +\| gmm10"))
-        assert "nothing in bold" in notes(made, frame(made))[0].text
+        assert "Bold would be the smallest mean" in notes(made, frame(made))[0].text
     both = content_of("table4", values, extractors=["imagenet", "classifier"])
     for result in both.results[both.table.cells[0]]:
         result.seen("imagenet", "fid").clear()
@@ -205,6 +205,10 @@ def test_the_row_of_priors_has_its_smallest_mean_in_bold() -> None:
             result.seen("inception", "neighbours")["prior"] = {"real": 0.9, "samples": fid / 10}
             result.seen("inception", "fid")["prior"] = fid
     assert sum(_bold(made, r".*\| prior")) == 1
+    assert "Bold: the smallest mean of its row" in notes(made, frame(made))[0].text
+    # A method that was not run may have one.
+    waiting = replace(made, results={**made.results, made.table.cells[0]: []})
+    assert not any(_bold(waiting, r".*\| prior"))
 
 
 def test_fids_have_intervals_that_stay_above_zero() -> None:

@@ -197,6 +197,7 @@ def fake_gpu() -> Iterator[FakeTensorMode]:
             *((torch.cuda, name, value) for name, value in graph_patches(FakeGraph).items()),
             (torch.cuda.amp.common, "amp_definitely_not_available", lambda: False),
             (torch.Tensor, "item", lambda self: 0.5),
+            (torch.Tensor, "__bool__", lambda self: False),
             (torch.Tensor, "tolist", lambda self: _numpy(self.cpu()).tolist()),
             (torch.Tensor, "numpy", _numpy),
             (torch.Tensor, "backward", _backward),

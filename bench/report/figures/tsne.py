@@ -35,14 +35,15 @@ def draw(figure: FigureSpec, content: TableResults) -> Figure:
     page = Figure(figsize=(3.2 * len(cells), 3.8))
     panels = page.subplots(1, len(cells), squeeze=False)[0]
     count, left_out = 0, []
-    shown, typical = typical_runs(content, _is_drawable)
+    shown, typical = typical_runs(content, _is_drawable, "points")
+    described = {cell: run or content.results[cell][0] for cell, run in shown.items()}
     for axes, cell in zip(panels, cells, strict=True):
         axes.set(title=cell.label, xticks=[], yticks=[])
         axes.grid(visible=False)
         if cell not in shown:
             continue
         result = shown[cell]
-        lines = _numbers(result or content.results[cell][0], content.extractors)
+        lines = _numbers(described[cell], content.extractors)
         plane = _embedding(result) if result else "no run with images has a FID by that extractor"
         if isinstance(plane, str):
             left_out.append(f"{cell.name} ({plane})")
@@ -74,14 +75,10 @@ def draw(figure: FigureSpec, content: TableResults) -> Figure:
     ]
     if left_out:
         notes.append(f"Not drawn: {', '.join(left_out)}.")
-    # A panel names its sampler above, and has no FID of real images.
-    seen = [
-        name
-        for name in content.extractors
-        if any(r and r.seen(name, "fid") for r in shown.values())
-    ]
-    drawn = replace(content.display, samplers=(), extractors=seen)
-    caption(page, [*notes, *fid_notes(replace(content, display=drawn))])
+    seen = {name for run in described.values() for name in run.extractors}
+    drawn = [name for name in content.extractors if name in seen]
+    described_by = replace(content, display=replace(content.display, extractors=drawn))
+    caption(page, [*notes, *fid_notes(described_by, samplers=False)])
     return page
 
 

@@ -10,13 +10,14 @@ from bench.store.records import Result
 
 
 def typical_runs(
-    content: TableResults, drawable: Callable[[Result], bool]
+    content: TableResults, drawable: Callable[[Result], bool], kept: str = "images"
 ) -> tuple[dict[Cell, Result | None], str]:
     """Of each column with runs, the one whose FID is nearest to the median of all its seeds.
 
     Args:
         content: the table.
         drawable: whether what is to be drawn of a run is at hand.
+        kept: what that is.
 
     Returns:
         The run by column, None where what is to be drawn is at hand of no run; and a note that
@@ -35,10 +36,10 @@ def typical_runs(
             run = found[cell] = min(there, key=lambda run: abs(fids[run.run_id] - middle))
             named.append(
                 f"{cell.name}: seed {run.spec.seed}, FID {significant(fids[run.run_id])} "
-                f"(median {significant(middle)} of {len(fids)}; images of {len(there)} kept)"
+                f"(median {significant(middle)} of {len(fids)}; {kept} of {len(there)} kept)"
             )
     return found, (
-        "Each column shows one run: of those whose images are kept, the one whose FID "
+        f"Each column shows one run: of those whose {kept} are kept, the one whose FID "
         f"({HEADLINE_SAMPLER}, {_extractor(content)}) is nearest to the median over all seeds. "
         f"{'; '.join(named) or 'None'}."
     )
