@@ -1,6 +1,7 @@
-"""Whether a device can be used, and whether an error says that the device or its memory failed."""
+"""Threads and devices: what can be used, and whether an error says that one has failed."""
 
 import torch
+from threadpoolctl import threadpool_limits
 
 from bench.errors import BenchError, Terminated
 
@@ -21,6 +22,15 @@ _NO_MEMORY = (
 _FAILED = ("cuda error", "cudnn_status", "cudnn error", "cublas_status", "device-side assert")
 # What cannot be captured in a CUDA graph is refused in these words, and the GPU goes on.
 _NOT_CAPTURED = ("captur",)
+
+
+def use_threads(count: int) -> None:
+    """Have PyTorch, and NumPy's products, compute with so many CPU threads from here on.
+
+    Sums are rounded by their number.
+    """
+    torch.set_num_threads(count)
+    threadpool_limits(count, user_api="blas")
 
 
 def is_out_of_memory(error: BaseException) -> bool:

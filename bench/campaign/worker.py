@@ -12,13 +12,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from threadpoolctl import threadpool_limits
 
 from bench.campaign.job import Job, WorkerSettings
 from bench.campaign.runs import failure_of, measurements_of, missing_of
 from bench.data import dataset
 from bench.data.images import LoadedData
-from bench.device import is_out_of_memory, raise_unless_of_run, why_unusable
+from bench.device import is_out_of_memory, raise_unless_of_run, use_threads, why_unusable
 from bench.errors import BenchError, UsageError, described
 from bench.evaluation.evaluate import Evaluation, compare_decoded, evaluate
 from bench.evaluation.extractor import Extractor
@@ -57,7 +56,7 @@ def fetch(job: Job, settings: WorkerSettings) -> str:
         BenchError: the data or an extractor's weights cannot be had.
     """
     # Nothing else is running yet.
-    torch.set_num_threads(core_count())
+    use_threads(core_count())
     name, cache = job.training.dataset, Store(settings.runs_dir).cache
     data = _load(name, settings.data_dir)
     extractors = []
@@ -87,14 +86,12 @@ def execute(group: Sequence[Job], settings: WorkerSettings) -> list[RunFolder]:
     Raises:
         BenchError: something that concerns every run: data, weights, device, a full disk.
     """
-    torch.set_num_threads(settings.threads)
+    use_threads(settings.threads)
     keep_memory()
     store = Store(settings.runs_dir)
     # One order for every process: two with overlapping groups cannot block each other.
     jobs = sorted({job.run_id: job for job in group}.values(), key=lambda job: job.run_id)
     with contextlib.ExitStack() as held:
-        # As joblib has it in its workers: samplers' products are rounded by the number of threads.
-        held.enter_context(threadpool_limits(settings.threads, user_api="blas"))
         mine = [
             job for job in jobs if held.enter_context(_held(store.lock_path(job.run_id), settings))
         ]
@@ -130,7 +127,7 @@ class _Group:
         # numbers do not depend on when they are made.
         failed = self._train([job for job in left if not self._has_weights(job)])
         # Training may have gone on with another number.
-        torch.set_num_threads(self._settings.threads)
+        use_threads(self._settings.threads)
         ended = []
         for job in self._jobs:
             if job in left and job.run_id not in failed:

@@ -13,7 +13,7 @@ from bench.report.claims import LEAST_SEEDS, Standing, judge
 from bench.report.display import LEARNED_SHARE, error_share
 from bench.report.frame import TableResults, beside_printed
 from bench.report.metrics import METRICS
-from bench.report.rows import MISSING, NOT_LEARNED, rows
+from bench.report.rows import MISSING, NOT_LEARNED, Row
 from bench.report.statistics import ROUNDING
 from bench.screen import counted
 
@@ -31,18 +31,18 @@ class Note:
     details: Sequence[str] = ()
 
 
-def notes(content: TableResults, data: pd.DataFrame) -> list[Note]:
+def notes(content: TableResults, data: pd.DataFrame, printed: Sequence[Row]) -> list[Note]:
     """What must be said of the numbers, and what they say of the paper's claims."""
     verdicts = [verdict for verdict in judge(content) if verdict.standing is not Standing.NOT_RUN]
-    said = [*_notes(content, data), *(f"{MISSING} {reason}" for reason in content.missing)]
+    said = [*_notes(content, data, printed), *(f"{MISSING} {reason}" for reason in content.missing)]
     claims = (Note(f"Claim: {v.claim.statement}: {v.text}.", v.evidence) for v in verdicts)
     return [*map(Note, said), *claims]
 
 
-def _notes(content: TableResults, data: pd.DataFrame) -> list[str]:
+def _notes(content: TableResults, data: pd.DataFrame, printed: Sequence[Row]) -> list[str]:
     """Seeds, extractor, samplers, profile, data, departures."""
     metrics = [METRICS[name] for name in content.table.metrics]
-    result = [_seeds_note(content, data)]
+    result = [_seeds_note(content, data, printed)]
     if "rank" in content.table.metrics:
         result.append(
             "Latent rank: singular values of the test codes' covariance above "
@@ -88,7 +88,7 @@ def _notes(content: TableResults, data: pd.DataFrame) -> list[str]:
     return [*result, *(f"{text}." for text in caveats), *content.table.notes]
 
 
-def _seeds_note(content: TableResults, data: pd.DataFrame) -> str:
+def _seeds_note(content: TableResults, data: pd.DataFrame, printed: Sequence[Row]) -> str:
     """What the measured numbers are over, and which of them can be in bold."""
     seeds = data.groupby(["row", "column"]).n.max()
     if seeds.max() == 0:
@@ -101,7 +101,7 @@ def _seeds_note(content: TableResults, data: pd.DataFrame) -> str:
     if not any(METRICS[name].lower_is_better for name in content.table.metrics):
         return f"{text}."
     bold = f"the smallest mean of its row, where all columns have {LEAST_SEEDS} seeds or more"
-    if not any(cell.best for row in rows(content, data) for cell in row.cells):
+    if not any(cell.best for row in printed for cell in row.cells):
         return f"{text}. Bold would be {bold}; there is none."
     claims = "; whether it can be told from others, the claims say" * bool(content.table.claims)
     return f"{text}. Bold: {bold}{claims}."

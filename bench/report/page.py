@@ -70,13 +70,14 @@ def write_report(
 def _table(content: TableResults) -> dict[str, Any]:
     """A table as it is printed elsewhere, its rows in groups of one label."""
     data = frame(content)
-    grouped = itertools.groupby(rows(content, data), key=lambda row: row.label)
+    printed = rows(content, data)
+    grouped = itertools.groupby(printed, key=lambda row: row.label)
     return {
         "name": content.table.name,
         "title": title(content.table, content),
         "head": [content.table.axis, *content.table.columns],
         "groups": [(label, list(of_label)) for label, of_label in grouped],
-        "notes": notes(content, data),
+        "notes": notes(content, data, printed),
     }
 
 

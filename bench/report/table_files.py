@@ -17,7 +17,8 @@ def forms(content: TableResults, data: pd.DataFrame) -> dict[str, str]:
 
     The data are its numbers, see :func:`bench.report.frame.frame`.
     """
-    printed, said = rows(content, data), notes(content, data)
+    printed = rows(content, data)
+    said = notes(content, data, printed)
     return {
         ".tex": latex(content, printed, said),
         ".md": markdown(content, printed, said),

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 
-from bench.device import is_out_of_memory, raise_unless_of_run
+from bench.device import is_out_of_memory, raise_unless_of_run, use_threads
 from bench.errors import BenchError
 from bench.machine import Stopwatch
 from bench.models.precision import arithmetic, subnormals_flushed
@@ -89,7 +89,7 @@ def train(
             step, epoch = members[0].step, members[0].spec.steps_per_epoch
             due = step + min(every - step % every for every in (LOG_STEPS, epoch))
             start = clock.seconds()
-            members[0].use_threads()
+            # Those that were noted for the steps to come.
             try:
                 _advance(members, due, graphs, streams, images)
             except (Exception, SystemExit) as error:  # noqa: BLE001 - the other runs go on
@@ -169,6 +169,8 @@ def _advance(
     """Train runs that are at the same step up to a later one."""
     if not _graph_safe(members[0], images):
         (alone,) = members
+        if alone.threads and alone.threads != torch.get_num_threads():
+            use_threads(alone.threads)
         while alone.step < due:
             alone.advance(images)
     else:

@@ -129,10 +129,10 @@ class RunInTraining:
         ):
             self.segments.append(segment)
 
-    def use_threads(self) -> None:
-        """Have PyTorch compute with as many CPU threads as were noted for the steps to come."""
-        if self.segments:
-            torch.set_num_threads(int(self.segments[-1]["threads"]))
+    @property
+    def threads(self) -> int:
+        """CPU threads that were noted for the steps to come; 0 before anything was."""
+        return int(self.segments[-1]["threads"]) if self.segments else 0
 
     def advance(self, images: torch.Tensor) -> None:
         """Take one optimiser step on uint8 images (train_images, channels, size, size).

@@ -345,14 +345,25 @@ def test_samplers_are_fitted_with_a_workers_threads(
 
 
 def test_a_run_goes_on_with_the_threads_that_it_began_with(
-    jobs: tuple[list[Job], WorkerSettings], tmp_path: Path
+    jobs: tuple[list[Job], WorkerSettings], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Fewer runs may be left than before, and more cores for each."""
     (short, _), settings = jobs
     longer = _job(replace(short.training, epochs=2))
     (whole,) = worker.execute([longer], replace(settings, runs_dir=tmp_path / "whole"))
     worker.execute([short], settings)
+    seen: set[int] = set()
+    record_spectrum = RunInTraining.record_spectrum
+
+    def watched(run: RunInTraining, *images: Any) -> None:
+        pools = threadpool_info()
+        seen.update(each["num_threads"] for each in pools if each["user_api"] == "blas")
+        record_spectrum(run, *images)
+
+    monkeypatch.setattr(RunInTraining, "record_spectrum", watched)
     (folder,) = worker.execute([longer], replace(settings, threads=2))
+    # NumPy's products too, behind the spectrum.
+    assert seen == {1}
     assert whole.trained
     assert folder.trained
     assert folder.trained.provenance["threads"] == 1

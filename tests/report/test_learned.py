@@ -85,7 +85,7 @@ def test_it_is_marked_in_every_form_of_a_table_and_is_not_bold(tmp_path: Path) -
     assert (
         "\N{DAGGER} Not learned, and left out of verdicts and bold: test error above 90% of the "
         "mean training image's (Depth l 12: 98%, 98%)."
-    ) in [note.text for note in notes(made, data)]
+    ) in [note.text for note in notes(made, data, rows(made, data))]
     write_table(made, tmp_path)
     assert r"$\dagger$" in (tmp_path / "table4.tex").read_text(encoding="utf-8")
 

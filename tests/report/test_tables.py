@@ -54,7 +54,10 @@ def test_ranks_are_reproduced_as_a_whole_in_the_mean_or_not() -> None:
     data = frame(made)
     (row,) = [each for each in rows(made, data) if each.kind == "reproduced"]
     assert [cell.text for cell in row.cells] == ["mean only", "no", "mean only", "--"]
-    assert any(note.text.startswith("Reproduced: yes, the whole") for note in notes(made, data))
+    assert any(
+        note.text.startswith("Reproduced: yes, the whole")
+        for note in notes(made, data, rows(made, data))
+    )
     # 70.3 +- 1.4 of 70; 41 +- 2.5 of 39, above 42.9; 9 +- 1.2 of 8, above 10; 5 +- 0.8 of 4.
     surer = content_of(
         "table4", {"2": [70, 70, 71], "4": [40, 41, 42], "8": [9, 9, 9], "12": [5, 5, 5, 5]}
@@ -66,7 +69,7 @@ def test_ranks_are_reproduced_as_a_whole_in_the_mean_or_not() -> None:
     for other in (replace(made, profile="quick"), of_dimensions):
         data = frame(other)
         assert not [each for each in rows(other, data) if each.kind == "reproduced"]
-        assert not any("Reproduced" in note.text for note in notes(other, data))
+        assert not any("Reproduced" in note.text for note in notes(other, data, rows(other, data)))
     assert frame(of_dimensions).difference.notna().any()
 
 
@@ -84,7 +87,7 @@ def test_fids_of_another_extractor_are_never_set_against_the_papers() -> None:
     assert any(
         "classifier: the classifier of mnist that the suite ships (128 features, weights bc9b84f1)"
         in note.text
-        for note in notes(content, data)
+        for note in notes(content, data, rows(content, data))
     )
 
 
@@ -112,7 +115,7 @@ def test_each_extractor_has_a_block_of_rows_of_its_own_numbers() -> None:
         "imagenet": 1,
         "classifier": 1,
     }
-    said = " ".join(note.text for note in notes(content, data))
+    said = " ".join(note.text for note in notes(content, data, rows(content, data)))
     assert "weights 57934424), of fewer seeds (Depth l 12: 1 of 2)" in said
     assert "FIDs through another network than Inception are on another scale" in said
     # Asked for by name, one is shown alone.
@@ -128,7 +131,9 @@ def test_seeds_that_were_measured_before_a_metric_came_are_told() -> None:
     metrics = {name: value for name, value in record.metrics.items() if name != "coverage"}
     older = replace(first, measurements=(replace(record, metrics=metrics),))
     content = replace(content, results={**content.results, last: [older, second]})
-    said = " ".join(note.text for note in notes(content, frame(content)))
+    said = " ".join(
+        note.text for note in notes(content, frame(content), rows(content, frame(content)))
+    )
     assert ", Coverage of fewer seeds (Depth l 12: 1 of 2)" in said
     assert "KID" not in said.partition("FID extractor")[2].partition("of fewer seeds")[0]
 
@@ -188,13 +193,19 @@ def test_a_row_with_too_few_seeds_of_a_column_has_nothing_in_bold() -> None:
     for fewer in ([], [4, 5]):
         made = content_of("table4", values | {"12": fewer})
         assert not any(_bold(made, r"FID \(inception\) +\| gmm10"))
-        assert "Bold would be the smallest mean" in notes(made, frame(made))[0].text
+        assert (
+            "Bold would be the smallest mean"
+            in notes(made, frame(made), rows(made, frame(made)))[0].text
+        )
     both = content_of("table4", values, extractors=["imagenet", "classifier"])
     for result in both.results[both.table.cells[0]]:
         result.seen("imagenet", "fid").clear()
     assert not any(_bold(both, r"FID \(imagenet\) +\| gmm10"))
     assert _bold(both, r"FID \(classifier\) +\| gmm10") == [False, False, False, True]
-    assert "Bold: the smallest mean of its row" in notes(both, frame(both))[0].text
+    assert (
+        "Bold: the smallest mean of its row"
+        in notes(both, frame(both), rows(both, frame(both)))[0].text
+    )
 
 
 def test_the_row_of_priors_has_its_smallest_mean_in_bold() -> None:
@@ -205,7 +216,10 @@ def test_the_row_of_priors_has_its_smallest_mean_in_bold() -> None:
             result.seen("inception", "neighbours")["prior"] = {"real": 0.9, "samples": fid / 10}
             result.seen("inception", "fid")["prior"] = fid
     assert sum(_bold(made, r".*\| prior")) == 1
-    assert "Bold: the smallest mean of its row" in notes(made, frame(made))[0].text
+    assert (
+        "Bold: the smallest mean of its row"
+        in notes(made, frame(made), rows(made, frame(made)))[0].text
+    )
     # A method that was not run may have one.
     waiting = replace(made, results={**made.results, made.table.cells[0]: []})
     assert not any(_bold(waiting, r".*\| prior"))
@@ -262,7 +276,11 @@ def test_every_number_is_labelled() -> None:
 
 def test_settings_of_most_columns_are_said_without_their_names() -> None:
     made = content_of("rank-sweep", everywhere("rank-sweep", [20.0]))
-    (said,) = [note.text for note in notes(made, frame(made)) if note.text.startswith("Data:")]
+    (said,) = [
+        note.text
+        for note in notes(made, frame(made), rows(made, frame(made)))
+        if note.text.startswith("Data:")
+    ]
     assert said.endswith(
         "1 epoch, batch 32, Adam at 0.0001, fp32 (PCA (latent_dim 32, 16, 8, 4)); "
         "60,000 training images, 50 epochs, batch 32, Adam at 0.0001, fp32 elsewhere."
@@ -413,7 +431,7 @@ def test_real_images_are_shown_by_mean_and_deviation_over_their_sets() -> None:
     assert real["mean"].isna().tolist() == [False, False, True, True]
     (printed,) = [row for row in rows(made, data) if row.kind == "real images"]
     assert [cell.text for cell in printed.cells] == ["6.75 ± 1.06", "6.75 ± 1.06", "--", "--"]
-    assert any("over 2 disjoint sets" in note.text for note in notes(made, data))
+    assert any("over 2 disjoint sets" in note.text for note in notes(made, data, rows(made, data)))
 
 
 def test_real_images_have_one_row_below_all_lines() -> None:
