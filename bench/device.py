@@ -27,7 +27,7 @@ _NOT_CAPTURED = ("captur",)
 def use_threads(count: int) -> None:
     """Have PyTorch, and NumPy's products, compute with so many CPU threads from here on.
 
-    Sums are rounded by their number.
+    How sums are rounded depends on the number of threads.
     """
     torch.set_num_threads(count)
     threadpool_limits(count, user_api="blas")

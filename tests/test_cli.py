@@ -181,7 +181,7 @@ def test_a_diverging_run_is_recorded_and_the_table_still_written(
     output = capsys.readouterr()
     assert "FAILED: NonFiniteLossError" in output.err
     assert "Traceback" not in output.err
-    assert "--" in output.out
+    assert "| -- |" in output.out.replace("  ", "")
     assert "became infinite or not a number" in output.out
     failures = list(runs_dir.glob("*/failure.json"))
     assert len(failures) == 2
@@ -257,7 +257,7 @@ def test_what_is_measured_otherwise_is_measured_anew_and_never_trained(
     (before,) = results_in(runs_dir)
     monkeypatch.setattr(worker, "train", _never)
     if change == ["version"]:
-        monkeypatch.setitem(identity.METRICS, "fid", 3)
+        monkeypatch.setitem(identity.METRIC_VERSIONS, "fid", 3)
     else:
         command += change
     capsys.readouterr()

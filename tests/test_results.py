@@ -88,7 +88,7 @@ def test_a_field_and_a_metric_that_come_later_leave_every_run_as_it_is(
 
     monkeypatch.setattr(records, "TrainingSpec", Longer)
     monkeypatch.setattr(records, "MeasurementSpec", Wider)
-    monkeypatch.setitem(identity.METRICS, "kid", 1)
+    monkeypatch.setitem(identity.METRIC_VERSIONS, "kid", 1)
     after = Store(committed).read()
     assert after.keys() == before.keys()
     for run_id, folder in after.items():

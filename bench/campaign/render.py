@@ -76,7 +76,7 @@ def render(request: Request, chosen: Sequence[Chosen], runs: Runs) -> int:
             for reason in contents[each.name].missing:
                 say(f"{each.name}: {reason}")
     if kept:
-        say(f"nothing to show, so that what is there stays: {', '.join(kept)}")
+        say(f"no run to show, so the files that are there stay: {', '.join(kept)}")
     if left_out:
         say(f"left out, since no run or kept image here can be shown: {', '.join(left_out)}")
     if written:

@@ -24,7 +24,7 @@ def split_by_hash(
 ) -> tuple[list[File], list[File]]:
     """Training and test files, 80 and 20 %, in the given order, by SHA-256 of their names.
 
-    Of a name that counts which ``key`` tells: the same for a file wherever it lies.
+    What ``key`` makes of a name is hashed: it should be the same wherever the file lies.
     """
     train: list[File] = []
     test: list[File] = []

@@ -56,6 +56,9 @@ def radii(real: torch.Tensor) -> torch.Tensor:
 def coverage(real: torch.Tensor, real_radii: torch.Tensor, samples: torch.Tensor) -> float:
     """Share of real images that have a sample within their five nearest other real images.
 
+    Features are (n, dimensions) of real images and (m, dimensions) of samples; ``real_radii`` (n,)
+    are the squared distances of :func:`radii`.
+
     It falls where modes are lost, and counts no mode twice. As many samples of the real images' own
     distribution cover 1 - 1/2^5 = 0.97 of them. (Naeem et al., "Reliable fidelity and diversity
     metrics for generative models", 2020, equation 8.)
@@ -67,7 +70,8 @@ def coverage(real: torch.Tensor, real_radii: torch.Tensor, samples: torch.Tensor
 def nearest_ratio(images: torch.Tensor, training: torch.Tensor) -> torch.Tensor:
     """Distance (n,) of each image from its nearest training image over that from the second.
 
-    Near 1 for an image of its own, whether it lies among many or few; 0 for a copy.
+    Near 1 for an image of its own, whether it lies among many or few; 0 for a copy. There are at
+    least two training images.
     """
     first, second = _nearest(images, training, 2)[0].T
     # Two that are equally near, copies of each other too, single out neither.

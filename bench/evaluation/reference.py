@@ -16,13 +16,13 @@ from bench.experiments.spec import MeasurementSpec
 from bench.files import lock
 from bench.hashing import canonical_json, sha256
 from bench.models.precision import arithmetic
-from bench.store.identity import METRICS
+from bench.store.identity import METRIC_VERSIONS
 from bench.store.records import BY_EXTRACTOR
 from bench.tensors import load_tensors, save_tensors
 
 # Real training images are compared with the test images in so many subsets, at most.
 _SUBSETS = 6
-# A sample is a copy whose ratio of distances is below that of all but this share of test images.
+# A sample is a copy whose ratio of distances is no larger than this quantile of test images'.
 _RARE = 0.01
 # That of all metrics when references were cached first.
 _FIRST_VERSION = 2
@@ -43,7 +43,7 @@ class Reference:
         similarity: of the test images by the kernel of :mod:`bench.evaluation.kernel_distance`.
         radii: float64 (n,), see :func:`bench.evaluation.neighbours.radii`.
         training: float32 (m, d), features of the training images.
-        least_ratio: below it an image is a copy of a training image, see
+        least_ratio: up to it an image is a copy of a training image, see
             :func:`bench.evaluation.neighbours.nearest_ratio`: one test image in a hundred is.
         real_images: how subsets of the training images compare with the test images, each as many
             as samples are drawn, or all where there are fewer: lists of ``fid``, ``kid``,
@@ -81,7 +81,7 @@ def load_reference(
     declared = extractor.declared
     parts = [declared.identity, test.checksum, real.checksum, training.checksum]
     # What is cached is part of metrics, and computed anew with them. The first ones had no version.
-    versions = {name: METRICS[name] for name in sorted(BY_EXTRACTOR)}
+    versions = {name: METRIC_VERSIONS[name] for name in sorted(BY_EXTRACTOR)}
     if set(versions.values()) != {_FIRST_VERSION}:
         parts.append(sha256(canonical_json(versions)))
     checksums = "-".join(part[:16] for part in parts)
@@ -97,7 +97,7 @@ def load_reference(
         for key, value in saved.items()
     }
     gaussian, features = Gaussian(placed.pop("mean"), placed.pop("covariance")), placed["features"]
-    # Of few images a factor is known, too.
+    # With fewer images than features, fit keeps a factor of the covariance, which is not saved.
     few = len(features) < features.shape[1]
     placed["gaussian"] = fit(features) if few else gaussian
     return Reference(**placed)

@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
 
 def spectrum(codes: np.ndarray) -> np.ndarray:
-    """Singular values (latent_dim,) of the covariance of codes (n, latent_dim), largest first."""
+    """Singular values (latent_dim,) of the covariance of codes (n, latent_dim), largest first.
+
+    They are float64; n is at least 2.
+    """
     import numpy as np
 
     covariance = np.atleast_2d(np.cov(codes.astype(np.float64), rowvar=False))

@@ -32,7 +32,7 @@ _NOT_SETTABLE = {
 # Marks a field that came later: while it has its default it is neither part of an identity nor
 # asked for in a record, so that what was run before stays what it was.
 ADDED = {"added": True}
-# Of fields that had another name when the first identities were made; these still are of it.
+# Fields that had another name when the first identities were made: hashes still have that name.
 _FIRST_NAMES = {"extractor": "features"}
 
 
@@ -252,7 +252,9 @@ _PARSERS: dict[str, Callable[[str], Any]] = {
 
 @dataclass(frozen=True)
 class Cell:
-    """One place in a table: its column's label and the run behind it (seed 0, paper settings).
+    """One place in a table: its column's label and the run behind it, of seed 0.
+
+    It is declared with the paper's settings; a profile makes others of it.
 
     Attributes:
         label: the column.
@@ -361,6 +363,16 @@ class TableSpec:
         """A cell as sentences name it: ``l = 8``, ``AE, 512``."""
         column = f"{self.symbol} = {cell.label}" if self.symbol else cell.label
         return cell.called or (f"{cell.row}, {column}" if cell.row else column)
+
+    @property
+    def rows(self) -> list[str]:
+        """The cells' rows; one, which is empty, where it has one line for each metric."""
+        return list(dict.fromkeys(cell.row for cell in self.cells))
+
+    @property
+    def places(self) -> dict[Place, Cell]:
+        """The cells by where they stand."""
+        return {(cell.row, cell.label): cell for cell in self.cells}
 
     @property
     def columns(self) -> list[str]:

@@ -290,7 +290,7 @@ PAPER_TABLES = ("table3", "table4", "table5", "table6")
 
 
 def register_cell(table: str, cell: Cell) -> None:
-    """Add a column to a declared table.
+    """Add a column to a declared table, and to all that have other rows of the same runs.
 
     Raises:
         UsageError: an unknown table, or one that has another cell in that place.
@@ -299,11 +299,12 @@ def register_cell(table: str, cell: Cell) -> None:
         raise unknown("table", table, TABLES)
     require_name("column", cell.label)
     declared = TABLES[table]
-    places = {(c.row, c.label): c for c in declared.cells}
-    if places.get((cell.row, cell.label), cell) != cell:
+    if declared.places.get((cell.row, cell.label), cell) != cell:
         raise UsageError(f"{table} has a column {cell.label!r} already; choose another label")
     if cell not in declared.cells:
-        TABLES[table] = replace(declared, cells=(*declared.cells, cell))
+        for name, each in TABLES.items():
+            if each.cells == declared.cells:
+                TABLES[name] = replace(each, cells=(*each.cells, cell))
 
 
 def register_row(table: str, metric: str) -> None:

@@ -267,7 +267,7 @@ class Verdict:
 def judge(content: TableResults) -> list[Verdict]:
     """Judge the claims of a table, by :func:`bench.report.statistics.difference`."""
     table, verdicts = content.table, []
-    places = {(cell.row, cell.label): cell for cell in table.cells}
+    places = table.places
     for claim in table.claims:
         orders = [(places[lower], places[higher]) for lower, higher in claim.orders]
         cells = list(dict.fromkeys(itertools.chain(*orders)))

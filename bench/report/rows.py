@@ -53,7 +53,7 @@ class Row:
 def rows(content: TableResults, data: pd.DataFrame) -> list[Row]:
     """The printed rows of a table: paper, measured and difference for each metric, then n."""
     result: list[Row] = []
-    lines = list(dict.fromkeys(cell.row for cell in content.table.cells))
+    lines = content.table.rows
     for name, line in itertools.product(content.table.metrics, lines):
         of_metric = data[data.metric == name]
         of_line = of_metric[of_metric.row == line]
@@ -65,7 +65,7 @@ def rows(content: TableResults, data: pd.DataFrame) -> list[Row]:
             elif line == lines[-1]:
                 # Real images are the same for every run, and so stand once, below all lines.
                 result += _of_view(content, name, view, "", _once(of_metric))
-    seeds = {(c.row, c.label): len(content.results.get(c, ())) for c in content.table.cells}
+    seeds = {place: len(content.results.get(c, ())) for place, c in content.table.places.items()}
     for line in lines:
         counts = [seeds.get((line, column), 0) for column in content.table.columns]
         result.append(Row("Seeds", line, "n", [Text(str(count)) for count in counts]))

@@ -19,7 +19,7 @@ class Interval:
     """A mean and its interval; NaN stands for what cannot be told.
 
     Attributes:
-        mean: NaN of no values. Geometric where logarithms were taken.
+        mean: NaN of no values.
         low: lower end of its 95 % interval (Student t); NaN below two values.
         high: upper end.
     """
@@ -32,8 +32,9 @@ class Interval:
 def interval(values: Sequence[float], *, logarithmic: bool = False, least: float = 0.0) -> Interval:
     """Mean of values with its 95 % interval, of logarithms where runs differ by factors.
 
-    The mean of logarithms is geometric. Values that are not above 0 have none; where one is among
-    them, none is taken. ``least`` is as in :func:`deviation`, of logarithms where they are taken.
+    The mean of logarithms is geometric. Where a value is not above 0, which has no logarithm, mean
+    and interval are of the values themselves. ``least`` is as in :func:`deviation`, of logarithms
+    where they are taken.
     """
     n = len(values)
     if n == 0:

@@ -8,8 +8,9 @@ runs/<name>-<hash>/  spec.json         what is trained, for whoever looks into t
                      training.json     the training record; its presence means trained
                      measured-<hash>.json  what was measured of these weights, once for each way
                      measured-<hash>.npz   images that were decoded on that occasion
-                     failure.json      instead, why it failed
-                     checkpoint.pt     what training goes on from, with more epochs too; likewise
+                     failure.json      why training or measuring failed
+                     checkpoint.pt     what training goes on from, with more epochs too: kept, and
+                                       not committed
                      tsne-<hash>.npz   once drawn
 runs/.cache/         what extractors see of real images, prepared pictures, locks
 """
@@ -96,7 +97,7 @@ class Store:
         return self.root / run_id
 
     def read(self) -> Runs:
-        """Every run's folder, by the run's identity in order: once a command."""
+        """Every run's folder, in the order of the runs' identities."""
         if self.root.is_file():
             raise BenchError(f"--runs-dir {self.root}: is a file; choose a folder")
         runs = Runs(self.root)

@@ -9,7 +9,7 @@ from bench.hashing import canonical_json, sha256
 TRAINING_PROTOCOL = {"fp32": 1, "tf32": 1, "bf16": 1}
 # What a measurement holds, each by the version of the code that measures it. A number counts where
 # its version is still this one; one that is added here leaves the others as they are.
-METRICS = {
+METRIC_VERSIONS = {
     "train_mse": 2,
     "test_mse": 2,
     "mean_image_mse": 2,
@@ -45,13 +45,15 @@ def run_id(spec: TrainingSpec, data_fingerprint: str, source: str = "") -> str:
 
 def other_versions() -> dict[str, int]:
     """Versions of the metrics that differ from :data:`MEASURING_PROTOCOL`, as records note them."""
-    return {name: version for name, version in METRICS.items() if version != MEASURING_PROTOCOL}
+    return {
+        name: version for name, version in METRIC_VERSIONS.items() if version != MEASURING_PROTOCOL
+    }
 
 
 def measurement_id(run: str, spec: MeasurementSpec, extractor_checksum: str, protocol: int) -> str:
     """Eight hex digits of what was measured: of a run's weights, how much, through which network.
 
-    The network is told by the SHA-256 of its weights, in hex.
+    The checksum is as in :class:`bench.store.records.MeasurementRecord`.
     """
     identity = {
         "protocol": protocol,

@@ -10,7 +10,7 @@ from typing import Any
 from bench.data import Dataset
 from bench.errors import BenchError
 from bench.experiments.spec import MeasurementSpec, TrainingSpec
-from bench.store.identity import METRICS, measurement_id, run_id
+from bench.store.identity import METRIC_VERSIONS, measurement_id, run_id
 
 # Metrics that are another number through each extractor, and those that only some methods have.
 BY_EXTRACTOR = {"fid", "neighbours", "kid", "coverage", "copied", "real_images"}
@@ -71,7 +71,8 @@ class MeasurementRecord:
         weights_sha256: digest of the weights that were measured; those of a run that was trained
             again elsewhere may be others.
         metrics: see :class:`bench.evaluation.evaluate.Evaluation`.
-        extractor: ``name``, ``dimensions`` and weights ``checksum`` behind the FIDs.
+        extractor: ``name`` and ``dimensions`` of the network behind the FIDs; ``checksum``, the
+            SHA-256 of its weights, and of its source where it is a plugin's.
         timing: ``seconds`` of measuring; ``finished``, seconds since 1970.
         protocol: version of the code that measured it; records of others are kept and do not count.
         versions: the same of single metrics, where theirs is another.
@@ -93,13 +94,13 @@ class MeasurementRecord:
         return {
             name: value
             for name, value in self.metrics.items()
-            if METRICS.get(name) == self.versions.get(name, self.protocol)
+            if METRIC_VERSIONS.get(name) == self.versions.get(name, self.protocol)
         }
 
     @property
     def lacks(self) -> list[str]:
         """Metrics that every measurement has by now, and this one does not."""
-        return sorted(METRICS.keys() - self.current.keys() - OF_SOME_METHODS)
+        return sorted(METRIC_VERSIONS.keys() - self.current.keys() - OF_SOME_METHODS)
 
     @property
     def identity(self) -> str:

@@ -409,3 +409,5 @@ def test_a_run_has_the_numbers_that_it_had(jobs: tuple[list[Job], WorkerSettings
     errors = [metrics[name] for name in ("train_mse", "test_mse", "mean_image_mse")]
     assert errors == pytest.approx([0.053347, 0.053403, 0.05547954], rel=1e-3)
     assert metrics["fid"]["real"] == pytest.approx(280.701, rel=1e-3)
+    fids = [metrics["fid"][name] for name in ("reconstruction", "gmm10", "mvg")]
+    assert fids == pytest.approx([3037.9, 3042.2, 3045.1], rel=1e-3)

@@ -34,6 +34,8 @@ def test_walks_follow_scikit_learns_principal_components() -> None:
     np.testing.assert_allclose(deviations, 3 * np.sqrt(reference.explained_variance_))
     cosines = (steps / deviations[:, None] * reference.components_).sum(axis=1)
     np.testing.assert_allclose(np.abs(cosines), 1)
+    # Of the two ways along a direction, the one on which its largest coordinate rises.
+    assert (steps[np.arange(4), np.abs(steps).argmax(axis=1)] > 0).all()
 
 
 def test_walks_are_of_all_codes_and_not_of_those_that_are_shown() -> None:

@@ -49,6 +49,15 @@ def test_frechet_distance_of_commuting_gaussians_in_closed_form(d: int, seed: in
     assert frechet_distance(b, a) == pytest.approx(expected, rel=1e-9, abs=1e-9)
 
 
+def test_frechet_distance_of_one_direction_from_all_in_closed_form() -> None:
+    """Variances that are 0, but for rounding, add nothing."""
+    direction, _ = np.linalg.qr(np.random.default_rng(0).normal(size=(200, 1)))
+    mean = torch.zeros(200, dtype=torch.float64)
+    thin = Gaussian(mean, torch.from_numpy(900 * direction @ direction.T))
+    identity = Gaussian(mean, torch.eye(200, dtype=torch.float64))
+    assert frechet_distance(thin, identity) == pytest.approx(29**2 + 199, rel=1e-10)
+
+
 def test_frechet_distance_of_equal_and_constant_gaussians() -> None:
     rng = np.random.default_rng(0)
     deficient = _gaussian(rng, 10, 50)

@@ -66,6 +66,12 @@ def test_coverage_is_prdcs() -> None:
     assert 0.2 < expected < 0.8
 
 
+def test_a_sample_as_far_as_the_fifth_neighbour_covers_nothing_as_in_prdc() -> None:
+    real, samples = torch.arange(12.0)[:, None], torch.full((8, 1), -5.0)
+    expected = prdc.compute_prdc(real.numpy(), samples.numpy(), nearest_k=5)["coverage"]
+    assert coverage(real, radii(real), samples) == expected == 0
+
+
 def test_coverage_of_fewer_images_than_neighbours() -> None:
     real = torch.tensor([[0.0], [1.0], [3.0]])
     # Their farthest neighbours are 3, 2 and 3 away.

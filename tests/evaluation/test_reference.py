@@ -10,7 +10,7 @@ from bench.evaluation.extractor import Extractor
 from bench.evaluation.kernel_distance import kernel_distance, self_similarity
 from bench.evaluation.neighbours import coverage, nearest_neighbours, nearest_ratio, radii
 from bench.evaluation.reference import load_reference
-from bench.store.identity import METRICS
+from bench.store.identity import METRIC_VERSIONS
 from tests.support.measuring import PIXELS, pytorch_fid
 from tests.support.tiny import TINY_MEASUREMENT
 
@@ -82,7 +82,7 @@ def test_references_belong_to_their_data_and_are_computed_again_if_damaged(
     assert torch.equal(load(both[0]), first)
 
 
-@pytest.mark.parametrize("names", [["coverage"], list(METRICS)], ids=["one", "all"])
+@pytest.mark.parametrize("names", [["coverage"], list(METRIC_VERSIONS)], ids=["one", "all"])
 def test_what_was_cached_by_another_version_of_a_metric_is_not_taken(
     tmp_path: Path, sample: LoadedData, monkeypatch: pytest.MonkeyPatch, names: list[str]
 ) -> None:
@@ -90,7 +90,7 @@ def test_what_was_cached_by_another_version_of_a_metric_is_not_taken(
     files = []
     for version in (2, 3, 2):
         for name in names:
-            monkeypatch.setitem(METRICS, name, version)
+            monkeypatch.setitem(METRIC_VERSIONS, name, version)
         load_reference("own", data, TINY_MEASUREMENT, PIXELS, tmp_path, train_images=64)
         files.append(len(list(tmp_path.glob("reference-*.pt"))))
     assert files == [1, 2, 2]

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from scipy import stats
+from sklearn.decomposition import PCA
 from sklearn.mixture import GaussianMixture
 
 from bench.evaluation.samplers import Prior, fit_sampler
@@ -21,6 +22,18 @@ def test_samples_have_the_moments_of_rank_deficient_codes(name: str) -> None:
     # Nothing leaves the subspace that the codes span.
     outside = np.linalg.svd(np.cov(samples.T))[1][3:]
     assert outside.max() < 1e-6 * np.cov(codes.T).max()
+
+
+def test_a_sampler_keeps_the_directions_above_a_millionth_of_the_largest_variance() -> None:
+    codes = np.random.default_rng(0).normal(size=(4000, 3)) * np.sqrt([1.0, 1e-5, 1e-7])
+    variances = PCA().fit(codes).explained_variance_
+    assert (variances > 1e-6 * variances[0]).tolist() == [True, True, False]
+    assert fit_sampler("mvg", codes, 0).basis.shape == (2, 3)
+
+
+def test_samplers_have_the_components_that_they_are_named_after() -> None:
+    fitted = [fit_sampler(name, clusters(0), 0).mixture for name in FITTED]
+    assert [mixture.n_components for mixture in fitted if mixture] == [10, 4, 1]
 
 
 def test_mixture_has_scikit_learns_likelihood() -> None:

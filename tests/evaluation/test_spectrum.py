@@ -33,3 +33,4 @@ def test_the_effective_rank_is_scipys_entropy() -> None:
     values = np.array([4.0, 2.0, 1.0, 1e-3, 0.0])
     assert effective_rank(values) == pytest.approx(np.exp(entropy(values)))
     assert effective_rank(np.ones(7)) == pytest.approx(7)
+    assert effective_rank(np.zeros(2)) == 0

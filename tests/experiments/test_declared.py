@@ -20,7 +20,8 @@ def _runs(name: str) -> list[TrainingSpec]:
 
 
 def test_a_place_of_a_table_is_given_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(TABLES, "table6", TABLES["table6"])
+    for name, table in TABLES.items():
+        monkeypatch.setitem(TABLES, name, table)
     first = TABLES["table6"].cells[0]
     register_cell("table6", first)
     for other in (replace(first, called="other"), replace(first, training=_runs("table6")[1])):
@@ -28,6 +29,8 @@ def test_a_place_of_a_table_is_given_once(monkeypatch: pytest.MonkeyPatch) -> No
             register_cell("table6", other)
     register_cell("table6", replace(first, row="Mine"))
     assert len(TABLES["table6"].cells) == 11
+    assert TABLES["table6-samples"].cells == TABLES["table6"].cells
+    assert len(TABLES["table5"].cells) == len(set(_runs("table5")))
 
 
 def test_table_3_scales_the_weights_and_its_variant_the_variance() -> None:

@@ -60,22 +60,6 @@ def test_mmd_by_hand() -> None:
     assert mmd(x, y).item() == pytest.approx(within / 12 - 2 * across / 16, rel=1e-12)
 
 
-def test_mmd_of_equal_and_of_shifted_samples() -> None:
-    generator = torch.Generator().manual_seed(1)
-
-    def draw(shift: float) -> torch.Tensor:
-        return torch.randn(400, 8, generator=generator) + shift
-
-    equal = [mmd(draw(0), draw(0)).item() for _ in range(30)]
-    mean = math.fsum(equal) / 30
-    deviation = math.sqrt(math.fsum((v - mean) ** 2 for v in equal) / 29)
-    # Without bias: it scatters about 0, and is below it now and then.
-    assert abs(mean) < 4 * deviation / math.sqrt(30)
-    assert min(equal) < 0 < max(equal)
-    shifted = [mmd(draw(shift), draw(0)).item() for shift in (0.5, 1.0, 2.0)]
-    assert 10 * deviation < shifted[0] < shifted[1] < shifted[2]
-
-
 def test_mmd_of_one_code_has_no_pairs_within() -> None:
     x, y = torch.zeros(1, 2), torch.ones(1, 2)
     assert mmd(x, y).item() == pytest.approx(-2 * _kernel(x[0], y[0]))
@@ -118,7 +102,8 @@ def test_rae_l2_decays_the_decoders_kernels_alone() -> None:
 def test_gradient_penalty_by_finite_differences() -> None:
     """The gradient is with respect to the codes, of each image's own summed squared output."""
     decoder = _model().decoder.double()
-    codes = torch.randn(3, 8, dtype=torch.float64, requires_grad=True)
+    generator = torch.Generator().manual_seed(0)
+    codes = torch.randn(3, 8, dtype=torch.float64, generator=generator, requires_grad=True)
     penalty = gradient_penalty(decoder(codes), codes)
     step = 1e-6
     squares = []

@@ -6,6 +6,7 @@ import pytest
 import torch
 from sklearn.decomposition import PCA
 from torch import nn
+from torch.autograd import gradcheck
 from torch.nn import functional as F
 
 from bench.errors import UsageError
@@ -57,6 +58,12 @@ def test_the_operator_norm_is_that_of_the_dense_matrix(
     dense = layer(basis).reshape(48, -1)
     largest = torch.linalg.svdvals(dense)[0]
     torch.testing.assert_close(norm(layer.weight), layer.weight / largest, rtol=1e-3, atol=1e-6)
+    # Measuring moves nothing that training goes on from.
+    before, other = norm.direction.clone(), torch.randn_like(layer.weight)
+    norm(other)
+    assert torch.equal(norm.direction, before)
+    norm.train()(other)
+    assert not torch.equal(norm.direction, before)
 
 
 def test_every_layer_of_the_least_volume_decoder_has_norm_one() -> None:
@@ -99,6 +106,15 @@ def test_truncated_codes_are_the_best_of_their_rank_with_autograds_gradient(
     (expected,) = torch.autograd.grad((reference * weights).sum(), codes)
     (gradient,) = torch.autograd.grad((found * weights).sum(), codes)
     torch.testing.assert_close(gradient, expected)
+
+
+def test_the_gradient_is_right_where_a_kept_singular_value_is_near_one_that_is_not() -> None:
+    left, right = (
+        torch.linalg.qr(torch.randn(n, 3, generator=_noise()).double())[0] for n in (5, 3)
+    )
+    values = torch.tensor([1.0, 0.5, 0.499], dtype=torch.float64)
+    codes = ((left * values) @ right.T).requires_grad_()
+    gradcheck(lambda x: truncated(x, 2), codes, eps=1e-7, rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize("directions", [2, 4])

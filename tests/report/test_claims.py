@@ -308,6 +308,11 @@ def test_fids_of_two_extractors_are_not_compared() -> None:
     assert rank.standing == "does not hold"
 
 
+def test_an_interval_that_ends_at_nought_is_on_no_side() -> None:
+    fids = {"2": [10] * 3, "4": [10] * 3, "8": [20] * 3, "12": [40] * 3}
+    assert _standings(content_of("table4", fids))[1] == "undecided"
+
+
 def test_verdicts_are_printed_and_stand_under_their_table(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -340,7 +345,7 @@ def test_a_name_in_the_list_of_claims_is_no_html_and_ends_no_cell() -> None:
     assert row.endswith(r"| mnist, a\<br>b\|c\\\|d |")
 
 
-def test_an_unrun_claim_is_in_the_list_and_not_under_the_table(tmp_path: Path) -> None:
+def test_an_unrun_claim_is_in_the_list() -> None:
     verdicts = judge(content_of("table6", {}))
     text = claims_markdown(verdicts)
     assert text.count(", celeba, profile paper): not run.\n  - no two runs to compare") == 5

@@ -18,7 +18,7 @@ from bench.models import methods
 from bench.report.display import Display
 from bench.report.figures import frontier, sweep
 from bench.report.figures import lines as run_lines
-from bench.report.figures.style import style
+from bench.report.figures.style import styles
 from bench.report.figures.write import write_figure
 from bench.report.frame import TableResults
 from bench.store.folders import write_spectra
@@ -128,13 +128,12 @@ def test_files_are_the_same_twice_and_not_blank(tmp_path: Path) -> None:
 
 
 def test_methods_are_told_apart_in_grey_too() -> None:
-    styles = [style(name) for name in methods._OWN]
-    assert len({(s["marker"], s["linestyle"]) for s in styles}) == len(styles)
+    looks = styles([*methods._OWN, "a-plugins-own", "anothers", "a-plugins-own"])
+    assert len({(s["marker"], s["linestyle"]) for s in looks.values()}) == len(methods._OWN) + 2
     red, green, blue = 0.299, 0.587, 0.114
-    pair = [style("irmae"), style("ae")]
-    greys = [np.dot(to_rgb(s["color"]), (red, green, blue)) for s in pair]
+    greys = [np.dot(to_rgb(looks[n]["color"]), (red, green, blue)) for n in ("irmae", "ae")]
     assert abs(greys[0] - greys[1]) > 0.2
-    assert style("a-plugins-own")["color"] == "#000000"
+    assert looks["a-plugins-own"]["color"] == looks["anothers"]["color"] == "#000000"
 
 
 SPECTRA, CURVES = FIGURES["spectra-dimension"], FIGURES["curves-dimension"]

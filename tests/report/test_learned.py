@@ -47,6 +47,13 @@ def _without(base: TableResults, column: int, seeds: set[int]) -> TableResults:
     return replace(base, results={**base.results, cell: changed})
 
 
+def test_a_column_that_alone_has_learned_is_not_in_bold() -> None:
+    made = content("table4", RANKS)
+    for column in range(3):
+        made = _without(made, column, {0, 1, 2})
+    assert not any(cell.best for row in rows(made, frame(made)) for cell in row.cells)
+
+
 def _standings(made: TableResults) -> dict[str, Standing]:
     return {verdict.claim.statement: verdict.standing for verdict in judge(made)}
 

@@ -25,40 +25,35 @@ SPEC = replace(TINY, epochs=25)
 RUN_ID = run_id(SPEC, dataset(SPEC.dataset).fingerprint)
 
 
+def _on(cpu: str) -> dict[str, Any]:
+    """Where a run is trained."""
+    return {"cpu": cpu, "device": "cpu", "threads": 1}
+
+
 def test_a_record_names_every_machine_that_a_run_was_trained_on(tmp_path: Path) -> None:
     store = Store(tmp_path)
 
-    def train(cpu: str, until: int) -> None:
-        run = checkpoint.resume(
-            RUN_ID, SPEC, store, CPU, {"cpu": cpu, "device": "cpu", "threads": 1}
-        )
-        run.step = until
+    def train(cpu: str, until: int, side_by_side: int = 1) -> None:
+        run = checkpoint.resume(RUN_ID, SPEC, store, CPU, _on(cpu))
+        run.step, run.side_by_side = until, max(run.side_by_side, side_by_side)
         checkpoint.keep(RUN_ID, run, store)
 
-    train("one", 10)
+    train("one", 10, side_by_side=4)
     train("one", 20)
     train("two", 30)
     train("three", SPEC.steps)
     # All that is left is to write the record down.
-    run = checkpoint.resume(
-        RUN_ID, SPEC, store, CPU, {"cpu": "four", "device": "cpu", "threads": 1}
-    )
-    run.spectra, run.seconds = [np.ones(SPEC.latent_dim)], 1.0
+    run = checkpoint.resume(RUN_ID, SPEC, store, CPU, _on("four"))
+    run.spectra, run.seconds = [np.ones(SPEC.latent_dim)], 2.0
     checkpoint.finish(RUN_ID, run, store, spectra_images=2)
     record = store.read_folder(RUN_ID).trained
     assert record is not None
     assert record.earlier == [
-        {"cpu": "one", "device": "cpu", "threads": 1, "from_step": 0},
-        {"cpu": "two", "device": "cpu", "threads": 1, "from_step": 20},
+        _on("one") | {"from_step": 0},
+        _on("two") | {"from_step": 20},
     ]
-    assert record.provenance == {
-        "cpu": "three",
-        "device": "cpu",
-        "threads": 1,
-        "from_step": 30,
-        "side_by_side": 1,
-    }
-    assert record.timing["images_per_second"] == SPEC.epochs * SPEC.train_images
+    assert record.provenance == _on("three") | {"from_step": 30, "side_by_side": 4}
+    assert record.timing["images_per_second"] == SPEC.epochs * SPEC.train_images / 2
 
 
 def test_a_run_that_was_begun_on_a_gpu_takes_the_threads_of_the_cpu_that_it_goes_on_on(
@@ -75,22 +70,17 @@ def test_a_run_that_was_begun_on_a_gpu_takes_the_threads_of_the_cpu_that_it_goes
 
 def test_a_checkpoint_of_an_earlier_version_is_set_aside(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    run = checkpoint.resume(RUN_ID, SPEC, store, CPU, {"cpu": "one", "device": "cpu", "threads": 1})
+    run = checkpoint.resume(RUN_ID, SPEC, store, CPU, _on("one"))
     run.step = 10
     state = {name: value for name, value in run.state_dict().items() if name != "history"}
     save_tensors(store.checkpoint(RUN_ID), {"run_id": RUN_ID, **state})
-    assert (
-        checkpoint.resume(
-            RUN_ID, SPEC, store, CPU, {"cpu": "one", "device": "cpu", "threads": 1}
-        ).step
-        == 0
-    )
+    assert checkpoint.resume(RUN_ID, SPEC, store, CPU, _on("one")).step == 0
 
 
 def _trained(spec: TrainingSpec, store: Store, data: LoadedData) -> str:
     """Train a run as a worker does; return its identity."""
     name = run_id(spec, dataset(spec.dataset).fingerprint)
-    run = checkpoint.resume(name, spec, store, CPU, {"cpu": "one", "device": "cpu", "threads": 1})
+    run = checkpoint.resume(name, spec, store, CPU, _on("one"))
     failures = train(
         [run],
         data.train.spread(spec.train_images).images,
@@ -120,13 +110,11 @@ def test_a_longer_run_goes_on_from_the_end_of_a_shorter_one_bit_for_bit(
         longer,
         store,
         CPU,
-        {"cpu": "one", "device": "cpu", "threads": 1},
+        _on("one"),
         since=time.time() + 9,
     )
     assert anew.step == 0
-    begun = checkpoint.resume(
-        name, longer, store, CPU, {"cpu": "one", "device": "cpu", "threads": 1}
-    )
+    begun = checkpoint.resume(name, longer, store, CPU, _on("one"))
     assert begun.step == spec.steps
     assert _trained(longer, store, sample) == name
     expected, found = (each.read_folder(name).trained for each in (straight, store))
@@ -155,12 +143,7 @@ def test_a_run_does_not_go_on_from_what_is_not_its_beginning(
     longer = replace(tiny("ae"), epochs=5)
     name = run_id(longer, dataset(longer.dataset).fingerprint)
     assert store.shorter(name, longer) is None
-    assert (
-        checkpoint.resume(
-            name, longer, store, CPU, {"cpu": "one", "device": "cpu", "threads": 1}
-        ).step
-        == 0
-    )
+    assert checkpoint.resume(name, longer, store, CPU, _on("one")).step == 0
 
 
 def test_a_run_does_not_go_on_from_one_whose_checkpoint_is_gone(
@@ -171,12 +154,7 @@ def test_a_run_does_not_go_on_from_one_whose_checkpoint_is_gone(
     store.checkpoint(shorter).unlink()
     longer = replace(tiny("ae"), epochs=5)
     name = run_id(longer, dataset(longer.dataset).fingerprint)
-    assert (
-        checkpoint.resume(
-            name, longer, store, CPU, {"cpu": "one", "device": "cpu", "threads": 1}
-        ).step
-        == 0
-    )
+    assert checkpoint.resume(name, longer, store, CPU, _on("one")).step == 0
 
 
 def test_a_run_that_is_trained_again_keeps_its_curve_until_then(
@@ -187,7 +165,7 @@ def test_a_run_that_is_trained_again_keeps_its_curve_until_then(
     before = store.history(name).read_bytes()
     store.checkpoint(name).unlink()
     store.weights(name).unlink()
-    checkpoint.resume(name, TINY, store, CPU, {"cpu": "one", "device": "cpu", "threads": 1})
+    checkpoint.resume(name, TINY, store, CPU, _on("one"))
     assert store.history(name).read_bytes() == before
     assert store.steps_done(name) == 0
     assert _trained(TINY, store, sample) == name

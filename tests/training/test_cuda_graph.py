@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 import weakref
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,7 +14,7 @@ import torch
 from bench.data.images import LoadedData
 from bench.experiments.spec import TrainingSpec
 from bench.models.precision import arithmetic
-from bench.training import loop
+from bench.training import side_by_side
 from bench.training.cuda_graph import GraphedRuns
 from bench.training.run_in_training import NonFiniteLossError, RunInTraining
 from tests.support.diary import Diary, moved_alike, train_all, weights
@@ -72,13 +73,13 @@ def graphs(monkeypatch: pytest.MonkeyPatch) -> list[ReplayedGraph]:
     monkeypatch.setattr(ReplayedGraph, "made", made, raising=False)
     for name, value in graph_patches(ReplayedGraph).items():
         monkeypatch.setattr(torch.cuda, name, value)
-    monkeypatch.setattr(loop, "_graph_safe", lambda run, images: run.method.graph_safe)
+    monkeypatch.setattr(side_by_side, "_graph_safe", lambda run, images: run.method.graph_safe)
     return made
 
 
 def _alone(spec: TrainingSpec, images: torch.Tensor, diary: Diary | None = None) -> RunInTraining:
     run = RunInTraining(spec, CPU)
-    with mock.patch.object(loop, "_graph_safe", return_value=False):
+    with mock.patch.object(side_by_side, "_graph_safe", return_value=False):
         assert train_all(images, run, diary=diary) == {}
     assert run.side_by_side == 1
     return run
@@ -90,10 +91,12 @@ def test_a_run_side_by_side_with_others_is_the_run_alone(
 ) -> None:
     specs, images = GROUPS[name], sample.train.images
     together, diary, apart = [RunInTraining(spec, CPU) for spec in specs], Diary(), Diary()
+    start = time.monotonic()
     assert train_all(images, *together, diary=diary) == {}
     (graph,) = graphs
     assert graph.replays >= specs[0].steps / 2
     assert graph.generators == [run.noise for run in together]
+    assert 0 < sum(run.seconds for run in together) <= time.monotonic() - start
     for run in together:
         assert run.side_by_side == len(specs)
         assert not any(group["capturable"] for group in run.optimizer.param_groups)
@@ -223,7 +226,7 @@ def test_a_run_that_finds_no_memory_beside_the_graphs_of_others_has_them_release
             raise errors[-1]
         return loss(*arguments)
 
-    monkeypatch.setattr(loop, "GraphedRuns", Noted)
+    monkeypatch.setattr(side_by_side, "GraphedRuns", Noted)
     group[1].method = replace(group[1].method, loss=short)
     assert train_all(sample.train.images, *group) == {}
     assert errors
@@ -367,11 +370,3 @@ def test_on_a_gpu_memory_that_is_short_in_a_capture_halves_the_group(
     assert train_all(sample.train.images.to(gpu), *group) == {}
     assert (companies[0], companies[-1]) == (4, 2)
     assert torch.cuda.current_stream() == torch.cuda.default_stream()
-
-
-def _loss(run: RunInTraining, images: torch.Tensor) -> float:
-    """Loss of the first images, under noise that does not depend on the steps before."""
-    run.noise.manual_seed(0)
-    with torch.no_grad() if run.spec.method != "rae-gp" else contextlib.nullcontext():
-        inputs = images[:50].float() / 255
-        return run.method.loss(run.model, inputs, run.noise, run.spec).item()

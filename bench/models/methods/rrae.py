@@ -54,7 +54,8 @@ class _Truncation(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:  # noqa: ANN401
-        # Which is its own adjoint: a change of the matrix goes the same way.
+        # The derivative is self-adjoint: the same map takes a change of the matrix to that of its
+        # approximation, and the gradient back.
         left, values, right = ctx.saved_tensors
         kept_left, rest_left = left.tensor_split((ctx.count,), dim=1)
         kept_right, rest_right = right.tensor_split((ctx.count,))

@@ -9,7 +9,7 @@ from matplotlib.ticker import ScalarFormatter
 
 from bench.experiments.spec import HEADLINE_SAMPLER, FigureSpec
 from bench.report.claims import LEAST_SEEDS, span
-from bench.report.figures.style import caption, plain_numbers, style
+from bench.report.figures.style import caption, plain_numbers, styles
 from bench.report.frame import TableResults, frame
 from bench.report.metrics import METRICS, View
 from bench.report.notes import fid_notes
@@ -67,7 +67,8 @@ def _of(data: pd.DataFrame, metric: str, view: View) -> pd.DataFrame:
 
 
 def _panel(axes: Axes, content: TableResults, across: pd.DataFrame, up: pd.DataFrame) -> None:
-    for row in dict.fromkeys(cell.row for cell in content.table.cells):
+    looks = styles(cell.training.method for cell in content.table.cells)
+    for row in content.table.rows:
         cells = [cell for cell in content.table.cells if cell.row == row]
         places = [(cell.row, cell.label) for cell in cells]
         x, y = across.reindex(places), up.reindex(places)
@@ -75,7 +76,7 @@ def _panel(axes: Axes, content: TableResults, across: pd.DataFrame, up: pd.DataF
         x, y = x[drawn], y[drawn]
         if x.empty:
             continue
-        look = style(cells[0].training.method)
+        look = looks[cells[0].training.method]
         axes.errorbar(
             x["mean"],
             y["mean"],

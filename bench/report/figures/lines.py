@@ -146,15 +146,14 @@ def _still_moving(content: TableResults, ranks: Mapping[str, Sequence[int]]) -> 
 def _printed_ranks(content: TableResults) -> dict[Cell, float]:
     """The printed ranks of the cells whose runs can be held against them."""
     printed = beside_printed(frame(content), "rank")
-    cells = {(cell.row, cell.label): cell for cell in content.table.cells}
-    places = zip(printed.row, printed.column, strict=True)
+    cells, places = content.table.places, zip(printed.row, printed.column, strict=True)
     return {cells[place]: rank for place, rank in zip(places, printed.paper, strict=True)}
 
 
 def _mark(panels: Sequence[Axes], content: TableResults, printed: Mapping[Cell, float]) -> None:
     """Mark the printed ranks, and how far from them a rank counts as reproduced."""
     for cell, rank_ in printed.items():
-        axes = panels[_rows(content).index(cell.row)]
+        axes = panels[content.table.rows.index(cell.row)]
         share, units = METRICS["rank"].near or (0.0, 0.0)
         margin = max(share * rank_, units)
         color = _look(content, cell.label)["color"]
@@ -189,7 +188,7 @@ def _ranges(numbers: Sequence[int]) -> str:
 
 def _panels(content: TableResults, draw: _DrawRun) -> tuple[Figure, Sequence[Axes], list[str]]:
     """A panel for each row of the table, in it a colour for each column and a line a run."""
-    rows = _rows(content)
+    rows = content.table.rows
     page = Figure(figsize=(max(5.6, 3.8 * len(rows)), 3.6))
     panels = page.subplots(1, len(rows), sharey=True, squeeze=False)[0]
     left_out: list[str] = []
@@ -213,10 +212,6 @@ def _panels(content: TableResults, draw: _DrawRun) -> tuple[Figure, Sequence[Axe
     if left_out:
         notes.append(f"Nothing to draw is cached of {', '.join(left_out)}.")
     return page, panels, notes
-
-
-def _rows(content: TableResults) -> list[str]:
-    return list(dict.fromkeys(cell.row for cell in content.table.cells))
 
 
 def _look(content: TableResults, column: str) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """How every figure looks: one colour, marker and line for each method."""
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from matplotlib.axis import Axis
@@ -51,6 +52,7 @@ _STYLES = {
     "nested-dropout": (_YELLOW, "v", "--"),
     "pca": ("#777777", "X", ":"),
 }
+_OTHERS = ("X", "*", "p", "h", "d", "8")
 
 
 def caption(page: Figure, notes: Sequence[str]) -> None:
@@ -64,7 +66,9 @@ def plain_numbers(axis: Axis) -> None:
     axis.set_minor_formatter(LogFormatter())
 
 
-def style(method: str) -> dict[str, Any]:
-    """Colour, marker and line of a method; one from outside the package is black."""
-    look = _STYLES.get(method, ("#000000", "X", "-"))
-    return dict(zip(("color", "marker", "linestyle"), look, strict=True))
+def styles(methods: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Colour, marker and line of each method; those from outside the package are black."""
+    others = itertools.cycle(_OTHERS)
+    looks = {m: _STYLES.get(m) or ("#000000", next(others), "-") for m in dict.fromkeys(methods)}
+    names = ("color", "marker", "linestyle")
+    return {method: dict(zip(names, look, strict=True)) for method, look in looks.items()}

@@ -9,7 +9,7 @@ from matplotlib.ticker import NullLocator
 
 from bench.experiments.spec import FigureSpec
 from bench.report.claims import span
-from bench.report.figures.style import caption, style
+from bench.report.figures.style import caption, styles
 from bench.report.frame import TableResults, frame
 from bench.report.metrics import REAL, View
 from bench.report.notes import fid_notes
@@ -56,10 +56,11 @@ def _panel(axes: Axes, view: View, seen: pd.DataFrame, content: TableResults) ->
         beside.grid(visible=False)
         beside.spines["right"].set_visible(True)
         beside.set_ylabel("FID (paper, another scale)")
-    for row in dict.fromkeys(cell.row for cell in content.table.cells):
-        method = next(cell.training.method for cell in content.table.cells if cell.row == row)
-        _measured(axes, data[data.row == row].sort_values("x"), row, method)
-        _printed(beside, paper[paper.row == row].sort_values("x"), row, method)
+    looks = styles(cell.training.method for cell in content.table.cells)
+    for row in content.table.rows:
+        look = next(looks[c.training.method] for c in content.table.cells if c.row == row)
+        _measured(axes, data[data.row == row].sort_values("x"), row, look)
+        _printed(beside, paper[paper.row == row].sort_values("x"), row, look)
     if real["mean"].notna().any():
         _real(axes, real["mean"].mean(), data["mean"])
     axes.set_xscale("log", base=2)
@@ -83,8 +84,8 @@ def _real(axes: Axes, value: float, measured: pd.Series) -> None:
         axes.plot([], [], **look, label=f"real images, below: {significant(value)}")
 
 
-def _measured(axes: Axes, data: pd.DataFrame, row: str, method: str) -> None:
-    look, drawn = style(method), data[data["mean"].notna()]
+def _measured(axes: Axes, data: pd.DataFrame, row: str, look: dict[str, Any]) -> None:
+    drawn = data[data["mean"].notna()]
     if drawn.empty:
         return
     axes.plot(drawn.x, drawn["mean"], **look, label=f"{row}, measured")
@@ -95,12 +96,12 @@ def _measured(axes: Axes, data: pd.DataFrame, row: str, method: str) -> None:
     axes.fill_between(drawn.x, drawn.low, drawn.high, color=look["color"], alpha=0.2, linewidth=0)
 
 
-def _printed(axes: Axes, data: pd.DataFrame, row: str, method: str) -> None:
+def _printed(axes: Axes, data: pd.DataFrame, row: str, look: dict[str, Any]) -> None:
     if not data.empty:
         axes.plot(
             data.x,
             data.paper,
-            **style(method) | {"linestyle": "--"},
+            **look | {"linestyle": "--"},
             markerfacecolor="white",
             linewidth=1,
             label=f"{row}, paper",
