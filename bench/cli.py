@@ -15,8 +15,7 @@ from bench.campaign.commands import carry_out, going_on
 from bench.campaign.job import WorkerSettings
 from bench.campaign.plugins import load_plugins
 from bench.campaign.request import MODES, Request
-from bench.data.pictures import printable
-from bench.errors import BenchError, Terminated, UsageError, described, refused, unknown
+from bench.errors import BenchError, Terminated, UsageError, described, of_system, refused, unknown
 from bench.evaluation.extractors import general_extractor, inception_weights
 from bench.experiments.figures import FIGURES
 from bench.experiments.spec import SAMPLERS, parse_overrides
@@ -47,7 +46,7 @@ def _request(arguments: argparse.Namespace) -> Request:
     ):
         raise UsageError(f"--device takes auto, cpu, cuda or cuda:N, not {arguments.device!r}")
     mode = _mode(arguments)
-    if arguments.report and (not arguments.report.name or arguments.report.is_dir()):
+    if arguments.report and arguments.report.is_dir():
         raise UsageError(f"--report {arguments.report}: name a file, such as report.html")
     tables = _chosen("table", arguments.table, TABLES, PAPER_TABLES)
     figures = _chosen("figure", arguments.figure, FIGURES, FIGURES)
@@ -130,14 +129,6 @@ def _options(declared: type, arguments: argparse.Namespace) -> dict[str, Any]:
     return {name: getattr(arguments, name) for name in names}
 
 
-def _of_system(error: OSError) -> str:
-    """What the system refused, where, and what to do."""
-    if error.filename is not None:
-        verb = "read" if isinstance(error, PermissionError) else "use"
-        return str(refused(f"cannot {verb} {printable(str(error.filename))}", error))
-    return str(refused("the system refused something, see --debug", error))
-
-
 @contextlib.contextmanager
 def _terminated() -> Iterator[None]:
     """Have SIGTERM raise within, so that workers are stopped with the program."""
@@ -163,12 +154,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with _terminated():
             return carry_out(_request(parser().parse_args(arguments)))
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, Terminated) as error:
         # What is verified is trained in a folder that is gone.
         verifying = any(each.startswith("--verify") for each in arguments)
         mode = "force" if "--force" in arguments else "run"
-        say("interrupted" if verifying else f"interrupted; {going_on(mode)}")
-        return 130
+        by_user = isinstance(error, KeyboardInterrupt)
+        what = "interrupted" if by_user else "terminated"
+        say(what if verifying else f"{what}; {going_on(mode)}")
+        return 130 if by_user else 128 + signal.SIGTERM
     except BrokenPipeError:
         # Whoever reads the output has seen enough; there is nobody left to tell.
         discard(sys.stdout)
@@ -179,7 +172,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(error, BenchError):
             what = str(error)
         elif isinstance(error, OSError) and error.strerror:
-            what = _of_system(error)
+            what = of_system(error) or str(
+                refused("the system refused something, see --debug", error)
+            )
         elif isinstance(error, ModuleNotFoundError):
             what = f"{error}; install what the suite needs: make install, or pip install ."
         else:

@@ -34,13 +34,14 @@ def naming(what: str, *others: type[Exception]) -> Iterator[None]:
     Raises:
         BenchError: it arose. Those that can be acted on, and of other types, pass as they are.
     """
-    passing: tuple[type[Exception], ...] = (BenchError, OSError, *others)
+    passing: tuple[type[BaseException], ...] = (BenchError, Terminated, *others)
     try:
         yield
     except passing:
         raise
-    except Exception as error:
-        raise BenchError(f"{what}: {described(error)}") from error
+    except (Exception, SystemExit) as error:
+        said = of_system(error) if isinstance(error, OSError) else ""
+        raise BenchError(f"{what}: {said or described(error)}") from error
 
 
 _PERMISSION = "give yourself permission, or choose another place"
@@ -64,6 +65,19 @@ def refused(what: str, error: OSError) -> BenchError:
     remedy = _REMEDIES.get(error.errno or 0)
     reason = error.strerror or str(error)
     return BenchError(f"{what}: {reason}" + (f"; {remedy}" if remedy else ""))
+
+
+def of_system(error: OSError) -> str:
+    """What the system refused, where, and what to do; empty where it says nothing of a file."""
+    if error.filename is None or not error.strerror:
+        return ""
+    verb = "read" if isinstance(error, PermissionError) else "use"
+    return str(refused(f"cannot {verb} {printable(str(error.filename))}", error))
+
+
+def printable(name: str) -> str:
+    """A file's name for people: bytes that are not UTF-8 are shown as escapes."""
+    return name.encode(errors="surrogateescape").decode(errors="backslashreplace")
 
 
 # So that names of files that are made of a name stay within what disks take.

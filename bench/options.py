@@ -60,6 +60,23 @@ def _share(text: str) -> float:
     raise argparse.ArgumentTypeError(f"must be a number between 0 and 1, not {text!r}")
 
 
+def _given(text: str) -> str:
+    if not text:
+        raise argparse.ArgumentTypeError("must not be empty")
+    return text
+
+
+def _file(text: str) -> Path:
+    return Path(_given(text))
+
+
+def _folder(text: str) -> Path:
+    path = Path(_given(text))
+    if path.exists() and not path.is_dir():
+        raise argparse.ArgumentTypeError(f"{text} is a file; choose a folder")
+    return path
+
+
 # By group, each option with what its value is called: one without a value is a switch.
 _OPTIONS = {
     "to begin with": {
@@ -78,7 +95,7 @@ _OPTIONS = {
         "--only GLOB": "only runs whose name matches; repeatable, for runs that match one of "
         "several",
         "--set KEY=VALUE": "change a setting of every run, e.g. epochs=5, lr=3e-4 or "
-        "precision=bf16; repeatable",
+        "precision=bf16; repeatable, the last of one key counts",
         "--dataset DATA": "run the tables on other data, by whose name the outputs are called: "
         f"{', '.join(DATASETS)}, or images of your own: images:FOLDER (pictures) or idx:FOLDER "
         "(two files of images in MNIST's format)",
@@ -140,20 +157,21 @@ _MORE: dict[str, dict[str, Any]] = {
     "--figure": _REPEATABLE,
     "--profile": {"choices": (*PROFILES, "auto"), "default": "auto"},
     "--seeds": {"type": _positive},
-    "--runs-dir": {"type": Path, "default": Path("runs")},
+    "--runs-dir": {"type": _folder, "default": Path("runs")},
     "--only": _REPEATABLE,
     "--set": _REPEATABLE,
     "--plugin": _REPEATABLE,
-    "--report": {"type": Path, "nargs": "?", "const": Path("report.html")},
+    "--report": {"type": _file, "nargs": "?", "const": Path("report.html")},
     "--extractor": _REPEATABLE,
     "--sampler": _REPEATABLE | {"choices": SAMPLERS},
     "--rank-threshold": {"type": _share, "default": RANK_THRESHOLD},
-    "--data-dir": {"type": Path, "default": Path("data")},
-    "--tables-dir": {"type": Path, "default": Path("tables")},
-    "--figures-dir": {"type": Path, "default": Path("figures")},
-    "--fid-weights": {"type": Path},
+    "--data-dir": {"type": _folder, "default": Path("data")},
+    "--tables-dir": {"type": _folder, "default": Path("tables")},
+    "--figures-dir": {"type": _folder, "default": Path("figures")},
+    "--fid-weights": {"type": _file},
     "--device": {"default": "auto"},
     "--jobs": {"type": _positive},
     "--stop-after": {"type": _positive},
-    "--export": {"type": Path},
+    "--export": {"type": _file},
+    "--scheduler": {"type": _given},
 }

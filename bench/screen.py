@@ -36,7 +36,8 @@ def _print(text: str, stream: TextIO) -> None:
     except OSError as error:
         # Python would write it once more as the program ends.
         discard(stream)
-        raise refused("cannot write the output", error) from error
+        if stream is sys.stdout:
+            raise refused("cannot write the output", error) from error
 
 
 def discard(stream: TextIO) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from bench.files import atomic, set_aside, write_bytes
+from bench.files import set_aside, write_bytes
 
 _MAGIC = b"irmae-tensors-1\n"
 _HEAD = len(_MAGIC) + 32
@@ -41,8 +41,10 @@ def load_tensors(path: Path) -> Any | None:  # noqa: ANN401 - what save_tensors 
 
 def save_state(path: Path, state: dict[str, torch.Tensor]) -> None:
     """Write a state dict in PyTorch's format, for ``torch.load(path, weights_only=True)``."""
-    with atomic(path) as file:
-        torch.save(state, file)
+    # Into memory first: PyTorch says nothing of a full disk that could be acted on.
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    write_bytes(path, buffer.getvalue())
 
 
 def load_state(path: Path, sha256: str) -> dict[str, torch.Tensor] | None:

@@ -120,7 +120,8 @@ def test_folders_that_cannot_be_are_one_line(
 ) -> None:
     (tmp_path / "file").touch()
     command = ["--collect", "--table", "4", f"--{which}-dir", str(tmp_path / option)]
-    assert main([*command, *(["--runs-dir", str(GOLDEN)] if which == "tables" else [])]) == 1
+    more = ["--runs-dir", str(GOLDEN)] if which == "tables" else []
+    assert main([*command, *more]) == (2 if option == "file" else 1)
     (line,) = capsys.readouterr().err.splitlines()
     assert "unexpected" not in line
     assert message in line
@@ -174,9 +175,7 @@ def test_one_job_needs_no_worker_process(
         assert "use --jobs 1" in lines[-1]
 
 
-def test_figures_are_drawn_in_the_suites_own_style(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_figures_are_drawn_in_the_suites_own_style(tmp_path: Path) -> None:
     """Whatever a notebook's environment and the user's own settings say."""
     settings = tmp_path / "matplotlibrc"
     lines = ("text.usetex: True", "savefig.transparent: True", "figure.facecolor: red")

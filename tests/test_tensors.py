@@ -1,7 +1,10 @@
+import resource
 from pathlib import Path
 
+import pytest
 import torch
 
+from bench.errors import BenchError
 from bench.tensors import load_state, load_tensors, save_state, save_tensors, state_sha256
 
 
@@ -44,3 +47,14 @@ def test_weights_are_those_of_their_digest_or_absent(tmp_path: Path) -> None:
         path.write_bytes(damaged)
         assert load_state(path, checksum) is None
         assert damaged in [each.read_bytes() for each in tmp_path.glob("weights.pt*.corrupt")]
+
+
+def test_weights_that_find_no_room_are_an_error_in_one_line(tmp_path: Path) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
+    try:
+        with pytest.raises(BenchError, match=r"cannot write .*weights\.pt: File too large"):
+            save_state(tmp_path / "weights.pt", {"a": torch.zeros(100_000)})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not any(tmp_path.iterdir())

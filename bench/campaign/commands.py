@@ -29,6 +29,8 @@ def carry_out(request: Request) -> int:
         KeyboardInterrupt: the user stopped it.
     """
     store = Store(request.worker.runs_dir)
+    if request.mode in ("collect", "status", "gc", "verify", "export") and not store.root.exists():
+        raise BenchError(f"--runs-dir {store.root}: no such folder")
     runs = store.read()
     if request.mode in ("status", "gc"):
         lines = status_lines(runs, store)
@@ -38,10 +40,8 @@ def carry_out(request: Request) -> int:
             show(line)
         return 0
     for complaint in filter(None, (folder.complaint for folder in runs.values())):
-        say(f"left out, {complaint}")
+        say(f"left out, {complaint}; a command that trains keeps it as .corrupt, and replaces it")
     if request.mode == "collect":
-        if not store.root.exists():
-            raise BenchError(f"--runs-dir {store.root}: no such folder")
         chosen, left_out = choose(request, runs, store.cache, "cpu")
         for line in left_out:
             say(line)
@@ -62,6 +62,12 @@ def _run(request: Request, runs: Runs, store: Store, device: str) -> int:
     """Plan, run what is missing unless the plan is all that was asked for, and render."""
     chosen, absent = choose(request, runs, store.cache, device)
     jobs = requested_jobs(request, chosen)
+    if request.mode != "plan" and any(runs[job.run_id].damage for job in jobs):
+        for job in jobs:
+            with lock(store.lock_path(job.run_id), wait=False) as held:
+                if held:
+                    store.set_damaged_aside(store.read_folder(job.run_id))
+        runs = store.read()
     insist = bool(request.display.extractors)
     estimate = Estimate(runs.values(), device)
     plan = plan_runs(jobs, runs, store, estimate, insist=insist)

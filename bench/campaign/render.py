@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING
 
 from bench.campaign.choose import Chosen
 from bench.campaign.request import Request
-from bench.campaign.runs import every_result, failure_of, jobs_of, result_of, seeds_shown
+from bench.campaign.runs import (
+    every_result,
+    failure_of,
+    jobs_of,
+    result_of,
+    seeds_shown,
+    undeclared,
+)
 from bench.experiments.spec import Cell
 from bench.experiments.tables import TABLES
 from bench.screen import say, show
@@ -154,5 +161,7 @@ def _content(request: Request, chosen: Chosen, runs: Runs) -> TableResults:
 def _why_not(folder: RunFolder) -> str:
     if folder.trained is None:
         return "not trained to its end" if folder.has_checkpoint else "not run"
+    if others := undeclared(folder):
+        return f"measured through {', '.join(others)}, not declared here, or changed (--plugin)"
     weights = "" if folder.has_weights else ", and its weights are not here"
     return f"trained, but not measured{weights}"

@@ -89,6 +89,17 @@ def result_of(job: Job, folder: RunFolder) -> Result | None:
     return Result(folder.trained, seen, folder.path) if folder.trained and seen else None
 
 
+def undeclared(folder: RunFolder) -> list[str]:
+    """Extractors that have measured a run, and that are not declared here, or are others now."""
+    return sorted(
+        record.spec.extractor
+        for record in folder.measured
+        if folder.trained
+        and record.extractor["checksum"]
+        != expected_identity(record.spec.extractor, folder.trained.data)
+    )
+
+
 def every_result(runs: Mapping[str, RunFolder]) -> list[Result]:
     """Every run with all that was measured of it, those of one size together, the latest last."""
     return [

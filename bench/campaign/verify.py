@@ -30,6 +30,8 @@ def run_named(results: Sequence[Result], name: str) -> Result:
         for run_id, result in latest.items()
         if name in (run_id, result.spec.name) or fnmatch.fnmatchcase(run_id, name)
     ]
+    if not latest:
+        raise BenchError(f"--verify {name}: there are no finished runs; see --runs-dir")
     if not found:
         raise unknown("finished run", name, latest)
     if len(found) > 1:

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from bench.data.images import LoadedData
 
 
-# Columns of the supplement's Table 1, each for images of one size.
-NETWORKS = ("shape", "mnist", "celeba")
+# Columns of the supplement's Table 1, and the images that they take: channels, height, width.
+NETWORKS = {"shape": (3, 32, 32), "mnist": (1, 32, 32), "celeba": (3, 64, 64)}
 
 
 @dataclass(frozen=True)
@@ -65,16 +65,17 @@ class Dataset:
 
         Raises:
             BenchError: no source has the data, a file is not what it should be, or a plugin's code
-                failed.
+                failed, or loads others than it declares.
         """
         with naming(f"data set {self.name}", MemoryError):
             loaded: LoadedData = importlib.import_module(self.module).load(self, data_dir)
-        counts = len(loaded.train.images), len(loaded.test.images)
-        if counts != (self.train, self.test):
-            raise BenchError(
-                f"data set {self.name}: {counts[0]:,} training and {counts[1]:,} test images, "
-                f"where {self.train:,} and {self.test:,} are declared"
-            )
+            for split, count in ((loaded.train, self.train), (loaded.test, self.test)):
+                found = f"{split.images.dtype} {tuple(split.images.shape)}"
+                declared = f"torch.uint8 {(count, *NETWORKS[self.network])}"
+                if found != declared:
+                    raise BenchError(
+                        f"data set {self.name}: images are {found}, where {declared} is declared"
+                    )
         return loaded
 
 
@@ -183,6 +184,8 @@ def register_dataset(new: Dataset, *, replace: bool = False) -> None:
     require_name("data set", new.name)
     if new.network not in NETWORKS:
         raise unknown(f"network of the data set {new.name}", new.network, NETWORKS)
+    with naming(f"content of the data set {new.name}"):
+        _ = new.fingerprint
     if not replace and DATASETS.get(new.name, new) != new:
         raise UsageError(f"a data set named {new.name!r} exists already; choose another name")
     DATASETS[new.name] = new

@@ -23,6 +23,8 @@ _SPELLING = re.compile(
 MAX_BYTES = 4 << 30
 # What a file of unsigned bytes begins with.
 _BYTES = b"\0\0\x08"
+# More than any image has, and no more than NumPy takes.
+_DIMENSIONS = 8
 
 
 def find_files(folder: Path) -> dict[str, Path]:
@@ -86,6 +88,8 @@ def read(path: Path) -> Idx:
             compressed = file.read(2) == b"\x1f\x8b"
         with gzip.open(path) if compressed else path.open("rb") as file:
             head = file.read(4)
+            if head[3] > _DIMENSIONS:
+                raise BenchError(f"{path}: truncated or altered, or not an idx file of images")
             head += file.read(4 * head[3])
             shape = struct.unpack(f">{head[3]}I", head[4:])
             size = math.prod(shape)

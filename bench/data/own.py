@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import itertools
 import re
 import warnings
 from collections import Counter
@@ -11,18 +12,18 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from bench.data import DATASETS, IDX_FILES, Dataset, idx
-from bench.data.pictures import TAKEN, File, Form, Source, printable
+from bench.data import DATASETS, IDX_FILES, NETWORKS, Dataset, idx
+from bench.data.pictures import TAKEN, File, Form, Source
 from bench.data.prepared import Task, prepare
 from bench.data.splits import split_own
-from bench.errors import LONGEST_NAME, BenchError, UsageError, require_name
+from bench.errors import LONGEST_NAME, BenchError, UsageError, printable, require_name
 from bench.screen import say
 
 KINDS = ("idx", "images")
 # Nothing here asks for their labels.
 _IDX_IMAGES = IDX_FILES[::2]
 # Networks of Table 1 by the images that they take: width and height, channels.
-_PRESETS = {(32, 1): "mnist", (32, 3): "shape", (64, 3): "celeba"}
+_PRESETS = {(size, channels): name for name, (channels, size, _) in NETWORKS.items()}
 # How many pictures' headers are read to find the preset that most of them fit.
 _LOOKED_AT = 256
 # Names of folders that say nothing of what is in them; the folder around them does.
@@ -120,7 +121,7 @@ def _idx(given: Path, name: str) -> Dataset:
     train, test = files = [idx.read(found[each]) for each in _IDX_IMAGES]
     shapes = [each.array.shape for each in files]
     sizes = {side for shape in shapes for side in shape[1:]}
-    if {len(shape) for shape in shapes} != {3} or len(sizes) > 1 or 0 in sizes:
+    if {len(shape) for shape in shapes} != {3} or len(sizes) > 1 or 0 in itertools.chain(*shapes):
         raise BenchError(
             f"{folder}: images of the shapes {shapes[0]} and {shapes[1]}; the suite takes squares "
             "of one size in this format, and pictures of any size as images:FOLDER"

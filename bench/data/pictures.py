@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from bench.errors import BenchError
+from bench.errors import BenchError, printable
 
 ENDINGS = (
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".webp"),
@@ -36,7 +36,7 @@ class File:
 
     Attributes:
         name: within its source, with slashes between folders, whatever the user's locale: bytes
-            that are not UTF-8 are surrogates, see :func:`printable`.
+            that are not UTF-8 are surrogates, see :func:`bench.errors.printable`.
         size: in bytes.
         stamp: when it changed last; a zip's checksum of it.
     """
@@ -157,11 +157,6 @@ def is_picture(name: str) -> bool:
 def _left_by_others(part: str) -> bool:
     """Whether a file or folder is hidden or left by a system, by its name."""
     return part in _LEFT_BY_SYSTEMS or (part.startswith(".") and part not in (".", ".."))
-
-
-def printable(name: str) -> str:
-    """A file's name for people: bytes that are not UTF-8 are shown as escapes."""
-    return name.encode(errors="surrogateescape").decode(errors="backslashreplace")
 
 
 @dataclass(frozen=True)

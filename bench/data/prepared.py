@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from bench.data.pictures import BadPictureError, File, Form, Source, printable
-from bench.errors import BenchError, described
+from bench.data.pictures import BadPictureError, File, Form, Source
+from bench.errors import BenchError, described, printable
 from bench.files import atomic, file_sha256, lock, write_bytes
 from bench.hashing import canonical_json, sha256
 from bench.machine import core_count, has_workers
@@ -147,7 +147,7 @@ def _index(task: Task, folder: Path) -> Index | None:
         value = json.loads((folder / "index.json").read_bytes())
         index = Index(**value | {"bad": tuple(map(tuple, value["bad"]))})
         whole = all(file_sha256(folder / name) == sha for name, sha in index.checksums.items())
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
     return index if whole and index.key == task.key else None
 

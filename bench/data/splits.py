@@ -4,7 +4,8 @@ import posixpath
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import PurePosixPath
 
-from bench.data.pictures import File, printable
+from bench.data.pictures import File
+from bench.errors import printable
 from bench.hashing import sha256
 
 BY_HASH = "train and test split 80/20 by hash of the file names"

@@ -61,6 +61,9 @@ def export(results: Iterable[Result], display: Display, path: Path) -> int:
         raise UsageError(f"--export {path}: the name must end in .csv")
     table = tidy(results, display)
     if table.empty:
-        raise BenchError("--export: there are no finished runs; see --runs-dir")
+        raise BenchError(
+            "--export: there are no finished runs that were measured through an extractor that is "
+            "declared here; see --runs-dir and --plugin"
+        )
     write_text(path, table.to_csv(index=False))
     return int(table.run_id.nunique())

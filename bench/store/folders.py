@@ -24,6 +24,7 @@ import itertools
 import json
 import logging
 import os
+import time
 import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -98,8 +99,8 @@ class Store:
 
     def read(self) -> Runs:
         """Every run's folder, in the order of the runs' identities."""
-        if self.root.is_file():
-            raise BenchError(f"--runs-dir {self.root}: is a file; choose a folder")
+        if self.root.exists() and not os.access(self.root, os.R_OK | os.X_OK):
+            raise BenchError(f"--runs-dir {self.root}: cannot be read; give yourself permission")
         runs = Runs(self.root)
         # Other folders are not the suite's, such as a disk's lost+found.
         for path in sorted(self.root.glob(f"*-{_HASH}")):
@@ -169,7 +170,7 @@ class Store:
             pass
         except BenchError as error:
             damage[path] = str(error)
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError, IsADirectoryError) as error:
             damage[path] = f"truncated or not a record ({error})"
         return None
 
@@ -199,7 +200,9 @@ class Store:
         """Remove what would keep a run from starting over, unless any of it is of after a time."""
         folder = self.folder(run_id)
         ends = [folder / name for name in ("training.json", "failure.json", "checkpoint.pt")]
-        if any(path.exists() and path.stat().st_mtime >= before for path in ends):
+        # Times ahead of this machine's clock, but for a minute, tell nothing.
+        now = time.time() + 60
+        if any(path.exists() and before <= path.stat().st_mtime <= now for path in ends):
             return
         others = [folder / name for name in ("weights.pt", _HISTORY, _PROGRESS, _SPECTRA)]
         # What was set aside as damaged has other endings, and stays.
@@ -306,7 +309,8 @@ def read_spectra(folder: Path) -> np.ndarray | None:
     Returns:
         float64 (epochs, latent_dim); None where they are not in the run's folder or damaged.
     """
-    return read_arrays(folder / _SPECTRA).get("spectra")
+    spectra = read_arrays(folder / _SPECTRA).get("spectra")
+    return None if spectra is None or spectra.ndim != 2 else spectra
 
 
 def read_history(folder: Path) -> list[dict[str, float]]:
@@ -321,7 +325,9 @@ def read_history(folder: Path) -> list[dict[str, float]]:
             row = json.loads(line)
         except ValueError:
             break
-        if not isinstance(row, dict) or not {"step", "epoch", "loss"} <= row.keys():
+        if not isinstance(row, dict):
+            break
+        if not all(isinstance(row.get(name), int | float) for name in ("step", "epoch", "loss")):
             break
         rows.append(row)
     return rows

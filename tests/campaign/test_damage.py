@@ -105,6 +105,21 @@ def test_the_checkpoint_of_another_run_is_not_gone_on_from(
     assert "another run" in caplog.text
 
 
+def test_a_damaged_record_beside_what_is_whole_is_set_aside_once(
+    runs: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder,) = runs.root.glob("mnist*")
+    damaged = [folder / "measured-00000000.json", folder / "failure.json"]
+    for path in damaged:
+        path.write_text("{")
+    assert main([*_command(runs.root), "--collect"]) == 4
+    assert "a command that trains keeps it as .corrupt" in capsys.readouterr().err
+    assert main(_command(runs.root)) == 0
+    assert not any(path.exists() for path in damaged)
+    assert all(path.with_name(f"{path.name}.corrupt").exists() for path in damaged)
+    assert main([*_command(runs.root), "--collect"]) == 0
+
+
 def test_a_full_disk_is_one_line_and_earlier_runs_stay(runs: Store) -> None:
     before = {path: path.read_bytes() for path in runs.root.rglob("*") if path.is_file()}
 

@@ -193,6 +193,7 @@ def test_a_run_that_is_terminated_has_not_failed(runs_dir: Path) -> None:
     process.terminate()
     _, err = _finish(process)
     assert process.returncode == 143, err
+    assert "terminated; the same command goes on from the checkpoints" in err
     assert "Traceback" not in err
     assert not list(runs_dir.glob("*/failure.json"))
 

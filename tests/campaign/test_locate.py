@@ -31,7 +31,6 @@ SMALL = ["--device", "cpu", "--jobs", "1", "--set", "batch_size=16", "--set", "f
 
 def test_celeba_is_trained_on_and_collected_without_its_pictures(
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     data_dir = write_celeba(tmp_path / "data")

@@ -105,15 +105,19 @@ def test_the_guides_extractor_has_a_block_of_numbers(
     torch.manual_seed(0)
     torch.save(resnet18().state_dict(), tmp_path / "resnet18-f37072fd.pth")
     plugin = tmp_path / "my_extractor.py"
-    command = ["--table", "4", *TINY_ARGUMENTS, *_folders(tmp_path, runs_dir), "--jobs", "1"]
-    command += ["--only", "*-l2-*", "--set", "epochs=1", "--plugin", str(plugin), *_FEW]
-    command += ["--extractor", "resnet18", "--extractor", "classifier"]
+    plain = ["--table", "4", *TINY_ARGUMENTS, *_folders(tmp_path, runs_dir), "--jobs", "1"]
+    plain += ["--only", "*-l2-*", "--set", "epochs=1", *_FEW]
+    command = [*plain, "--plugin", str(plugin), "--extractor", "resnet18"]
     plugin.write_text(EXTRACTOR)
     assert main(command) == 1
     assert "not torchvision's weights" in capsys.readouterr().err
     (published,) = re.findall(r'SHA256 = "(.*)"', EXTRACTOR)
     plugin.write_text(EXTRACTOR.replace(published, file_sha256(tmp_path / "resnet18-f37072fd.pth")))
     assert main(command) == 0
+    plain[plain.index("--jobs") : plain.index("--only")] = []
+    assert main([*plain, "--collect"]) == 4
+    assert "measured through resnet18, not declared here, or changed" in capsys.readouterr().out
+    assert main([*command, "--extractor", "classifier"]) == 0
     output = capsys.readouterr().out
     assert "resnet18: ResNet-18 of ImageNet (512 features, weights" in output
     assert [name in output for name in ("FID (classifier)", "FID (resnet18)")] == [True, True]

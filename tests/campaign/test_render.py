@@ -184,7 +184,7 @@ def test_only_what_was_asked_for_is_missed(collect: Callable[..., tuple[int, str
 
 
 def test_a_figure_that_would_be_blank_leaves_the_one_that_is_there(
-    store: Store, collect: Callable[..., tuple[int, str]], capsys: pytest.CaptureFixture[str]
+    store: Store, collect: Callable[..., tuple[int, str]]
 ) -> None:
     kept = store.root.parent / "figures" / "samples-depth.png"
     write_bytes(kept, b"drawn where the images were")

@@ -221,8 +221,11 @@ def test_images_of_earlier_weights_are_not_kept(
 
 
 FEW = """
-from bench.data.images import LoadedData
+from bench.data.images import LoadedData, Split
 from bench.data.mnist import load as whole
+
+def in_floats(split):
+    return Split(split.images / 255, split.labels)
 
 def load(dataset, data_dir):
     data = whole(dataset, data_dir)
@@ -235,7 +238,11 @@ def load(dataset, data_dir):
     [
         ("def load(dataset, data_dir):\n    raise KeyError('labels')", "KeyError: 'labels'"),
         ("import no_such_module", "No module named 'no_such_module'"),
-        (FEW, "9 training and 512 test images, where 1,024 and 512 are declared"),
+        (FEW, "images are torch.uint8 (9, 1, 32, 32), where torch.uint8 (1024, 1, 32, 32)"),
+        (FEW.replace("data.train.spread(9)", "in_floats(data.train)"), "images are torch.float32"),
+        ("def load(dataset, data_dir):\n    return None", "AttributeError: 'NoneType'"),
+        ("def load(dataset, data_dir):\n    raise SystemExit('bye')", "SystemExit: bye"),
+        ("def load(dataset, data_dir):\n    open('/nowhere/x')", "cannot use /nowhere/x: No such"),
     ],
 )
 def test_what_a_data_sets_own_module_does_wrong_is_named(

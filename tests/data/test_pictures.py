@@ -104,7 +104,7 @@ def test_members_of_an_archive_stay_in_it(tmp_path: Path, name: str) -> None:
     assert not (tmp_path.parent / "outside.png").exists()
 
 
-def test_a_zip_with_absolute_and_relative_names_is_split(tmp_path: Path) -> None:
+def test_a_zip_with_absolute_and_relative_names_is_split() -> None:
     names = ("/a/train/1.png", "a/train/2.png", "a/test/3.png")
     files = [File(name, 1, 0) for name in names]
     train, test, _ = split_own(files)

@@ -53,8 +53,10 @@ def test_status_tells_states_and_sizes(store: Store, capsys: pytest.CaptureFixtu
 
 
 def test_status_of_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (line,) = _lines(Store(tmp_path / "none"), "--status", capsys=capsys)
+    (line,) = _lines(Store(tmp_path), "--status", capsys=capsys)
     assert line.startswith("0 runs in ")
+    assert main(["--status", "--runs-dir", str(tmp_path / "none")]) == 1
+    assert "none: no such folder" in capsys.readouterr().err
     assert not any(tmp_path.iterdir())
 
 

@@ -48,8 +48,6 @@ def test_a_record_names_the_commit_and_changes_wherever_code_is(
     assert provenance.commit() == f"{first}+changes"
 
 
-def test_a_copy_in_another_projects_checkout_has_no_commit(
-    git: Callable[..., str], tmp_path: Path
-) -> None:
+def test_a_copy_in_another_projects_checkout_has_no_commit(git: Callable[..., str]) -> None:
     git("rm", "-q", "run_all.py")
     assert provenance.commit() == "unknown"

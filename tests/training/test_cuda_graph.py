@@ -188,7 +188,7 @@ def test_runs_that_find_no_memory_side_by_side_are_halved(
 @pytest.mark.usefixtures("graphs")
 @pytest.mark.parametrize("method", ["rae-sn", "least-volume"])
 def test_a_step_that_found_no_memory_is_taken_again_as_if_for_the_first_time(
-    sample: LoadedData, monkeypatch: pytest.MonkeyPatch, method: str
+    sample: LoadedData, method: str
 ) -> None:
     """Its forward pass has moved the vectors that track spectral norms."""
     group = [RunInTraining(replace(tiny(method), seed=seed), CPU) for seed in range(2)]
