@@ -111,7 +111,7 @@ _OPTIONS = {
         "and figures; alone, from the runs of every table that are there",
         "--report FILE": "write claims, tables, figures and runs as one page that needs nothing "
         "beside itself (default: %(const)s); alone, of everything that is there",
-        "--extractor NAME": "network that images are looked at through for FIDs, repeatable: "
+        "--extractor NAME": "network whose features FIDs compare, repeatable: "
         "inception; imagenet (EfficientNet-Lite0, for all data); classifier (of MNIST and Shape); "
         "auto, which is inception where its weights are at hand and imagenet elsewhere; or a "
         "plugin's. Runs that it has not seen are measured by it, and tables show it alone "

@@ -62,11 +62,12 @@ def _run(request: Request, runs: Runs, store: Store, device: str) -> int:
     """Plan, run what is missing unless the plan is all that was asked for, and render."""
     chosen, absent = choose(request, runs, store.cache, device)
     jobs = requested_jobs(request, chosen)
-    if request.mode != "plan" and any(runs[job.run_id].damage for job in jobs):
-        for job in jobs:
-            with lock(store.lock_path(job.run_id), wait=False) as held:
+    damaged = [job.run_id for job in jobs if runs[job.run_id].damage]
+    if damaged and request.mode != "plan":
+        for run_id in damaged:
+            with lock(store.lock_path(run_id), wait=False) as held:
                 if held:
-                    store.set_damaged_aside(store.read_folder(job.run_id))
+                    store.set_damaged_aside(store.read_folder(run_id))
         runs = store.read()
     insist = bool(request.display.extractors)
     estimate = Estimate(runs.values(), device)
