@@ -32,7 +32,7 @@ def naming(what: str, *others: type[Exception]) -> Iterator[None]:
     """Have an error that nobody foresaw say whose code it arose in (``"figure mine"``).
 
     Raises:
-        BenchError: it arose. Those that can be acted on, and of other types, pass as they are.
+        BenchError: it arose. Other BenchErrors, SIGTERM and the given types pass as they are.
     """
     passing: tuple[type[BaseException], ...] = (BenchError, Terminated, *others)
     try:

@@ -40,7 +40,7 @@ def carry_out(request: Request) -> int:
             show(line)
         return 0
     for complaint in filter(None, (folder.complaint for folder in runs.values())):
-        say(f"left out, {complaint}; a command that trains keeps it as .corrupt, and replaces it")
+        say(f"left out, {complaint} (whatever trains or measures that run again sets it aside)")
     if request.mode == "collect":
         chosen, left_out = choose(request, runs, store.cache, "cpu")
         for line in left_out:
@@ -62,13 +62,6 @@ def _run(request: Request, runs: Runs, store: Store, device: str) -> int:
     """Plan, run what is missing unless the plan is all that was asked for, and render."""
     chosen, absent = choose(request, runs, store.cache, device)
     jobs = requested_jobs(request, chosen)
-    damaged = [job.run_id for job in jobs if runs[job.run_id].damage]
-    if damaged and request.mode != "plan":
-        for run_id in damaged:
-            with lock(store.lock_path(run_id), wait=False) as held:
-                if held:
-                    store.set_damaged_aside(store.read_folder(run_id))
-        runs = store.read()
     insist = bool(request.display.extractors)
     estimate = Estimate(runs.values(), device)
     plan = plan_runs(jobs, runs, store, estimate, insist=insist)

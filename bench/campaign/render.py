@@ -13,6 +13,7 @@ from bench.campaign.runs import (
     every_result,
     failure_of,
     jobs_of,
+    missing_of,
     result_of,
     seeds_shown,
     undeclared,
@@ -139,7 +140,8 @@ def _content(request: Request, chosen: Chosen, runs: Runs) -> TableResults:
             result, failure = result_of(job, folder), failure_of(job, folder)
             if result:
                 done[cell].append(result)
-            if job in asked and folder.complaint:
+            # What is damaged beside all that is asked for changes nothing.
+            if job in asked and folder.complaint and missing_of(job, folder):
                 reasons.append(f"{name}: {folder.complaint}")
             elif job in asked and failure:
                 failed[cell].append(failure)

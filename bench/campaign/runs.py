@@ -91,13 +91,11 @@ def result_of(job: Job, folder: RunFolder) -> Result | None:
 
 def undeclared(folder: RunFolder) -> list[str]:
     """Extractors that have measured a run, and that are not declared here, or are others now."""
-    return sorted(
-        record.spec.extractor
-        for record in folder.measured
-        if folder.trained
-        and record.extractor["checksum"]
-        != expected_identity(record.spec.extractor, folder.trained.data)
-    )
+    if folder.trained is None:
+        return []
+    data = folder.trained.data
+    seen = {(record.spec.extractor, record.extractor["checksum"]) for record in folder.measured}
+    return sorted({name for name, checksum in seen if checksum != expected_identity(name, data)})
 
 
 def every_result(runs: Mapping[str, RunFolder]) -> list[Result]:

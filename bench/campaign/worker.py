@@ -120,8 +120,9 @@ class _Group:
         """Bring every run to its end, unless it is time to stop."""
         if self._settings.is_over():
             return []
-        for job in self._jobs:
-            self._store.forget(job.run_id, self._settings.anew_since)
+        if self._settings.anew_since:
+            for job in self._jobs:
+                self._store.forget(job.run_id, self._settings.anew_since)
         left = [job for job in self._jobs if self._is_left(job)]
         # Measurements read the kept weights, also of a run that was trained just now, so that their
         # numbers do not depend on when they are made.

@@ -69,12 +69,14 @@ class Dataset:
         """
         with naming(f"data set {self.name}", MemoryError):
             loaded: LoadedData = importlib.import_module(self.module).load(self, data_dir)
-            for split, count in ((loaded.train, self.train), (loaded.test, self.test)):
-                found = f"{split.images.dtype} {tuple(split.images.shape)}"
-                declared = f"torch.uint8 {(count, *NETWORKS[self.network])}"
-                if found != declared:
+            for part, count in (("train", self.train), ("test", self.test)):
+                images = getattr(loaded, part).images
+                found = f"{images.dtype} {tuple(images.shape)}"
+                expected = f"torch.uint8 {(count, *NETWORKS[self.network])}"
+                if found != expected:
                     raise BenchError(
-                        f"data set {self.name}: images are {found}, where {declared} is declared"
+                        f"data set {self.name}: {part} images are {found}, where {expected} is "
+                        f"declared, for the network {self.network}"
                     )
         return loaded
 
@@ -180,6 +182,7 @@ def register_dataset(new: Dataset, *, replace: bool = False) -> None:
 
     Raises:
         UsageError: another one has that name, and is not to be replaced; or no such network.
+        BenchError: its content is no JSON.
     """
     require_name("data set", new.name)
     if new.network not in NETWORKS:

@@ -2,7 +2,6 @@
 
 import contextlib
 import io
-import itertools
 import re
 import warnings
 from collections import Counter
@@ -121,11 +120,13 @@ def _idx(given: Path, name: str) -> Dataset:
     train, test = files = [idx.read(found[each]) for each in _IDX_IMAGES]
     shapes = [each.array.shape for each in files]
     sizes = {side for shape in shapes for side in shape[1:]}
-    if {len(shape) for shape in shapes} != {3} or len(sizes) > 1 or 0 in itertools.chain(*shapes):
+    if {len(shape) for shape in shapes} != {3} or len(sizes) > 1 or 0 in sizes:
         raise BenchError(
             f"{folder}: images of the shapes {shapes[0]} and {shapes[1]}; the suite takes squares "
             "of one size in this format, and pictures of any size as images:FOLDER"
         )
+    if 0 in (len(train.array), len(test.array)):
+        raise BenchError(f"{folder}: one of the two files has no images")
     # EMNIST's pictures are stored column by column.
     turned = found[_IDX_IMAGES[0]].name.lower().startswith("emnist-")
     description = f"{_title(folder)} (idx files), 32x32"

@@ -114,8 +114,8 @@ def frame(content: TableResults) -> pd.DataFrame:
         ``logarithmic``; an interval needs two. Of real images, ``mean`` and ``deviation`` are over
         subsets of the training images. ``difference`` is mean minus ``paper``, left out
         where the two are not ``comparable`` (a part of the data, another extractor, a caveat) or
-        the profile is not the paper's. From what the data fix, ``answer``, there is a difference in
-        every profile. Missing numbers are NaN.
+        the profile is not the paper's. From ``answer``, a number that the data fix, there is a
+        difference in every profile. Missing numbers are NaN.
     """
     rows = [
         _row(content, name, view, cell)

@@ -148,7 +148,7 @@ class Store:
             (run.spec.epochs, run.run_id)
             for path in paths
             if path.exists()
-            and path.stat().st_mtime >= since
+            and _is_of_after(since, path)
             and (run := self.read_folder(path.parent.name).trained)
             and run.spec.epochs < spec.epochs
             and run.with_epochs(spec.epochs) == run_id
@@ -200,9 +200,7 @@ class Store:
         """Remove what would keep a run from starting over, unless any of it is of after a time."""
         folder = self.folder(run_id)
         ends = [folder / name for name in ("training.json", "failure.json", "checkpoint.pt")]
-        # Times ahead of this machine's clock, but for a minute, tell nothing.
-        now = time.time() + 60
-        if any(path.exists() and before <= path.stat().st_mtime <= now for path in ends):
+        if any(path.exists() and _is_of_after(before, path) for path in ends):
             return
         others = [folder / name for name in ("weights.pt", _HISTORY, _PROGRESS, _SPECTRA)]
         # What was set aside as damaged has other endings, and stays.
@@ -331,6 +329,14 @@ def read_history(folder: Path) -> list[dict[str, float]]:
             break
         rows.append(row)
     return rows
+
+
+def _is_of_after(time_: float, path: Path) -> bool:
+    """Whether a file was written after a time; of one ahead of the clock by a minute, nobody knows.
+
+    Any file is of after 0.
+    """
+    return not time_ or time_ <= path.stat().st_mtime <= time.time() + 60
 
 
 def _write_checked(path: Path, value: dict[str, Any]) -> None:

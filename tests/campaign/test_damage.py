@@ -1,15 +1,19 @@
 """What is damaged is set aside and made anew; what cannot be written leaves the rest as it was."""
 
 import ctypes
+import os
 import resource
 import shutil
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from bench.campaign import worker
 from bench.cli import main
+from bench.errors import BenchError
 from bench.store.folders import Store
 from tests.support.processes import last_line_of_failure
 from tests.support.results import results_in
@@ -105,19 +109,47 @@ def test_the_checkpoint_of_another_run_is_not_gone_on_from(
     assert "another run" in caplog.text
 
 
-def test_a_damaged_record_beside_what_is_whole_is_set_aside_once(
+def test_a_damaged_record_beside_all_that_is_asked_for_is_named_and_left(
     runs: Store, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (folder,) = runs.root.glob("mnist*")
-    damaged = [folder / "measured-00000000.json", folder / "failure.json"]
-    for path in damaged:
+    for name in ("measured-00000000.json", "failure.json"):
+        path = folder / name
         path.write_text("{")
-    assert main([*_command(runs.root), "--collect"]) == 4
-    assert "a command that trains keeps it as .corrupt" in capsys.readouterr().err
+        for more in ([], ["--collect"]):
+            assert main([*_command(runs.root), *more]) == 0
+            assert f"left out, {path}: truncated" in capsys.readouterr().err
+        path.unlink()
+
+
+def test_records_of_a_run_without_weights_outlive_its_damaged_training_record(
+    runs: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a clone; once the run is trained again, others take their place."""
+    (folder,) = runs.root.glob("mnist*")
+    for name in ("weights.pt", "checkpoint.pt"):
+        (folder / name).unlink()
+    (folder / "training.json").write_text("{")
+    kept = {path.name for path in folder.iterdir()} - {"training.json"}
+
+    def missing(*_: object) -> None:
+        raise BenchError("no MNIST in reach")
+
+    monkeypatch.setattr(worker, "_load", missing)
+    assert main(_command(runs.root)) == 1
+    assert kept <= {path.name for path in folder.iterdir()}
+
+
+def test_files_from_a_clock_ahead_are_kept_where_nothing_is_forced(runs: Store) -> None:
+    (folder,) = runs.root.glob("mnist*")
+    (measured,) = folder.glob("measured-*.json")
+    measured.unlink()
+    for path in folder.iterdir():
+        os.utime(path, (time.time() + 86_400,) * 2)
+    before = {path: path.read_bytes() for path in folder.glob("*.pt")}
     assert main(_command(runs.root)) == 0
-    assert not any(path.exists() for path in damaged)
-    assert all(path.with_name(f"{path.name}.corrupt").exists() for path in damaged)
-    assert main([*_command(runs.root), "--collect"]) == 0
+    assert measured.exists()
+    assert {path: path.read_bytes() for path in before} == before
 
 
 def test_a_full_disk_is_one_line_and_earlier_runs_stay(runs: Store) -> None:

@@ -238,8 +238,11 @@ def load(dataset, data_dir):
     [
         ("def load(dataset, data_dir):\n    raise KeyError('labels')", "KeyError: 'labels'"),
         ("import no_such_module", "No module named 'no_such_module'"),
-        (FEW, "images are torch.uint8 (9, 1, 32, 32), where torch.uint8 (1024, 1, 32, 32)"),
-        (FEW.replace("data.train.spread(9)", "in_floats(data.train)"), "images are torch.float32"),
+        (FEW, "train images are torch.uint8 (9, 1, 32, 32), where torch.uint8 (1024, 1, 32, 32)"),
+        (
+            FEW.replace("data.train.spread(9)", "in_floats(data.train)"),
+            "train images are torch.float32",
+        ),
         ("def load(dataset, data_dir):\n    return None", "AttributeError: 'NoneType'"),
         ("def load(dataset, data_dir):\n    raise SystemExit('bye')", "SystemExit: bye"),
         ("def load(dataset, data_dir):\n    open('/nowhere/x')", "cannot use /nowhere/x: No such"),

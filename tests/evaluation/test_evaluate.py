@@ -13,6 +13,8 @@ from bench.evaluation.decoded import as_bytes
 from bench.evaluation.evaluate import RECONSTRUCTION, compare_decoded, evaluate
 from bench.evaluation.extractor import Extractor
 from bench.evaluation.extractors import declared_extractor
+from bench.evaluation.kernel_distance import kernel_distance, self_similarity
+from bench.evaluation.neighbours import coverage, nearest_neighbours, radii
 from bench.evaluation.reference import load_reference
 from bench.evaluation.samplers import fit_sampler
 from bench.evaluation.spectrum import rank
@@ -187,6 +189,13 @@ def test_decoded_codes_are_compared_with_test_and_with_training_images(
     found = compare_decoded(model, codes, reference, extractor)
     assert found["copied"]["trained"] == 1
     assert found["copied"]["pale"] < 0.1
+    features = extractor.features([real])
+    for name, each in images.items():
+        ours = extractor.features([each])
+        assert found["neighbours"][name] == pytest.approx(nearest_neighbours(features, ours))
+        expected = kernel_distance(ours, features, self_similarity(features))
+        assert found["kid"][name] == pytest.approx(expected, rel=1e-3)
+        assert found["coverage"][name] == coverage(features, radii(features), ours)
     # A test image that copies a training image makes the least ratio 0.
     codes = {"trained": codes["trained"]}
     again = compare_decoded(model, codes, replace(reference, least_ratio=0.0), extractor)

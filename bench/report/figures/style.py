@@ -52,7 +52,7 @@ _STYLES = {
     "nested-dropout": (_YELLOW, "v", "--"),
     "pca": ("#777777", "X", ":"),
 }
-_OTHERS = ("X", "*", "p", "h", "d", "8")
+_OTHERS = ("*", "h", "p", "d", "8", "H")
 
 
 def caption(page: Figure, notes: Sequence[str]) -> None:

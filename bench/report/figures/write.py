@@ -48,9 +48,8 @@ def write_figure(figure: FigureSpec, content: TableResults, folder: Path) -> Dra
     with style.context(RC, after_reset=True):
         with naming(f"figure {figure.name}"):
             drawn = drawing(figure.kind)(figure, content)
-            blank = not any(axes.has_data() for axes in drawn.axes)
-        if blank:
-            return None
+            if not any(axes.has_data() for axes in drawn.axes):
+                return None
         drawn.suptitle(heading, fontsize=10)
         # Once for both files, where "tight" lays out the figure anew for each.
         drawn.draw_without_rendering()
