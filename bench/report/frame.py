@@ -132,19 +132,10 @@ def beside_printed(data: pd.DataFrame, metric: str) -> pd.DataFrame:
 
 
 def _row(content: TableResults, name: str, view: View, cell: Cell) -> dict[str, object]:
+    """One row of :func:`frame`."""
     table, metric = content.table, METRICS[name]
     values = content.values(name, view, cell)
-    mean = interval(
-        list(values.values()), logarithmic=metric.logarithmic, least=metric.least_deviation
-    )
-    spread = math.nan
-    if view.sampler == REAL:
-        # It is the same for every seed.
-        data = cell.training.dataset
-        subsets = content.of_real(name, view.extractor, data) if content.results.get(cell) else []
-        centre = statistics.mean(subsets) if subsets else mean.mean
-        mean = Interval(centre, math.nan, math.nan)
-        spread = statistics.stdev(subsets) if len(subsets) > 1 else math.nan
+    mean, spread = _mean(content, name, view, cell)
     published = PUBLISHED.get((table.published, metric.printed_as or name, cell.row, cell.label))
     reference = float(published.value if published else table.answers.get(name, math.nan))
     comparable = published is None or (
@@ -190,3 +181,17 @@ def _row(content: TableResults, name: str, view: View, cell: Cell) -> dict[str, 
         "paper_source": published.source if published else "",
         "paper_caveat": published.caveat if published else "",
     }
+
+
+def _mean(content: TableResults, name: str, view: View, cell: Cell) -> tuple[Interval, float]:
+    """A metric's mean over seeds; of real images over subsets of them, with their deviation."""
+    metric, values = METRICS[name], list(content.values(name, view, cell).values())
+    mean = interval(values, logarithmic=metric.logarithmic, least=metric.least_deviation)
+    if view.sampler != REAL:
+        return mean, math.nan
+    # It is the same for every seed.
+    data = cell.training.dataset
+    subsets = content.of_real(name, view.extractor, data) if content.results.get(cell) else []
+    centre = statistics.mean(subsets) if subsets else mean.mean
+    spread = statistics.stdev(subsets) if len(subsets) > 1 else math.nan
+    return Interval(centre, math.nan, math.nan), spread
