@@ -15,9 +15,7 @@ _HEAD = len(_MAGIC) + 32
 
 def save_tensors(path: Path, value: object) -> None:
     """Write nested dicts and lists of tensors and numbers, with their SHA-256."""
-    buffer = io.BytesIO()
-    torch.save(value, buffer)
-    content = buffer.getvalue()
+    content = _serialized(value)
     write_bytes(path, _MAGIC + hashlib.sha256(content).digest() + content)
 
 
@@ -41,10 +39,7 @@ def load_tensors(path: Path) -> Any | None:  # noqa: ANN401 - what save_tensors 
 
 def save_state(path: Path, state: dict[str, torch.Tensor]) -> None:
     """Write a state dict in PyTorch's format, for ``torch.load(path, weights_only=True)``."""
-    # Into memory first: PyTorch says nothing of a full disk that could be acted on.
-    buffer = io.BytesIO()
-    torch.save(state, buffer)
-    write_bytes(path, buffer.getvalue())
+    write_bytes(path, _serialized(state))
 
 
 def load_state(path: Path, sha256: str) -> dict[str, torch.Tensor] | None:
@@ -67,6 +62,13 @@ def load_state(path: Path, sha256: str) -> dict[str, torch.Tensor] | None:
         set_aside(path, "damaged, or not the weights that its record names")
         return None
     return state
+
+
+def _serialized(value: object) -> bytes:
+    # In memory, since PyTorch says nothing of a full disk that could be acted on.
+    buffer = io.BytesIO()
+    torch.save(value, buffer)
+    return buffer.getvalue()
 
 
 def state_sha256(state: dict[str, torch.Tensor]) -> str:

@@ -135,7 +135,7 @@ def _row(content: TableResults, name: str, view: View, cell: Cell) -> dict[str, 
     """One row of :func:`frame`."""
     table, metric = content.table, METRICS[name]
     values = content.values(name, view, cell)
-    mean, spread = _mean(content, name, view, cell)
+    mean, spread = _mean(content, name, view, cell, list(values.values()))
     published = PUBLISHED.get((table.published, metric.printed_as or name, cell.row, cell.label))
     reference = float(published.value if published else table.answers.get(name, math.nan))
     comparable = published is None or (
@@ -183,9 +183,11 @@ def _row(content: TableResults, name: str, view: View, cell: Cell) -> dict[str, 
     }
 
 
-def _mean(content: TableResults, name: str, view: View, cell: Cell) -> tuple[Interval, float]:
+def _mean(
+    content: TableResults, name: str, view: View, cell: Cell, values: Sequence[float]
+) -> tuple[Interval, float]:
     """A metric's mean over seeds; of real images over subsets of them, with their deviation."""
-    metric, values = METRICS[name], list(content.values(name, view, cell).values())
+    metric = METRICS[name]
     mean = interval(values, logarithmic=metric.logarithmic, least=metric.least_deviation)
     if view.sampler != REAL:
         return mean, math.nan
