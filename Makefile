@@ -13,7 +13,7 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet
 # Status 4 says that cells are empty, which the tables say too: no reason to stop.
 INCOMPLETE := test $$? -eq 4
 
-# Those that the documents show.
+# Those that are committed.
 TABLES := --table all --table 3-variance --table 3-ranks --table 4-ranks --table 3-readings --table 4-readings --table section3 --table mnist-baselines \
 	--table rank-sweep --table rank-methods --table shape --table 5-samples --table 6-samples
 
