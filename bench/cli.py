@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import re
 import signal
 import sys
 import threading
@@ -40,10 +41,7 @@ def _chosen(
 
 def _request(arguments: argparse.Namespace) -> Request:
     load_plugins(arguments.plugin)
-    kind, _, index = arguments.device.partition(":")
-    if arguments.device not in ("auto", "cpu", "cuda") and not (
-        kind == "cuda" and index.isdecimal()
-    ):
+    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", arguments.device):
         raise UsageError(f"--device takes auto, cpu, cuda or cuda:N, not {arguments.device!r}")
     mode = _mode(arguments)
     if arguments.report and arguments.report.is_dir():
@@ -73,7 +71,7 @@ def _request(arguments: argparse.Namespace) -> Request:
         "tables": tables,
         "figures": figures,
         "optional": optional,
-        "everything": of_cache,
+        "everything": bool(of_cache),
         "implied": alone and mode == "collect",
         "overrides": parse_overrides(arguments.set, own_parameters()),
         "worker": WorkerSettings(**_options(WorkerSettings, arguments)),
@@ -114,8 +112,9 @@ _OF_TABLES = (
     *("sampler", "jobs", "stop_after", "scheduler"),
 )
 _OF_DATA = ("dataset", "download", "fid_weights")
-# Options that say nothing to a command of that mode. Own data of a run that is repeated have to be
-# named.
+_NO_CHECKPOINTS = {"plan", "collect", "verify", "status", "gc", "export"}
+# Options that say nothing to a command of that mode. ``--verify`` takes ``--dataset``, since a
+# run's own data have to be named again.
 _IGNORED = {
     "plan": ("claims", "report"),
     "verify": _OF_TABLES,
@@ -155,12 +154,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         with _terminated():
             return carry_out(_request(parser().parse_args(arguments)))
     except (KeyboardInterrupt, Terminated) as error:
-        # What is verified is trained in a folder that is gone.
-        verifying = any(each.startswith("--verify") for each in arguments)
+        # What is verified is trained in a folder that is gone; others of these train nothing.
+        lost = {each.partition("=")[0].removeprefix("--") for each in arguments} & _NO_CHECKPOINTS
         mode = "force" if "--force" in arguments else "run"
         by_user = isinstance(error, KeyboardInterrupt)
         what = "interrupted" if by_user else "terminated"
-        say(what if verifying else f"{what}; {going_on(mode)}")
+        say(what if lost else f"{what}; {going_on(mode)}")
         return 130 if by_user else 128 + signal.SIGTERM
     except BrokenPipeError:
         # Whoever reads the output has seen enough; there is nobody left to tell.

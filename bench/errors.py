@@ -3,7 +3,8 @@
 import contextlib
 import difflib
 import errno
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
+from typing import Any
 
 
 class BenchError(Exception):
@@ -97,6 +98,19 @@ def require_name(what: str, name: str) -> None:
             f"the name of a {what} is part of file names: {name[:60]!r} must have at most "
             f"{LONGEST_NAME} printable characters, no slash, and no dot or underscore in front"
         )
+
+
+def register(
+    registry: dict[str, Any], what: str, name: str, new: object, taken: Collection[str] = ()
+) -> None:
+    """Add something (``"a method"``) by its name.
+
+    Raises:
+        UsageError: another thing has that name, or it is among those taken.
+    """
+    if name in taken or registry.get(name, new) != new:
+        raise UsageError(f"{what} named {name!r} exists already; choose another name")
+    registry[name] = new
 
 
 def unknown(what: str, name: str, known: Iterable[str]) -> UsageError:

@@ -79,7 +79,6 @@ class Stopwatch:
     @contextlib.contextmanager
     def running(self) -> Iterator[Self]:
         """Look at the clock within, from a thread of its own."""
-        self._seen = time.monotonic()
         self._thread.start()
         try:
             yield self

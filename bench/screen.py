@@ -31,12 +31,10 @@ def counted(count: int, noun: str) -> str:
 def _print(text: str, stream: TextIO) -> None:
     try:
         print(text, file=stream, flush=True)
-    except BrokenPipeError:
-        discard(stream)
     except OSError as error:
         # Python would write it once more as the program ends.
         discard(stream)
-        if stream is sys.stdout:
+        if stream is sys.stdout and not isinstance(error, BrokenPipeError):
             raise refused("cannot write the output", error) from error
 
 

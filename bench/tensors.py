@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from bench.device import is_out_of_memory
 from bench.files import set_aside, write_bytes
 
 _MAGIC = b"irmae-tensors-1\n"
@@ -54,9 +55,10 @@ def load_state(path: Path, sha256: str) -> dict[str, torch.Tensor] | None:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
         matches = state_sha256(state) == sha256
-    except PermissionError:
-        raise
-    except Exception:  # noqa: BLE001 - a damaged file fails in many ways
+    except Exception as error:
+        # Else a damaged file, which fails in many ways.
+        if isinstance(error, PermissionError) or is_out_of_memory(error):
+            raise
         matches = False
     if not matches:
         set_aside(path, "damaged, or not the weights that its record names")

@@ -60,7 +60,7 @@ def _views(name: str) -> list[View]:
     return by_sampler if METRICS[name].by_view else [View()]
 
 
-def main() -> int:
+def main() -> None:
     """Print the share of draws in which a claim is decided by any sampler, and by all."""
     results = every_result(Store(Path(*sys.argv[1:2] or ["runs"])).read())
     # A column is drawn once for all claims about it.
@@ -77,8 +77,7 @@ def main() -> int:
     found.append(("some claim", *(np.any(side, axis=0) for side in sides)))
     for statement, by_any, by_all in found:
         print(f"{statement}: by any sampler {by_any.mean():.1%}, by all {by_all.mean():.1%}")
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -8,7 +8,6 @@ A test that keeps its level has 2.5 %. docs/decisions.md says what was chosen by
 """
 
 import itertools
-import sys
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -100,7 +99,7 @@ def worst(columns: Iterator[_Columns]) -> dict[str, float]:
     return rates
 
 
-def main() -> int:
+def main() -> None:
     """Print the rates, and the power where one column is 1.5 times the other."""
     rng = np.random.default_rng(0)
     print(f"| largest error, one way | {' | '.join(TESTS)} |")
@@ -117,8 +116,7 @@ def main() -> int:
         power = worst(iter([pair]))
         shown = " | ".join(f"{rate:.0%}" for rate in power.values())
         print(f"| power: deviations 0.2, a factor of 1.5, {count} seeds each | {shown} |")
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

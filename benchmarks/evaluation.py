@@ -1,4 +1,4 @@
-"""Features, distances and statistics against pytorch-fid's, the rest against scikit-learn's.
+"""Features, distances and statistics against pytorch-fid's, scikit-learn's and a package's.
 
 Inception's weights are random: no time depends on them. Mixtures are fitted, and features taken, on
 a GPU where there is one.

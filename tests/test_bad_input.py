@@ -186,7 +186,7 @@ def test_names_are_never_markup(tmp_path: Path) -> None:
         figure = FigureSpec("strange", STRANGE, "strange", kind)
         assert write_figure(figure, content, tmp_path) is not None
 
-    write_report(tmp_path / "report.html", [content], [], left_out=[STRANGE])
+    write_report(tmp_path / "report.html", [content], [], display=Display(), left_out=[STRANGE])
     html = (tmp_path / "report.html").read_text()
     assert html.count("<script>") == 0
     assert STRANGE in unescape(html)

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -14,8 +14,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bench.campaign import worker
+from bench import cli
+from bench.campaign import commands, worker
+from bench.campaign.choose import Chosen
 from bench.campaign.job import WorkerSettings
+from bench.campaign.request import Request
 from bench.cli import main
 from bench.data import download as downloading
 from bench.errors import BenchError
@@ -24,7 +27,7 @@ from bench.experiments.profiles import PROFILES
 from bench.experiments.spec import Cell
 from bench.experiments.tables import TABLES
 from bench.store import identity
-from bench.store.folders import Store
+from bench.store.folders import Runs, Store
 from bench.store.records import FailedRun
 from bench.training import checkpoint
 from tests.support.corner import CORNER
@@ -212,6 +215,21 @@ def test_force_runs_anew(folders: list[str], runs_dir: Path) -> None:
     (second,) = results_in(runs_dir)
     assert first.metrics == second.metrics
     assert first.trained.weights_sha256 == second.trained.weights_sha256
+
+
+def test_figures_that_start_no_run_are_of_what_is_here_when_forced(
+    folders: list[str], runs_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[set[str]] = []
+
+    def render(request: Request, chosen: Sequence[Chosen], runs: Runs) -> int:
+        seen.append(set(runs))
+        return 0
+
+    write(Store(runs_dir), result())
+    monkeypatch.setattr(commands, "render", render)
+    assert main(["--figure", "all", "--force", *folders]) == 0
+    assert seen == [{result().run_id}]
 
 
 def test_a_run_that_is_forced_stays_until_it_is_begun(
@@ -493,6 +511,28 @@ def test_an_unexpected_error_is_one_line_without_debug(
     assert "unexpected ZeroDivisionError: a bug (see --debug)" in _error(capsys)
     assert main(["--plan", "--debug", *folders]) == 1
     assert "Traceback" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (["--collect"], "interrupted"),
+        (["--gc"], "interrupted"),
+        (["--table", "4"], "interrupted; the same command goes on from the checkpoints"),
+    ],
+)
+def test_an_interrupted_command_speaks_of_checkpoints_where_it_trains(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    command: list[str],
+    said: str,
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "carry_out", interrupted)
+    assert main(command) == 130
+    assert capsys.readouterr().err == f"{said}\n"
 
 
 def test_in_a_thread_and_without_a_trace_in_the_process(tmp_path: Path) -> None:

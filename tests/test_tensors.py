@@ -49,6 +49,20 @@ def test_weights_are_those_of_their_digest_or_absent(tmp_path: Path) -> None:
         assert damaged in [each.read_bytes() for each in tmp_path.glob("weights.pt*.corrupt")]
 
 
+def test_want_of_memory_sets_no_weights_aside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+
+    path = tmp_path / "weights.pt"
+    save_state(path, {"a": torch.zeros(3)})
+    monkeypatch.setattr(torch, "load", full)
+    with pytest.raises(RuntimeError, match="can't allocate memory"):
+        load_state(path, "00")
+    assert [each.name for each in tmp_path.iterdir()] == ["weights.pt"]
+
+
 def test_weights_that_find_no_room_are_an_error_in_one_line(tmp_path: Path) -> None:
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))

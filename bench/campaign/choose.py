@@ -92,8 +92,7 @@ def choose(
         if name not in request.optional or _filled(best, request, runs, any):
             found.append(best)
     if not found and errors:
-        absent = [error for error in errors.values() if isinstance(error, AbsentError)]
-        raise next(iter(absent or errors.values()))
+        raise min(errors.values(), key=lambda error: not isinstance(error, AbsentError))
     if found:
         _require_matches(request, found, seeds_of(request, runs))
     lines = [chosen.stand_in for chosen in found if request.mode != "collect"]
@@ -193,7 +192,7 @@ def _candidates(name: str, request: Request, find: Find) -> list[Chosen]:
         except (AbsentError, TooFewImagesError) as error:
             errors.append(error)
     if not found:
-        raise next((each for each in errors if isinstance(each, AbsentError)), errors[0])
+        raise min(errors, key=lambda error: not isinstance(error, AbsentError))
     return found
 
 

@@ -11,7 +11,7 @@ from bench.campaign.choose import Chosen, choose, find_again, requested_jobs
 from bench.campaign.plan import LACKS_WEIGHTS, Estimate, PlannedRun, State, first_looks, plan_runs
 from bench.campaign.render import render
 from bench.campaign.request import Request
-from bench.campaign.runs import every_result, jobs_of, result_of, seeds_shown
+from bench.campaign.runs import every_result, identity_of, jobs_of, result_of, seeds_shown
 from bench.data import dataset
 from bench.errors import BenchError, UsageError
 from bench.files import lock
@@ -75,10 +75,11 @@ def _run(request: Request, runs: Runs, store: Store, device: str) -> int:
         say(line)
     if request.mode == "retry_failed":
         _forgive(plan, store)
-    if request.mode in ("force", "retry_failed"):
-        # A worker forgets a run that is forced when it begins with it, and not before.
-        runs = Runs(store.root) if request.mode == "force" else store.read()
+        runs = store.read()
         plan = plan_runs(jobs, runs, store, estimate, insist=insist)
+    if request.mode == "force":
+        # A worker forgets a run that is forced when it begins with it, and not before.
+        plan = plan_runs(jobs, Runs(store.root), store, estimate, insist=insist, since=inf)
     missing = [p for p in plan if p.state not in (State.DONE, State.FAILED)]
     if failed := [p.run_id for p in plan if p.state is State.FAILED]:
         say(f"failed before: {', '.join(failed)}; --retry-failed runs them once more")
@@ -153,8 +154,8 @@ def _usable_device(request: Request) -> str:
         return device
     if int(index or 0) >= count:
         raise UsageError(
-            f"--device {device}: PyTorch finds {count} GPUs here; use --device cpu, or install a "
-            "CUDA build of PyTorch and a driver for it"
+            f"--device {device}: PyTorch finds {counted(count, 'GPU')} here; use --device cpu, or "
+            "install a CUDA build of PyTorch and a driver for it"
         )
     # Only a computation shows whether the GPU works. Imported here, since it takes seconds.
     import torch
@@ -181,11 +182,10 @@ def _of_lost_weights(plan: Sequence[PlannedRun]) -> Iterator[str]:
         )
     unseen = [p for p in plan if p.unmeasured]
     if unseen:
-        names = ", ".join(dict.fromkeys(name for p in unseen for name in p.unmeasured))
+        names = list(dict.fromkeys(name for p in unseen for name in p.unmeasured))
         yield (
-            f"not measured by {names}, since their weights are not here: "
-            f"{counted(len(unseen), 'finished run')}; --extractor {names.split(', ')[0]} trains "
-            "them again"
+            f"not measured by {', '.join(names)}, since their weights are not here: "
+            f"{counted(len(unseen), 'finished run')}; --extractor {names[0]} trains them again"
         )
 
 
@@ -195,6 +195,8 @@ def _verify(request: Request, runs: Runs, store: Store, device: str) -> int:
 
     result = run_named(every_result(runs), str(request.verify))
     data = find_again(request, result.trained, store.cache)
+    if identity_of(result.spec) != result.run_id:
+        raise BenchError(f"--verify {result.run_id}: its --plugin is not given, or was edited")
     threads = int(result.trained.provenance["threads"])
     settings = replace(request.worker, device=device, threads=threads, located=(data,))
     say(f"running {result.run_id} once more on {device}, {counted(threads, 'thread')}")

@@ -23,7 +23,7 @@ class Job:
 
 @dataclass(frozen=True)
 class WorkerSettings:
-    """Where and how runs are executed; nothing here changes their numbers.
+    """Where and how runs are executed; it changes no number but for how sums are rounded.
 
     The fields that are options carry the options' names.
 

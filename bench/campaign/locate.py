@@ -81,4 +81,4 @@ def of_records(name: str, records: Sequence[TrainingRecord]) -> Dataset | None:
     """The data set of that name that most finished runs are of; None where none is."""
     named = [record.data for record in records if record.data.name == name]
     counts = Counter(data.fingerprint for data in named)
-    return next((data for data in named if data.fingerprint == counts.most_common(1)[0][0]), None)
+    return max(named, key=lambda data: counts[data.fingerprint], default=None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -66,17 +67,22 @@ def plan_runs(
     estimate: Estimate,
     *,
     insist: bool = False,
+    since: float = 0.0,
 ) -> list[PlannedRun]:
     """Plan each run, in the order in which they are asked for.
+
+    No run goes on from the end of a shorter one of before ``since``: seconds since 1970.
 
     To ``insist`` is to train a run again whose weights are gone, where an extractor has not seen it
     that was asked for by name; otherwise what others have measured of it will do.
     """
-    return [_planned(job, runs[job.run_id], store, estimate, insist) for job in jobs]
+    return [
+        _planned(job, runs[job.run_id], store, estimate, insist=insist, since=since) for job in jobs
+    ]
 
 
 def _planned(
-    job: Job, folder: RunFolder, store: Store, estimate: Estimate, insist: bool
+    job: Job, folder: RunFolder, store: Store, estimate: Estimate, *, insist: bool, since: float
 ) -> PlannedRun:
     missing = missing_of(job, folder)
     if not missing:
@@ -91,7 +97,7 @@ def _planned(
     if measurements_of(folder, job.measurements[0]) and not (unseen and insist):
         return PlannedRun(job, State.DONE, unmeasured=unseen)
     steps = store.steps_done(job.run_id) if folder.has_checkpoint else 0
-    if not steps and (shorter := store.shorter(job.run_id, job.training)):
+    if not steps and (shorter := store.shorter(job.run_id, job.training, since)):
         steps = store.steps_done(shorter)
     return PlannedRun(
         job,
@@ -117,7 +123,8 @@ def first_looks(
         run = planned.job.training
         for spec in planned.job.measurements:
             through = f"{run.dataset} through {spec.extractor}"
-            if any(store.cache.glob(reference_name(run.dataset, spec.extractor, "*"))):
+            data, extractor = glob.escape(run.dataset), glob.escape(spec.extractor)
+            if any(store.cache.glob(reference_name(data, extractor, "*"))):
                 continue
             real = min(spec.fid_samples, dataset(run.dataset).train)
             count = run.train_images + spec.test_images + real
@@ -142,15 +149,12 @@ def groups(jobs: Sequence[Job], device: str, together: int = 1) -> list[list[Job
         alike.setdefault(shared, []).append(job)
     result = []
     for shared, members in alike.items():
-        most = _SIDE_BY_SIDE if device != "cpu" and _leaves_idle(shared) else 1
+        # A step of CelebA's printed network fills a GPU.
+        idle = dataset(shared.dataset).network != "celeba" or shared.width <= _NARROW
+        most = _SIDE_BY_SIDE if device != "cpu" and idle else 1
         size = min(most, -(-len(members) // together))
         result += [members[i : i + size] for i in range(0, len(members), size)]
     return sorted(result, key=lambda group: rank(group[0]))
-
-
-def _leaves_idle(spec: TrainingSpec) -> bool:
-    """Whether a step is too small to fill a GPU; one of CelebA's printed network does."""
-    return dataset(spec.dataset).network != "celeba" or spec.width <= _NARROW
 
 
 class Estimate:
@@ -200,7 +204,7 @@ class Estimate:
         return count * len(rates) / sum(rates)
 
     def measuring(self, job: Job, specs: Sequence[MeasurementSpec]) -> float:
-        """Seconds of measuring through each extractor; NaN where no finished run tells."""
+        """Seconds of measuring through all these extractors; NaN where no run tells of one."""
         network = dataset(job.training.dataset).network
         by_spec = [self._measuring.get((network, spec), [nan]) for spec in specs]
         return sum(sum(seconds) / len(seconds) for seconds in by_spec)

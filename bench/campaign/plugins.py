@@ -14,7 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from bench.errors import BenchError, Terminated, UsageError, described
+from bench.errors import BenchError, Terminated, UsageError, described, unknown
 
 # What this process has loaded, since Python keeps modules and so their registrations: the plugins;
 # what was read of each of their files, by its path; and the registries as they were before.
@@ -71,6 +71,9 @@ def load_plugins(names: Sequence[str]) -> None:
                     if before.get(key) != new:
                         source = _sha256(_files(path, getattr(new, "module", "")))
                         registry[key] = replace(new, source=source)
+    tables, metrics = others[0], others[2]
+    for name in {name for table in tables.values() for name in table.metrics} - set(metrics):
+        raise unknown("metric", name, metrics)
     if not _unchanged():
         raise UsageError("--plugin: a file was edited while it was loaded; try again")
     _loaded[:] = paths

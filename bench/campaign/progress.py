@@ -53,7 +53,7 @@ class ProgressBar:
             disable=not self._terminal,
         )
         # The clock of the rate starts with the first step, not with what precedes it, and stands
-        # still while the process is stopped.
+        # still in printed lines while the process is stopped.
         self._clock = Stopwatch()
         self._started: float | None = None
         self._initial = self._done()
@@ -91,8 +91,9 @@ class ProgressBar:
             return
         training = result.trained.timing
         fids = ", ".join(
-            f"FID {result.seen(name, 'fid')[HEADLINE_SAMPLER]:.3g} ({HEADLINE_SAMPLER}, {name})"
+            f"FID {seen[HEADLINE_SAMPLER]:.3g} ({HEADLINE_SAMPLER}, {name})"
             for name in result.extractors
+            if (seen := result.seen(name, "fid"))
         )
         measuring = sum(record.timing["seconds"] for record in result.measurements)
         self.line(

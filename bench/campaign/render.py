@@ -16,8 +16,8 @@ from bench.campaign.runs import (
     missing_of,
     result_of,
     seeds_shown,
-    undeclared,
 )
+from bench.evaluation.extractors import expected_identity
 from bench.experiments.spec import Cell
 from bench.experiments.tables import TABLES
 from bench.screen import say, show
@@ -72,6 +72,7 @@ def render(request: Request, chosen: Sequence[Chosen], runs: Runs) -> int:
             request.report,
             judged,
             list(drawn.values()),
+            display=request.display,
             left_out=left_out,
             others=list(_others(judged, runs)) if request.everything else [],
         )
@@ -140,13 +141,15 @@ def _content(request: Request, chosen: Chosen, runs: Runs) -> TableResults:
             result, failure = result_of(job, folder), failure_of(job, folder)
             if result:
                 done[cell].append(result)
+            if job not in asked:
+                continue
             # What is damaged beside all that is asked for changes nothing.
-            if job in asked and folder.complaint and missing_of(job, folder):
+            if folder.complaint and missing_of(job, folder):
                 reasons.append(f"{name}: {folder.complaint}")
-            elif job in asked and failure:
+            elif failure:
                 failed[cell].append(failure)
                 reasons.append(f"{name} failed ({failure.reason})")
-            elif job in asked and not result and job.training.seed < (request.seeds or 1):
+            elif not result and job.training.seed < (request.seeds or 1):
                 not_run.append(f"{name} {_why_not(folder)}")
         # Collecting takes the seeds that are there.
         if request.mode != "collect" or request.seeds or not done[cell]:
@@ -163,7 +166,9 @@ def _content(request: Request, chosen: Chosen, runs: Runs) -> TableResults:
 def _why_not(folder: RunFolder) -> str:
     if folder.trained is None:
         return "not trained to its end" if folder.has_checkpoint else "not run"
-    if others := undeclared(folder):
+    data = folder.trained.data
+    seen = {(each.spec.extractor, each.extractor["checksum"]) for each in folder.measured}
+    if others := sorted({name for name, sha in seen if sha != expected_identity(name, data)}):
         return f"measured through {', '.join(others)}, not declared here, or changed (--plugin)"
     weights = "" if folder.has_weights else ", and its weights are not here"
     return f"trained, but not measured{weights}"

@@ -89,15 +89,6 @@ def result_of(job: Job, folder: RunFolder) -> Result | None:
     return Result(folder.trained, seen, folder.path) if folder.trained and seen else None
 
 
-def undeclared(folder: RunFolder) -> list[str]:
-    """Extractors that have measured a run, and that are not declared here, or are others now."""
-    if folder.trained is None:
-        return []
-    data = folder.trained.data
-    seen = {(record.spec.extractor, record.extractor["checksum"]) for record in folder.measured}
-    return sorted({name for name, checksum in seen if checksum != expected_identity(name, data)})
-
-
 def every_result(runs: Mapping[str, RunFolder]) -> list[Result]:
     """Every run with all that was measured of it, those of one size together, the latest last."""
     return [
@@ -110,5 +101,6 @@ def every_result(runs: Mapping[str, RunFolder]) -> list[Result]:
 
 def _sizes(folder: RunFolder) -> list[MeasurementSpec]:
     """How much was measured of a run, whichever the extractor, the latest last."""
-    ordered = sorted(folder.measured, key=lambda record: record.timing["finished"])
-    return list(dict.fromkeys(replace(record.spec, extractor="") for record in ordered))
+    ordered = sorted(folder.measured, key=lambda record: record.timing["finished"], reverse=True)
+    sizes = dict.fromkeys(replace(record.spec, extractor="") for record in ordered)
+    return list(sizes)[::-1]

@@ -63,7 +63,7 @@ def differences(before: Result, store: Store, settings: WorkerSettings) -> Itera
         again.cache.mkdir(parents=True)
         # What extractors have seen of real images, and prepared pictures; the locks are its own.
         for path in store.cache.glob("*"):
-            if path.suffix != ".lock" and path != store.lock_path("").parent:
+            if path.suffix != ".lock" and path.name != "locks":
                 (again.cache / path.name).symlink_to(path.resolve())
         settings = replace(settings, runs_dir=again.root)
         fetch(job, settings)
@@ -106,11 +106,10 @@ def _rounds(result: Result) -> bool:
 
 def _kept(result: Result) -> dict[str, np.ndarray]:
     """What was kept of a run beside its records, which may be committed without it."""
-    lines = read_history(result.folder)
     found = {f"the images {name}": images for name, images in kept_images(result).items()}
     if (spectra := read_spectra(result.folder)) is not None:
         found["spectra.npz"] = spectra
-    if lines:
+    if lines := read_history(result.folder):
         losses = [(row["step"], row["loss"]) for row in lines]
         found["losses of history.jsonl"] = np.array(losses)
     return found

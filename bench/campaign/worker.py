@@ -24,7 +24,7 @@ from bench.evaluation.extractor import Extractor
 from bench.evaluation.extractors import declared_extractor
 from bench.evaluation.reference import load_reference
 from bench.experiments.spec import MeasurementSpec, TrainingSpec
-from bench.files import lock
+from bench.files import lock, set_aside
 from bench.machine import core_count, keep_memory
 from bench.models.networks import Autoencoder, initial_model
 from bench.store import identity
@@ -65,7 +65,7 @@ def fetch(job: Job, settings: WorkerSettings) -> str:
         images = job.training.train_images
         try:
             load_reference(name, data, spec, extractor, cache, train_images=images)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise_unless_of_run(error, "looking at real images", BenchError, OSError)
             raise BenchError(f"extractor {spec.extractor}: {described(error)}") from error
         declared = extractor.declared
@@ -90,7 +90,7 @@ def execute(group: Sequence[Job], settings: WorkerSettings) -> list[RunFolder]:
     keep_memory()
     store = Store(settings.runs_dir)
     # One order for every process: two with overlapping groups cannot block each other.
-    jobs = sorted({job.run_id: job for job in group}.values(), key=lambda job: job.run_id)
+    jobs = sorted(group, key=lambda job: job.run_id)
     with contextlib.ExitStack() as held:
         mine = [
             job for job in jobs if held.enter_context(_held(store.lock_path(job.run_id), settings))
@@ -144,7 +144,8 @@ class _Group:
     def _is_left(self, job: Job) -> bool:
         """Whether a run has anything to do; sets aside what of it cannot be trusted."""
         folder = self._store.read_folder(job.run_id)
-        self._store.set_damaged_aside(folder)
+        for path, why in folder.damage.items():
+            set_aside(path, why)
         left = folder.trained is None or missing_of(job, folder)
         return bool(left) and failure_of(job, folder) is None
 

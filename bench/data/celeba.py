@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib.util
+import posixpath
 import re
 import zipfile
 from collections.abc import Iterator, Sequence
@@ -101,7 +102,7 @@ def _partition(source: Source, root: Path) -> tuple[str, bytes] | None:
     if source.path.is_file():
         with zipfile.ZipFile(source.path) as archive:
             for member in archive.namelist():
-                if _base(member.replace("\\", "/")) in names:
+                if posixpath.basename(member.replace("\\", "/")) in names:
                     try:
                         return f"{source.path}: {member}", archive.read(member)
                     except UNREADABLE as error:
@@ -112,9 +113,9 @@ def _partition(source: Source, root: Path) -> tuple[str, bytes] | None:
 def _split(source: Source, root: Path, files: Sequence[File]) -> tuple[list[File], list[File], str]:
     partition = _partition(source, root)
     if partition is None:
-        return *split_by_hash(files, key=_base), _BY_HASH
+        return *split_by_hash(files, key=posixpath.basename), _BY_HASH
     parts = _parts(*partition)
-    by_name = {_base(file.name): file for file in files}
+    by_name = {posixpath.basename(file.name): file for file in files}
     missing = [name for name in parts if name not in by_name]
     if len(missing) > MAX_BAD_SHARE * len(parts):
         raise BenchError(
@@ -153,10 +154,6 @@ def _parts(title: str, content: bytes) -> dict[str, str]:
     if not parts:
         raise BenchError(f"{title}: no line begins with a picture's name; correct or remove it")
     return parts
-
-
-def _base(name: str) -> str:
-    return name.rpartition("/")[2]
 
 
 def download(data_dir: Path) -> None:

@@ -44,13 +44,17 @@ def split_own(files: Sequence[File]) -> tuple[list[File], list[File], str]:
     # A zip often has a folder around everything.
     around = posixpath.commonpath([posixpath.dirname(file.name).lstrip("/") for file in files])
     common = len(PurePosixPath(around).parts)
-    parts = {file: _part(PurePosixPath(file.name.lstrip("/")).parts[common:-1]) for file in files}
+
+    def below(name: str) -> tuple[str, ...]:
+        """A file's folders and name below the folder that holds them all."""
+        return PurePosixPath(name.lstrip("/")).parts[common:]
+
+    parts = {file: _part(below(file.name)[:-1]) for file in files}
     seen = {part for part in parts.values() if part}
     testing = "test" if "test" in seen else "val"
     if not {"train", testing} <= seen:
         named = f", and not by the folders called {', '.join(sorted(seen))}" if seen else ""
-        by_hash = split_by_hash(files, lambda name: "/".join(name.lstrip("/").split("/")[common:]))
-        return *by_hash, BY_HASH + named
+        return *split_by_hash(files, lambda name: "/".join(below(name))), BY_HASH + named
     train = [file for file in files if parts[file] == "train"]
     test = [file for file in files if parts[file] == testing]
     others = len(files) - len(train) - len(test)

@@ -1,1 +1,1 @@
-"""The measurements of a trained model: reconstruction, latent rank, Fréchet distance."""
+"""What is measured of a trained model: reconstruction, rank, samples and their distances."""

@@ -151,7 +151,10 @@ def _mean_image_error(train: Split, test: Split) -> float:
     """Mean squared error of the mean training image: what a model that learns nothing reaches."""
     total = sum(part.double().sum(dim=0) for part in train.images.split(BATCH))
     mean = torch.as_tensor(total) / len(train.images)
-    errors = sum((part.double() - mean).square().sum().item() for part in test.images.split(BATCH))
+    # Not by ``sum``, which rounds floats otherwise from Python 3.12 on.
+    errors = 0.0
+    for part in test.images.split(BATCH):
+        errors += (part.double() - mean).square().sum().item()
     return errors / test.images.numel() / 255**2
 
 

@@ -73,4 +73,5 @@ def frechet_distance(a: Gaussian, b: Gaussian) -> float:
         found = scipy.linalg.svd(product.cpu().numpy(), compute_uv=False, lapack_driver="gesvd")
         values = torch.from_numpy(found).to(product.device)
     traces = a.covariance.trace() + b.covariance.trace()
-    return max(0.0, (difference @ difference + traces - 2 * values.sum()).item())
+    # In this order, NaN stays NaN.
+    return max((difference @ difference + traces - 2 * values.sum()).item(), 0.0)

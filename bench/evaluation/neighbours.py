@@ -11,8 +11,8 @@ from bench.data.images import spread
 
 # This many rows of a matrix of distances are in memory at once, or fewer where they are long.
 _ROWS, _NUMBERS = 1_000, 2**25
-# So many of the nearest in float32 are looked at in float64. Its products are off by less than this
-# share of the lengths of their factors, times the root of the number of features.
+# So many of the nearest in float32 are looked at in float64. Products in float32 are off by less
+# than this share of the lengths of their factors, times the root of the number of features.
 _CANDIDATES, _ROUNDING = 8, 8 * torch.finfo(torch.float32).eps
 # Naeem et al. choose five.
 _COVERED_BY = 5
@@ -81,7 +81,7 @@ def nearest_ratio(images: torch.Tensor, training: torch.Tensor) -> torch.Tensor:
 def _nearest(
     rows: torch.Tensor, others: torch.Tensor, count: int, itself: torch.Tensor | None = None
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """The nearest of others for each row: float64 distances (n, count), rising, and places among.
+    """The nearest of others for each row: float64 distances (n, count), rising, and their places.
 
     Of those that are equally near the first comes first. A row's own place is left out.
     """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import exp, log
+from math import exp, fsum, log
 from typing import TYPE_CHECKING
 
 from bench.evaluation.protocol import RANK_THRESHOLD
@@ -34,6 +34,6 @@ def effective_rank(values: Sequence[float] | np.ndarray) -> float:
 
     Between 1 and the number of values: with equal shares it is their number. 0 for constant codes.
     """
-    total = sum(values)
+    total = fsum(values)
     shares = [value / total for value in values if value > 0] if total > 0 else []
-    return exp(-sum(share * log(share) for share in shares)) if shares else 0.0
+    return exp(-fsum(share * log(share) for share in shares)) if shares else 0.0

@@ -1,6 +1,6 @@
 """Every figure of the suite, declared as data."""
 
-from bench.errors import UsageError, require_name, unknown
+from bench.errors import register, require_name, unknown
 from bench.experiments.spec import FigureSpec
 from bench.experiments.tables import TABLES
 
@@ -46,8 +46,4 @@ def register_figure(figure: FigureSpec) -> None:
     require_name("figure", figure.name)
     if figure.table not in TABLES:
         raise unknown("table", figure.table, TABLES)
-    if figure.name in TABLES or FIGURES.get(figure.name, figure) != figure:
-        raise UsageError(
-            f"a table or figure named {figure.name!r} exists already; choose another name"
-        )
-    FIGURES[figure.name] = figure
+    register(FIGURES, "a table or figure", figure.name, figure, TABLES)

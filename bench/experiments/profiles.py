@@ -16,7 +16,8 @@ class Profile:
         name: value of ``--profile``.
         summary: one line for ``--help``, tables and logs.
         epochs: passes over the training images, or None for the spec's own.
-        train_images: at most this many training images, spread over the split.
+        train_images: at most this many training images, spread over the split, or None for all of
+            the data's; a run's own number is not read.
         test_images: at most this many test images, likewise.
         fid_samples: images drawn from each sampler.
         extractors: ``--extractor`` where it is not given: ``classifier``, of data that one is
@@ -42,6 +43,7 @@ class Profile:
         """The run at this profile's size, on the data that it names, and what is measured of it."""
         data = dataset(run.dataset)
         settings = dict(self.networks.get(data.network, {}))
+        settings["width"] = min(run.width, settings.get("width", run.width))
         train_images = settings.pop("train_images", self.train_images or data.train)
         test_images = settings.pop("test_images", self.test_images or data.test)
         shrunk = replace(

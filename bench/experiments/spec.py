@@ -1,5 +1,6 @@
 """What is trained, what is measured and what a table is: frozen declarations."""
 
+# It makes the types of fields the texts that they are read by below.
 from __future__ import annotations
 
 from collections import Counter
@@ -213,9 +214,7 @@ def _checked_fields(cls: type[Any], values: object) -> Mapping[str, Any]:
 def parse_overrides(assignments: Sequence[str], parameters: Iterable[str] = ()) -> dict[str, Any]:
     """Turn ``--set`` arguments such as ``epochs=5`` or ``lr=3e-4`` into typed values.
 
-    Args:
-        assignments: ``key=value`` each.
-        parameters: names of methods' own parameters, which are taken too.
+    Names of methods' own ``parameters`` are taken, too.
 
     Raises:
         UsageError: no ``=``, an unknown key (the nearest are named), one that has its own flag,

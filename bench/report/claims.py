@@ -218,7 +218,7 @@ class Verdict:
     def text(self) -> str:
         """The verdict in words."""
         judged = not self.standing.empty and self.standing is not Standing.SHOWN
-        if judged and 0 < min(self.seeds) < self.content.table.seeds:
+        if judged and min(self.seeds) < self.content.table.seeds:
             return f"{self._text} (interim: {span(self.seeds)} of {self.content.table.seeds} seeds)"
         return self._text
 
@@ -236,8 +236,8 @@ class Verdict:
             return self.standing
         extractors = dict.fromkeys(judgement.view.extractor for judgement in self.judgements)
         through = " and through ".join(extractors)
-        few = any(j.judged and j.view.extractor in extractors for j in self.beside)
-        enough = f" with {LEAST_SEEDS} seeds" * few
+        fewer = any(each.view.extractor in extractors for each in self.beside)
+        enough = f" with {LEAST_SEEDS} seeds" * fewer
         return f"{self.standing} under {which} sampler{enough}, seen through {through}"
 
     @property
@@ -245,12 +245,9 @@ class Verdict:
         """Each verdict with the extractors and samplers that give it."""
         parts = []
         for standing in (Standing.HOLDS, Standing.FAILS, Standing.UNDECIDED):
-            samplers: dict[str, list[str]] = {}
-            for judgement in self.judgements:
-                if judgement.standing is standing:
-                    view = judgement.view
-                    samplers.setdefault(view.extractor, []).append(view.sampler)
-            named = [f"{', '.join(names)} through {each}" for each, names in samplers.items()]
+            views = [j.view for j in self.judgements if j.standing is standing]
+            groups = itertools.groupby(views, key=lambda view: view.extractor)
+            named = [f"{', '.join(v.sampler for v in seen)} through {e}" for e, seen in groups]
             if named:
                 parts.append(f"{standing} with {' and '.join(named)}")
         return parts

@@ -1,4 +1,4 @@
-"""All results as one tidy table, a row for each run and metric, for plots of one's own."""
+"""All results as one tidy table, for plots of one's own."""
 
 from collections.abc import Iterable
 from dataclasses import asdict
@@ -14,7 +14,7 @@ from bench.store.records import Result
 
 
 def tidy(results: Iterable[Result], display: Display) -> pd.DataFrame:
-    """One row for each run and metric.
+    """One row for each measurement of a run and metric.
 
     Returns:
         ``run_id``; ``metric`` and ``value``; the fields of the run's spec, its own ``parameters``
@@ -33,7 +33,6 @@ def tidy(results: Iterable[Result], display: Display) -> pd.DataFrame:
             | {
                 "parameters": canonical_json(dict(result.spec.parameters)),
                 "rank_threshold": display.rank_threshold,
-                "extractor": measured.extractor["name"],
                 "extractor_sha256": measured.extractor["checksum"],
                 "data_sha256": trained.data.fingerprint,
                 "device": trained.provenance["device"],

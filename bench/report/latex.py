@@ -107,7 +107,7 @@ def latex(content: TableResults, printed: Sequence[Row], said: Sequence[Note]) -
 
     # What has more columns than a page is wide stands in blocks below each other.
     count = len(table.columns)
-    width = count if count <= _COLUMNS else -(-count // -(-count // _COLUMNS))
+    width = -(-count // -(-count // _COLUMNS))
     blocks = [block(slice(start, start + width)) for start in range(0, count, width)]
     lines = [
         _HEAD,

@@ -24,15 +24,13 @@ def markdown(content: TableResults, printed: Sequence[Row], said: Sequence[Note]
         return f"**{cell.text}**" if cell.best else cell.text
 
     header = ["", *map(escape, (table.axis, *table.columns))]
-    body = [[escape(row.label), row.kind, *(show(cell) for cell in row.cells)] for row in printed]
-    widths = [max(len(line[i]) for line in [header, *body]) for i in range(len(header))]
+    body = [[escape(row.label), row.kind, *map(show, row.cells)] for row in printed]
+    widths = [max(map(len, column)) for column in zip(header, *body, strict=True)]
+    sides = "<<" + ">" * len(table.columns)
 
     def line(texts: Sequence[str]) -> str:
-        padded = [
-            text.ljust(width) if i < 2 else text.rjust(width)
-            for i, (text, width) in enumerate(zip(texts, widths, strict=True))
-        ]
-        return f"| {' | '.join(padded)} |"
+        cells = zip(texts, sides, widths, strict=True)
+        return f"| {' | '.join(f'{text:{side}{width}}' for text, side, width in cells)} |"
 
     rule = [("-" * width) if i < 2 else "-" * (width - 1) + ":" for i, width in enumerate(widths)]
     lines = [f"**{heading}**", "", line(header), line(rule), *map(line, body), ""]
@@ -41,7 +39,6 @@ def markdown(content: TableResults, printed: Sequence[Row], said: Sequence[Note]
 
 def claims_markdown(verdicts: Sequence[Verdict]) -> str:
     """What became of the paper's claims, as a list."""
-    heading = "Claims, judged by differences between means over seeds"
     said = [
         Note(
             f"Claim: {v.claim.statement} ({v.claim.source}, {v.data}, profile "
@@ -50,18 +47,17 @@ def claims_markdown(verdicts: Sequence[Verdict]) -> str:
         )
         for v in verdicts
     ]
-    return "\n".join(
-        [
-            f"**{heading} (95 % intervals, Welch's t)**",
-            "",
-            "| Claim | Cells | Paper | Measured | Verdict | Seeds | Runs |",
-            "| --- | --- | --- | --- | --- | --- | --- |",
-            *map(_claim_row, verdicts),
-            "",
-            *_bullets(said),
-            "",
-        ]
-    )
+    lines = [
+        "**Claims, judged by differences between means over seeds (95 % intervals, Welch's t)**",
+        "",
+        "| Claim | Cells | Paper | Measured | Verdict | Seeds | Runs |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+        *map(_claim_row, verdicts),
+        "",
+        *_bullets(said),
+        "",
+    ]
+    return "\n".join(lines)
 
 
 def _claim_row(verdict: Verdict) -> str:

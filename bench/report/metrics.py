@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from bench.errors import UsageError
+from bench.errors import register
 from bench.evaluation.spectrum import effective_rank, rank
 from bench.experiments.tables import READINGS
 from bench.report.display import Display
@@ -81,10 +81,10 @@ class Metric:
         """The least standard deviation over seeds that is believed."""
         return ROUNDING if self.whole else 0.0
 
-    def reproduces(self, mean: float, printed: float) -> bool:
-        """Whether a mean over seeds is as near to the printed number as is asked for."""
+    def margin(self, printed: float) -> float:
+        """How far from the printed number a mean over seeds may be to count as reproduced."""
         share, units = self.near or (0.0, 0.0)
-        return abs(mean - printed) <= max(share * abs(printed), units)
+        return max(share * abs(printed), units)
 
 
 def _of_images(
@@ -92,12 +92,9 @@ def _of_images(
     label: str,
     of: Callable[[Any, Any], float] = lambda found, _: found,
 ) -> Metric:
-    """A metric of samples, as an extractor has it, with three decimals.
+    """A metric of samples by its names in records and in tables, with three decimals.
 
-    Args:
-        name: what records call it.
-        label: what tables call it.
-        of: the number in what is recorded of a sampler, given the same of real images.
+    ``of`` gives the number, of what is recorded of a sampler and the same of real images.
     """
 
     def value(result: Result, _: Display, view: View) -> float | None:
@@ -185,6 +182,4 @@ def register_metric(name: str, metric: Metric) -> None:
     Raises:
         UsageError: there is another of that name.
     """
-    if METRICS.get(name, metric) != metric:
-        raise UsageError(f"a metric named {name!r} exists already; choose another name")
-    METRICS[name] = metric
+    register(METRICS, "a metric", name, metric)

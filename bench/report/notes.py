@@ -12,7 +12,7 @@ from bench.experiments.spec import HEADLINE_SAMPLER, PRIOR, Cell, FigureSpec, Ta
 from bench.report.claims import LEAST_SEEDS, Standing, judge
 from bench.report.display import LEARNED_SHARE, error_share
 from bench.report.frame import TableResults, beside_printed
-from bench.report.metrics import METRICS
+from bench.report.metrics import METRICS, View
 from bench.report.rows import MISSING, NOT_LEARNED, Row
 from bench.report.statistics import ROUNDING
 from bench.screen import counted
@@ -184,13 +184,12 @@ def run_notes(content: TableResults) -> list[str]:
 
 def _settings(table: TableSpec) -> str:
     """How the runs of a table were trained, by column where that differs."""
-    texts = {}
-    for cell in table.cells:
-        run = cell.training
-        texts[cell] = (
-            f"{run.train_images:,} training images, {counted(run.epochs, 'epoch')}, "
-            f"batch {run.batch_size}, Adam at {run.learning_rate:g}, {run.precision}"
-        )
+    runs = {cell: cell.training for cell in table.cells}
+    texts = {
+        cell: f"{run.train_images:,} training images, {counted(run.epochs, 'epoch')}, "
+        f"batch {run.batch_size}, Adam at {run.learning_rate:g}, {run.precision}"
+        for cell, run in runs.items()
+    }
     return _by_column(table, texts)
 
 
@@ -238,10 +237,11 @@ def before_columns(table: TableSpec, sign: str) -> str:
 
 def _extractors_note(content: TableResults) -> str:
     """Name the networks that looked at the images, and the seeds that one has not seen."""
-    data = dataset(content.table.cells[0].training.dataset)
     named = []
     for name in content.extractors:
-        spec = declared_extractor(name, data)
+        # A plugin's column may be of other data, which the first column's classifier has not seen.
+        run = next(each for each in content.all_results if name in each.extractors)
+        spec = declared_extractor(name, dataset(run.spec.dataset))
         weights = f"{spec.dimensions} features, weights {spec.checksum[:8]}"
         described = f"{name}: {spec.description} ({weights})"
         named.append(described + _seen_less(content, name))
@@ -260,7 +260,7 @@ def _seen_less(content: TableResults, extractor: str) -> str:
     of_images = [name for name in content.table.metrics if METRICS[name].by_view] or ["fid"]
     by_text: dict[str, list[str]] = {}
     for name in of_images:
-        view = next(view for view in content.views(name) if view.extractor == extractor)
+        view = next((v for v in content.views(name) if v.extractor == extractor), View(extractor))
         short = "; ".join(
             f"{cell.name}: {seen} of {len(results)}"
             for cell, results in content.results.items()

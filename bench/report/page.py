@@ -29,17 +29,14 @@ def write_report(
     contents: Sequence[TableResults],
     drawn: Sequence[Drawn],
     *,
+    display: Display,
     left_out: Sequence[str] = (),
     others: Sequence[Run] = (),
 ) -> None:
-    """Write the report, the same for the same runs.
+    """Write the report, the same for the same runs: claims, tables and runs of its contents.
 
-    Args:
-        path: the HTML file.
-        contents: its tables, whose claims are judged and whose runs are listed.
-        drawn: its figures.
-        left_out: tables and figures that it could show, had they been run.
-        others: runs that are in none of its tables, listed all the same.
+    ``left_out`` are tables and figures that it could show, had they been run; ``others`` runs that
+    are in none of its tables, listed all the same.
     """
     environment = Environment(
         loader=PackageLoader("bench.report", "."),
@@ -61,7 +58,7 @@ def write_report(
         runs=list(zip(runs, own, strict=True)),
         failed=sum(isinstance(run, FailedRun) for run in runs),
         shared=shared,
-        display=contents[0].display if contents else Display(),
+        display=display,
         left_out=left_out,
     )
     write_text(path, html)

@@ -14,7 +14,6 @@ from bench.report.frame import TableResults
 from bench.report.metrics import METRICS, REAL, Metric, View
 
 MISSING = "--"
-_MINUS = "\N{MINUS SIGN}"
 # Marks numbers of runs that have not learned.
 NOT_LEARNED = "\N{DAGGER}"
 
@@ -64,7 +63,9 @@ def rows(content: TableResults, data: pd.DataFrame) -> list[Row]:
                 result += _of_view(content, name, view, line, of_line)
             elif line == lines[-1]:
                 # Real images are the same for every run, and so stand once, below all lines.
-                result += _of_view(content, name, view, "", _once(of_metric))
+                columns = ["column", "extractor", "sampler"]
+                once = of_metric.dropna(subset="mean").drop_duplicates(columns)
+                result += _of_view(content, name, view, "", once)
     seeds = {place: len(content.results.get(c, ())) for place, c in content.table.places.items()}
     for line in lines:
         counts = [seeds.get((line, column), 0) for column in content.table.columns]
@@ -101,7 +102,7 @@ def _of_view(
     yield Row(label, line, _KINDS.get(view.sampler, view.sampler), list(map(Text, measured, best)))
     if numbers.difference.notna().any() and not metric.printed_as:
         kind = f"difference, {view.sampler}" if view.sampler else "difference"
-        yield Row(label, line, kind, [Text(signed(value, 1)) for value in numbers.difference])
+        yield Row(label, line, kind, [Text(signed(value)) for value in numbers.difference])
         if metric.near and numbers.paper.notna().any():
             yield Row(label, line, "reproduced", list(map(Text, reproduced)))
 
@@ -110,17 +111,11 @@ def _reproduced(number: Mapping[Hashable, Any], metric: Metric) -> str:
     """What the interval of a mean says of the printed number: in full, the mean only, or no."""
     if math.isnan(number["difference"]) or number["seeds_not_learned"]:
         return MISSING
-    mean, *ends = (
-        metric.reproduces(number[name], number["paper"]) for name in ("mean", "low", "high")
-    )
+    printed, margin = number["paper"], metric.margin(number["paper"])
+    mean, *ends = (abs(number[name] - printed) <= margin for name in ("mean", "low", "high"))
     if not mean:
         return "no"
     return "yes" if all(ends) else "mean only"
-
-
-def _once(data: pd.DataFrame) -> pd.DataFrame:
-    """One number of each column, extractor and sampler, whichever line has it."""
-    return data.dropna(subset="mean").drop_duplicates(["column", "extractor", "sampler"])
 
 
 # What a row is called that is of no sampler.
@@ -138,9 +133,9 @@ def _best(
 ) -> list[bool]:
     """Tell which number of a row is the smallest mean.
 
-    None is where a column has fewer than :data:`bench.report.claims.LEAST_SEEDS` seeds, but for
-    runs without a prior in the row of priors; nor where fewer than two have learned, or where
-    columns are of different data.
+    No number is best where a column has fewer than :data:`bench.report.claims.LEAST_SEEDS` seeds,
+    but for runs without a prior in the row of priors; nor where fewer than two have learned, or
+    where columns are of different data.
     """
     few = numbers.n < LEAST_SEEDS
     if view.sampler == PRIOR:
@@ -200,6 +195,6 @@ def _measured(number: Mapping[Hashable, Any], form: _Form) -> str:
     return f"{text} {NOT_LEARNED}" if unlearned else text
 
 
-def signed(value: float, decimals: int) -> str:
-    """A difference, with its sign."""
-    return MISSING if math.isnan(value) else f"{value:+.{decimals}f}".replace("-", _MINUS)
+def signed(value: float) -> str:
+    """A difference to one decimal, with its sign."""
+    return MISSING if math.isnan(value) else f"{value:+.1f}".replace("-", "\N{MINUS SIGN}")

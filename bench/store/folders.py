@@ -20,7 +20,6 @@ from __future__ import annotations
 import contextlib
 import glob
 import io
-import itertools
 import json
 import logging
 import os
@@ -33,7 +32,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.errors import BenchError
 from bench.experiments.spec import TrainingSpec
-from bench.files import atomic, set_aside, write_bytes
+from bench.files import atomic, write_bytes
 from bench.hashing import canonical_json, sha256
 from bench.store.records import FailedRun, MeasurementRecord, Result, TrainingRecord
 
@@ -43,7 +42,6 @@ if TYPE_CHECKING:
 SCHEMA = 4
 _HISTORY, _PROGRESS, _SPECTRA = "history.jsonl", "progress.jsonl", "spectra.npz"
 _HASH = "[0-9a-f]" * 8
-_OF_MEASUREMENTS = (("measured", "json"), ("measured", "npz"), ("tsne", "npz"))
 
 
 @dataclass(frozen=True)
@@ -204,8 +202,9 @@ class Store:
             return
         others = [folder / name for name in ("weights.pt", _HISTORY, _PROGRESS, _SPECTRA)]
         # What was set aside as damaged has other endings, and stays.
-        found = (folder.glob(f"{kind}-{_HASH}.{end}") for kind, end in _OF_MEASUREMENTS)
-        for path in (*ends, *others, *itertools.chain(*found)):
+        for pattern in (f"measured-{_HASH}.json", f"measured-{_HASH}.npz", f"tsne-{_HASH}.npz"):
+            others += folder.glob(pattern)
+        for path in (*ends, *others):
             path.unlink(missing_ok=True)
 
     def forget_trained(self, run_id: str) -> None:
@@ -217,11 +216,6 @@ class Store:
     def clear_failure(self, run_id: str) -> None:
         """Remove what would keep a failed run from being tried again."""
         (self.folder(run_id) / "failure.json").unlink(missing_ok=True)
-
-    def set_damaged_aside(self, folder: RunFolder) -> None:
-        """Take records that cannot be trusted out of the way of those that replace them."""
-        for path, why in folder.damage.items():
-            set_aside(path, why)
 
     def lock_path(self, run_id: str) -> Path:
         """The lock that whoever works on a run holds."""
@@ -284,13 +278,14 @@ def read_arrays(path: Path, *wanted: str) -> dict[str, np.ndarray]:
         return {}
 
 
-def kept_images(result: Result, *wanted: str) -> dict[str, np.ndarray]:
+def kept_images(result: Result, *wanted: str, kind: str = "measured") -> dict[str, np.ndarray]:
     """Images that were kept with a run's measurements, see :func:`bench.evaluation.decoded`.
 
-    They are the same whichever extractor looked at them, and kept once.
+    They are the same whichever extractor looked at them, and kept once. Their files' names begin
+    with the kind: ``tsne`` where they are drawn in the plane.
     """
     found = (
-        read_arrays(result.folder / f"measured-{record.identity}.npz", *wanted)
+        read_arrays(result.folder / f"{kind}-{record.identity}.npz", *wanted)
         for record in result.measurements
     )
     return next((images for images in found if images), {})
@@ -312,27 +307,19 @@ def read_spectra(folder: Path) -> np.ndarray | None:
 
 
 def read_history(folder: Path) -> list[dict[str, float]]:
-    """Lines of the training curve in a run's folder, but for one that is half-written."""
-    try:
-        lines = (folder / _HISTORY).read_bytes().splitlines()
-    except FileNotFoundError:
-        return []
+    """Lines of the training curve in a run's folder, up to the first that is damaged."""
     rows = []
-    for line in lines:
-        try:
+    with contextlib.suppress(FileNotFoundError, ValueError, KeyError, TypeError):
+        for line in (folder / _HISTORY).read_bytes().splitlines():
             row = json.loads(line)
-        except ValueError:
-            break
-        if not isinstance(row, dict):
-            break
-        if not all(isinstance(row.get(name), int | float) for name in ("step", "epoch", "loss")):
-            break
-        rows.append(row)
+            if not all(isinstance(row[name], int | float) for name in ("step", "epoch", "loss")):
+                break
+            rows.append(row)
     return rows
 
 
 def _is_of_after(time_: float, path: Path) -> bool:
-    """Whether a file was written after a time; of one ahead of the clock by a minute, nobody knows.
+    """Whether a file was written after a time; False of one a minute ahead of the clock, or more.
 
     Any file is of after 0.
     """

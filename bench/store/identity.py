@@ -32,14 +32,12 @@ def run_id(spec: TrainingSpec, data_fingerprint: str, source: str = "") -> str:
 
     The source is the SHA-256 of the plugin that the method comes from; empty for the suite's own.
     """
-    protocol = TRAINING_PROTOCOL[spec.precision]
     identity: dict[str, Any] = {
-        "protocol": protocol,
+        "protocol": TRAINING_PROTOCOL[spec.precision],
         "data": data_fingerprint,
         "spec": identifying(spec),
+        **({"source": source} if source else {}),
     }
-    if source:
-        identity["source"] = source
     return f"{spec.name}-{sha256(canonical_json(identity))[:8]}"
 
 

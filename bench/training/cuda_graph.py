@@ -71,10 +71,8 @@ class GraphedRuns:
 
     def _capture(self) -> torch.cuda.CUDAGraph:
         graph = torch.cuda.CUDAGraph()
-        # Later versions of PyTorch see by themselves which generators draw.
-        if hasattr(graph, "register_generator_state"):
-            for member in self.members:
-                graph.register_generator_state(member.noise)
+        for member in self.members:
+            graph.register_generator_state(member.noise)
         broken: BaseException | None = None
         try:
             with contextlib.ExitStack() as stack:

@@ -1,4 +1,4 @@
-"""The only training loop: batch by batch, over images that lie on the device."""
+"""The only training loop: batch by batch, for one run or several on one device."""
 
 from collections.abc import Callable, Sequence
 

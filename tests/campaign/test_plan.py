@@ -3,10 +3,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench.campaign.job import Job
-from bench.campaign.plan import Estimate, first_looks, groups, plan_runs
+from bench.campaign.plan import Estimate, State, first_looks, groups, plan_runs
 from bench.experiments.spec import TrainingSpec
 from bench.files import write_bytes
-from bench.store.folders import Store
+from bench.store.folders import Runs, Store
 from tests.support.results import result, write
 from tests.support.tiny import TINY, TINY_MEASUREMENT
 
@@ -61,6 +61,18 @@ def test_a_plan_counts_the_real_images_that_extractors_see_once(tmp_path: Path) 
     assert looks() == [(through, count, 136 / 152 * 0.5)]
     write_bytes(store.cache / "reference-mnist-sample-classifier-00.pt", b"")
     assert looks() == []
+
+
+def test_a_run_that_is_forced_does_not_begin_at_the_end_of_a_shorter_one(tmp_path: Path) -> None:
+    store, longer = Store(tmp_path), replace(SHORT, epochs=2)
+    short = result(SHORT)
+    write(store, short)
+    write_bytes(store.checkpoint(short.run_id), b"")
+    write_bytes(store.history(short.run_id), b'{"step": 2, "epoch": 1, "loss": 1}\n')
+    job = Job(result(longer).run_id, longer, (TINY_MEASUREMENT,))
+    for since, state in ((0.0, State.STARTED), (math.inf, State.TO_TRAIN)):
+        (planned,) = plan_runs([job], Runs(tmp_path), store, Estimate([], "cpu"), since=since)
+        assert planned.state is state
 
 
 def test_a_method_in_closed_form_shortens_no_other_methods_estimate(tmp_path: Path) -> None:

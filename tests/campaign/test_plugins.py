@@ -170,6 +170,15 @@ def test_a_plugins_own_error_names_its_line(
         (tmp_path / "mine.py").write_text("import helper_of_mine\n")
 
 
+def test_a_row_of_no_metric_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plugin = tmp_path / "mine.py"
+    plugin.write_text(
+        "from bench.experiments.tables import register_row\nregister_row('table4', 'coverag')\n"
+    )
+    assert main(["--plan", "--plugin", str(plugin), *_folders(tmp_path, tmp_path)]) == 2
+    assert "unknown metric 'coverag': did you mean coverage" in capsys.readouterr().err
+
+
 LOSS = """
 def loss(model, images, noise, spec):
     return FACTOR * (model(images) - images).square().mean()

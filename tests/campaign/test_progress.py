@@ -55,6 +55,17 @@ def test_a_run_that_ends_is_told_with_its_numbers(tmp_path: Path) -> None:
     ]
 
 
+def test_a_run_is_told_by_the_extractors_whose_fid_counts(tmp_path: Path) -> None:
+    store, stream = Store(tmp_path), io.StringIO()
+    seen = result(fid=12.345, extractors=["classifier", "imagenet"])
+    first, second = seen.measurements
+    former = replace(second, versions={**second.versions, "fid": 1})
+    write(store, replace(seen, measurements=(first, former)))
+    with _bar([_planned()], store, stream) as bar:
+        bar.finished(store.read_folder(seen.run_id))
+    assert "FID 12.3 (gmm10, classifier), 2 s training" in stream.getvalue()
+
+
 def test_a_run_that_failed_is_told_with_the_reason(tmp_path: Path) -> None:
     store, stream = Store(tmp_path), io.StringIO()
     plan = [_planned(), _planned(seed=1)]

@@ -12,9 +12,10 @@ from bench.cli import main
 from bench.errors import BenchError
 from bench.files import lock
 from bench.store.folders import RunFolder, Store, write_spectra
+from bench.store.identity import run_id
 from bench.store.records import Result
 from tests.support.results import keep_images, result, results_in, write
-from tests.support.tiny import TINY_ARGUMENTS, TINY_MEASUREMENT
+from tests.support.tiny import TINY, TINY_ARGUMENTS, TINY_MEASUREMENT
 
 
 def test_a_run_is_verified(
@@ -75,6 +76,18 @@ def test_what_cannot_be_verified_is_one_line(
     assert main(["--verify", name, "--runs-dir", str(store.root)]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert message in line
+
+
+def test_a_run_by_a_plugin_that_is_not_given_is_not_trained(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = result(replace(TINY, method="mine"))
+    run = run_id(made.spec, made.trained.data.fingerprint, "5e")
+    trained = replace(made.trained, run_id=run, source="5e")
+    measured = tuple(replace(record, run_id=run) for record in made.measurements)
+    write(Store(tmp_path), Result(trained, measured, tmp_path / run))
+    assert main(["--verify", run, "--runs-dir", str(tmp_path)]) == 1
+    assert f"--verify {run}: its --plugin is not given, or was edited" in capsys.readouterr().err
 
 
 def test_weights_spectra_and_images_that_differ_are_named(tmp_path: Path) -> None:
@@ -163,6 +176,12 @@ def test_of_several_sizes_the_latest_is_taken(tmp_path: Path) -> None:
     found = results_in(tmp_path)
     assert [each.measurements[0].spec.fid_samples for each in found] == [50, 60, 40]
     assert verify.run_named(found, made.run_id) == found[-1]
+    # A size is as late as the last that was measured of it.
+    size = replace(found[0].measurements[0].spec, extractor="imagenet")
+    (record,) = result(measurement=size).measurements
+    Store(tmp_path).write_measured(replace(record, timing=record.timing | {"finished": 4}))
+    sizes = [each.measurements[0].spec.fid_samples for each in results_in(tmp_path)]
+    assert sizes == [60, 40, 50]
 
 
 def test_spectra_by_epoch_and_numbers_in_lists_are_compared(tmp_path: Path) -> None:

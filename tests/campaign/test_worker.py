@@ -272,7 +272,11 @@ def test_what_an_extractor_does_wrong_is_named(
     def load(network: Network, device: torch.device) -> Network:
         return network
 
-    for network, said in ((boom, "ValueError: boom"), (torch.flatten, "12 are declared")):
+    def leave(images: torch.Tensor) -> torch.Tensor:
+        raise SystemExit("bye")
+
+    wrong = ((boom, "ValueError: boom"), (leave, "SystemExit: bye"))
+    for network, said in (*wrong, (torch.flatten, "12 are declared")):
         declared = replace(CORNER, name="wrong", source=said, load=partial(load, network))
         monkeypatch.setitem(REGISTERED_EXTRACTORS, "wrong", declared)
         with pytest.raises(BenchError, match=f"extractor wrong: .*{said}"):

@@ -1,5 +1,6 @@
 import zipfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -88,6 +89,9 @@ def test_pictures_of_one_name_in_many_folders_fall_on_both_sides(tmp_path: Path)
             archive.write(tmp_path / "data" / file.name, f"data/{file.name}")
     zipped, _, _ = split_own(Source(tmp_path / "data.zip").listing().files)
     assert [file.name for file in zipped] == [f"data/{file.name}" for file in train]
+    # Some programs begin every name with a dot.
+    dotted = [replace(file, name=f"./{file.name}") for file in files]
+    assert [file.name for file in split_own(dotted)[0]] == [f"./{file.name}" for file in train]
 
 
 def test_a_fifth_is_for_testing() -> None:

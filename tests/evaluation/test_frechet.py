@@ -1,3 +1,4 @@
+import math
 import warnings
 
 import numpy as np
@@ -65,6 +66,8 @@ def test_frechet_distance_of_equal_and_constant_gaussians() -> None:
     constant = Gaussian(deficient.mean + 2, torch.zeros(50, 50, dtype=torch.float64))
     expected = 4 * 50 + deficient.covariance.trace().item()
     assert frechet_distance(deficient, constant) == pytest.approx(expected)
+    lost = Gaussian(torch.full_like(deficient.mean, torch.nan), deficient.covariance)
+    assert math.isnan(frechet_distance(lost, deficient))
 
 
 @pytest.mark.parametrize("count", [20, 60, 80])

@@ -154,6 +154,12 @@ def test_profiles_only_shrink(table: str) -> None:
     assert (quick.latent_dim, smoke.latent_dim) == (run.latent_dim, run.latent_dim)
 
 
+def test_profiles_widen_no_network() -> None:
+    narrow = replace(TABLES["table6"].cells[0].training, width=1 / 32)
+    widths = {name: PROFILES[name].apply(narrow)[0].width for name in PROFILES}
+    assert widths == dict.fromkeys(("paper", "overnight", "quick"), 1 / 32) | {"smoke": 1 / 64}
+
+
 def test_baselines_have_the_coefficients_of_their_authors_for_their_data() -> None:
     def parameters(table: str) -> dict[str, dict[str, float]]:
         return {c.label: dict(c.training.parameters) for c in TABLES[table].cells}

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from bench.cli import main
 from bench.experiments.figures import FIGURES
 from bench.report.claims import Standing, judge
-from bench.report.display import error_share
+from bench.report.display import Display, error_share
 from bench.report.figures import frontier, sweep
 from bench.report.frame import TableResults, frame
 from bench.report.notes import notes, run_notes
@@ -119,7 +119,7 @@ def test_the_report_marks_it_and_lists_what_no_table_shows(tmp_path: Path) -> No
     other = result(TINY, test_mse=0.1, mean_image_mse=0.1)
     failed = FailedRun("mnist-ae-d4-s0-00000000", TINY, "FloatingPointError: loss is nan", "here")
     path = tmp_path / "report.html"
-    write_report(path, [made], [], others=[other, failed])
+    write_report(path, [made], [], display=Display(), others=[other, failed])
     html = path.read_text(encoding="utf-8")
     # The one of the table and the one of none.
     assert html.count("(not learned)") == 2

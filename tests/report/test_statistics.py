@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from bench.evaluation.spectrum import effective_rank
 from bench.report.claims import Comparison, Judgement, Standing
 from bench.report.metrics import METRICS, View
 from bench.report.statistics import ROUNDING, difference, holm, interval
@@ -28,6 +29,11 @@ def test_intervals_are_scipys(values: list[float], logarithmic: bool) -> None:
         assert (found.low, found.high) == pytest.approx((float(back(low)), float(back(high))))
     if logarithmic:
         assert 0 <= found.low <= found.mean <= found.high
+
+
+def test_sums_are_exact_in_every_version_of_python() -> None:
+    assert interval([1e16, 1.0, -1e16]).mean == 1 / 3
+    assert effective_rank([1.0, 1e-16, 1e-16]) == effective_rank([1e-16, 1e-16, 1.0])
 
 
 def test_intervals_of_too_few() -> None:

@@ -14,14 +14,16 @@ import pytest
 from scipy import stats
 
 from bench.cli import main
-from bench.experiments.spec import TableSpec
+from bench.experiments.spec import Cell, TableSpec
+from bench.experiments.tables import TABLES
 from bench.report.frame import TableResults, frame
 from bench.report.latex import escape_latex
-from bench.report.notes import notes
+from bench.report.notes import fid_notes, notes
 from bench.report.rows import rows
 from bench.report.table_files import forms, write_table
+from bench.store import identity
 from tests.support.results import content as content_of
-from tests.support.results import everywhere
+from tests.support.results import everywhere, result
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -138,6 +140,22 @@ def test_seeds_that_were_measured_before_a_metric_came_are_told() -> None:
     assert "KID" not in said.partition("FID extractor")[2].partition("of fewer seeds")[0]
 
 
+def test_an_extractor_is_told_of_the_columns_that_it_has_seen(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A plugin's column may be of other data, and a metric's code may have changed."""
+    made = content_of("table6", everywhere("table6", [2.0]), extractor="imagenet")
+    digits = Cell("digits", replace(TABLES["table4"].cells[0].training, epochs=50))
+    seen = result(digits.training, extractors=["classifier", "imagenet"])
+    table = replace(made.table, cells=(*made.table.cells, digits))
+    mixed = replace(made, table=table, results={**made.results, digits: [seen]})
+    (told,) = [note for note in fid_notes(mixed) if note.startswith("FID extractors: ")]
+    assert "classifier: the classifier of mnist that the suite ships" in told
+    monkeypatch.setitem(identity.METRIC_VERSIONS, "fid", 999)
+    (told,) = [note for note in fid_notes(mixed) if note.startswith("FID extractors: ")]
+    assert "of fewer seeds" in told
+
+
 def test_columns_without_a_printed_number_do_not_make_the_others_comparable() -> None:
     content = content_of("table5", everywhere("table5", [50.0]), extractor="imagenet")
     (row,) = [r for r in rows(content, frame(content)) if r.metric == "FID"]
@@ -198,8 +216,8 @@ def test_a_row_with_too_few_seeds_of_a_column_has_nothing_in_bold() -> None:
             in notes(made, frame(made), rows(made, frame(made)))[0].text
         )
     both = content_of("table4", values, extractors=["imagenet", "classifier"])
-    for result in both.results[both.table.cells[0]]:
-        result.seen("imagenet", "fid").clear()
+    for run in both.results[both.table.cells[0]]:
+        run.seen("imagenet", "fid").clear()
     assert not any(_bold(both, r"FID \(imagenet\) +\| gmm10"))
     assert _bold(both, r"FID \(classifier\) +\| gmm10") == [False, False, False, True]
     assert (
@@ -212,9 +230,9 @@ def test_the_row_of_priors_has_its_smallest_mean_in_bold() -> None:
     """Most methods have no prior, and never will."""
     made = content_of("section3", {"AE": [3, 3, 3], "VAE": [2, 2, 2], "IRMAE (l = 8)": [1, 1, 1]})
     for cell, fid in zip(made.table.cells[1:], (4.0, 5.0), strict=True):
-        for result in made.results[cell]:
-            result.seen("inception", "neighbours")["prior"] = {"real": 0.9, "samples": fid / 10}
-            result.seen("inception", "fid")["prior"] = fid
+        for run in made.results[cell]:
+            run.seen("inception", "neighbours")["prior"] = {"real": 0.9, "samples": fid / 10}
+            run.seen("inception", "fid")["prior"] = fid
     assert sum(_bold(made, r".*\| prior")) == 1
     assert (
         "Bold: the smallest mean of its row"

@@ -12,7 +12,7 @@ from bench.campaign.job import Job
 from bench.campaign.plan import LACKS_WEIGHTS, Estimate, PlannedRun, State, plan_runs
 from bench.data import dataset
 from bench.experiments.spec import MeasurementSpec, TrainingSpec
-from bench.files import write_bytes
+from bench.files import set_aside, write_bytes
 from bench.store import identity, records
 from bench.store.folders import Store, read_history, read_spectra
 from bench.store.identity import run_id
@@ -72,7 +72,7 @@ def test_a_damaged_record_is_named_and_never_used(
     assert message in why
     assert folder.measured == ()
     assert (folder.trained is None) == (name == "training.json")
-    store.set_damaged_aside(folder)
+    set_aside(found, why)
     assert path.with_name(f"{name}.corrupt").exists()
     assert store.read_folder(RUN_ID).damage == {}
 
@@ -253,8 +253,9 @@ def test_history_ends_where_it_was_torn(tmp_path: Path) -> None:
     whole = "".join(f"{json.dumps(row)}\n" for row in rows)
     path.write_text(whole + '{"st')
     assert read_history(tmp_path) == rows
-    path.write_text(whole + '{"step": 3}\n')
-    assert read_history(tmp_path) == rows
+    for damaged in ('{"step": 3}', "[1]", "3", "null", '{"step": "3", "epoch": 1, "loss": 1}'):
+        path.write_text(f"{whole}{damaged}\n")
+        assert read_history(tmp_path) == rows
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.data import Dataset
-from bench.errors import UsageError, require_name, unknown
+from bench.errors import UsageError, register, require_name, unknown
 from bench.evaluation.extractors import inception_weights
 from bench.hashing import sha256
 
@@ -131,6 +131,4 @@ def register_extractor(new: DeclaredExtractor) -> None:
         UsageError: another extractor has that name.
     """
     require_name("extractor", new.name)
-    if new.name in EXTRACTORS or REGISTERED_EXTRACTORS.get(new.name, new) != new:
-        raise UsageError(f"an extractor named {new.name!r} exists already; choose another name")
-    REGISTERED_EXTRACTORS[new.name] = new
+    register(REGISTERED_EXTRACTORS, "an extractor", new.name, new, EXTRACTORS)

@@ -76,13 +76,6 @@ def _fused(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:
     fused = fuse_conv_bn_eval(convolution, norm)
     left, right, top, bottom = getattr(fused.static_padding, "padding", (0, 0, 0, 0))
     weight = F.pad(fused.weight, (right - left, 0, bottom - top, 0))
-    plain = nn.Conv2d(
-        fused.in_channels,
-        fused.out_channels,
-        (weight.shape[2], weight.shape[3]),
-        (fused.stride[0], fused.stride[1]),
-        (bottom, right),
-        groups=fused.groups,
-    )
-    plain.weight, plain.bias = nn.Parameter(weight, requires_grad=False), fused.bias
-    return plain
+    fused.weight = nn.Parameter(weight, requires_grad=False)
+    fused.padding, fused.static_padding = (bottom, right), nn.Identity()
+    return fused

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bench.errors import UsageError, require_name, unknown
+from bench.errors import register, require_name, unknown
 from bench.experiments.spec import TrainingSpec
 
 # Runs are planned without importing PyTorch.
@@ -90,9 +90,7 @@ def register_method(new: Method) -> None:
         UsageError: another method has that name; records would be filed under both.
     """
     require_name("method", new.name)
-    if new.name in _OWN or REGISTERED_METHODS.get(new.name, new) != new:
-        raise UsageError(f"a method named {new.name!r} exists already; choose another name")
-    REGISTERED_METHODS[new.name] = new
+    register(REGISTERED_METHODS, "a method", new.name, new, _OWN)
 
 
 def source_of(name: str) -> str:

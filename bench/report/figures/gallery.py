@@ -67,14 +67,12 @@ def _lines(kind: str, arrays: dict[str, np.ndarray]) -> np.ndarray | None:
         return None
     images = arrays[kind]
     if kind == "reconstructions":
-        shown = min(_COLUMNS, len(images))
-        return np.stack([arrays["originals"][:shown], images[:shown]])
+        return np.stack([arrays["originals"][: len(images)], images])
     if kind == "interpolations":
         ends = arrays["originals"][: 2 * len(images)].reshape(-1, 2, *images.shape[2:])
         return np.concatenate([ends[:, :1], images, ends[:, 1:]], axis=1)
     if kind == "samples":
-        rows = min(_ROWS, len(images) // _COLUMNS)
-        return images[: rows * _COLUMNS].reshape(rows, _COLUMNS, *images.shape[1:])
+        return images[: _ROWS * _COLUMNS].reshape(_ROWS, _COLUMNS, *images.shape[1:])
     return images
 
 

@@ -6,7 +6,7 @@ import pkgutil
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from bench.errors import UsageError, unknown
+from bench.errors import register, unknown
 from bench.experiments.spec import FigureSpec
 from bench.report.frame import TableResults
 
@@ -35,9 +35,7 @@ def register_kind(name: str, draw: Draw) -> None:
     Raises:
         UsageError: there is another kind of that name.
     """
-    if name in _OWN or REGISTERED_KINDS.get(name, draw) is not draw:
-        raise UsageError(f"a kind of figure named {name!r} exists already; choose another name")
-    REGISTERED_KINDS[name] = draw
+    register(REGISTERED_KINDS, "a kind of figure", name, draw, _OWN)
 
 
 def drawing(name: str) -> Draw:

@@ -136,7 +136,7 @@ def _still_moving(content: TableResults, ranks: Mapping[str, Sequence[int]]) -> 
         curves = [ranks.get(result.run_id, ()) for result in content.results.get(cell, ())]
         changes = [each[-1] - each[-1 - len(each) // 5] for each in curves if len(each) >= 5]
         if changes:
-            found.append(f"{cell.name}: {signed(interval(changes).mean, 1)}")
+            found.append(f"{cell.name}: {signed(interval(changes).mean)}")
     if not found:
         return []
     text = "Change over the last fifth of the epochs, mean over runs"
@@ -154,8 +154,7 @@ def _mark(panels: Sequence[Axes], content: TableResults, printed: Mapping[Cell, 
     """Mark the printed ranks, and how far from them a rank counts as reproduced."""
     for cell, rank_ in printed.items():
         axes = panels[content.table.rows.index(cell.row)]
-        share, units = METRICS["rank"].near or (0.0, 0.0)
-        margin = max(share * rank_, units)
+        margin = METRICS["rank"].margin(rank_)
         color = _look(content, cell.label)["color"]
         axes.axhline(rank_, color="#888888", linewidth=0.8, zorder=0)
         axes.axhspan(rank_ - margin, rank_ + margin, color=color, alpha=0.12, linewidth=0)
@@ -170,7 +169,7 @@ def _when_reproduced(
     for cell, rank_ in printed.items():
         curves = [ranks[r.run_id] for r in content.results[cell] if r.run_id in ranks]
         means = [interval(values).mean for values in zip(*curves, strict=True)]
-        near = [i for i, mean in enumerate(means, 1) if metric.reproduces(mean, rank_)]
+        near = [i for i, mean in enumerate(means, 1) if abs(mean - rank_) <= metric.margin(rank_)]
         found.append(f"{cell.name}: {_ranges(near) or ('none' if curves else 'not cached')}")
     return (
         "Epochs after which the mean over runs would count as reproduced, whatever its interval; "

@@ -4,7 +4,6 @@ import contextlib
 import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,12 +13,13 @@ from sklearn.neighbors import NearestNeighbors
 
 from bench.errors import BenchError
 from bench.experiments.spec import HEADLINE_SAMPLER, FigureSpec
+from bench.report.claims import span
 from bench.report.figures.style import BLUE, ORANGE, caption
 from bench.report.figures.typical import typical_runs
 from bench.report.frame import TableResults
 from bench.report.metrics import REAL
 from bench.report.notes import fid_notes, headline_note
-from bench.store.folders import kept_images, read_arrays, write_arrays
+from bench.store.folders import kept_images, write_arrays
 from bench.store.records import Result
 
 _PERPLEXITY = 30.0
@@ -34,7 +34,8 @@ def draw(figure: FigureSpec, content: TableResults) -> Figure:
     cells = content.table.cells
     page = Figure(figsize=(3.2 * len(cells), 3.8))
     panels = page.subplots(1, len(cells), squeeze=False)[0]
-    count, left_out = 0, []
+    counts: list[int] = []
+    left_out = []
     shown, typical = typical_runs(content, _is_drawable, "points")
     described = {cell: run or content.results[cell][0] for cell, run in shown.items()}
     for axes, cell in zip(panels, cells, strict=True):
@@ -49,6 +50,7 @@ def draw(figure: FigureSpec, content: TableResults) -> Figure:
             left_out.append(f"{cell.name} ({plane})")
         else:
             count = len(plane) // 2
+            counts.append(count)
             look: dict[str, Any] = {"s": 4, "alpha": 0.6, "linewidths": 0, "rasterized": True}
             axes.scatter(*plane[:count].T, color=BLUE, marker="o", label="test images", **look)
             axes.scatter(*plane[count:].T, color=ORANGE, marker="^", label="samples", **look)
@@ -59,8 +61,9 @@ def draw(figure: FigureSpec, content: TableResults) -> Figure:
     if labelled := {label: handle for pair in pairs for handle, label in pair}:
         place: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.02)}
         page.legend(labelled.values(), labelled.keys(), **place, ncols=2, markerscale=3)
+    shown_of_each = span(counts or [0])
     notes = [
-        f"{count} test images (blue), {count} samples (orange) a panel.",
+        f"{shown_of_each} test images (blue), {shown_of_each} samples (orange) a panel.",
         typical,
         headline_note(content),
         f"t-SNE of pixels (scikit-learn: perplexity {_PERPLEXITY:g}, PCA start, seed {_SEED}).",
@@ -101,16 +104,8 @@ def _own_kind(plane: np.ndarray) -> float:
     return float((kinds[near] == kinds[:, None]).mean())
 
 
-def _paths(result: Result) -> list[Path]:
-    return [result.folder / f"tsne-{record.identity}.npz" for record in result.measurements]
-
-
-def _cached(result: Result) -> dict[str, np.ndarray]:
-    return next(filter(None, map(read_arrays, _paths(result))), {})
-
-
 def _is_drawable(result: Result) -> bool:
-    return "plane" in _cached(result) or bool(kept_images(result, "samples"))
+    return bool(kept_images(result, "plane", kind="tsne") or kept_images(result, "samples"))
 
 
 def _embedding(result: Result) -> np.ndarray | str:
@@ -120,7 +115,7 @@ def _embedding(result: Result) -> np.ndarray | str:
     where there is neither.
     """
     images = list(kept_images(result, "originals", "samples").values())
-    cached = _cached(result)
+    cached = kept_images(result, kind="tsne")
     if len(images) < 2:
         return cached.get("plane", "no images are cached")
     count = min(map(len, images))
@@ -135,7 +130,7 @@ def _embedding(result: Result) -> np.ndarray | str:
     # A runs folder that can only be read is no reason not to draw.
     with contextlib.suppress(BenchError):
         arrays = {"inputs": np.array(inputs.hexdigest()), "plane": plane}
-        write_arrays(_paths(result)[0], arrays)
+        write_arrays(result.folder / f"tsne-{result.measurements[0].identity}.npz", arrays)
     return plane
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from bench.experiments.spec import HEADLINE_SAMPLER, Cell
 from bench.report.frame import TableResults
+from bench.report.metrics import View
 from bench.report.rows import significant
 from bench.store.records import Result
 
@@ -14,33 +15,31 @@ def typical_runs(
 ) -> tuple[dict[Cell, Result | None], str]:
     """Of each column with runs, the one whose FID is nearest to the median of all its seeds.
 
-    Args:
-        content: the table.
-        drawable: whether what is to be drawn of a run is at hand.
-        kept: what that is.
+    ``drawable`` tells whether what is to be drawn of a run is at hand; ``kept`` says what that is.
 
     Returns:
         The run by column, None where what is to be drawn is at hand of no run; and a note that
         says which they are, and how typical.
     """
+    view = View(_extractor(content), HEADLINE_SAMPLER)
     found: dict[Cell, Result | None] = {}
     named = []
     for cell, results in content.results.items():
         if not results:
             continue
-        fids = _fids(content, cell)
-        there = [result for result in results if result.run_id in fids and drawable(result)]
+        fids = content.values("fid", view, cell)
+        there = [result for result in results if result.spec.seed in fids and drawable(result)]
         found[cell] = None
         if there:
             middle = statistics.median(fids.values())
-            run = found[cell] = min(there, key=lambda run: abs(fids[run.run_id] - middle))
+            run = found[cell] = min(there, key=lambda run: abs(fids[run.spec.seed] - middle))
             named.append(
-                f"{cell.name}: seed {run.spec.seed}, FID {significant(fids[run.run_id])} "
+                f"{cell.name}: seed {run.spec.seed}, FID {significant(fids[run.spec.seed])} "
                 f"(median {significant(middle)} of {len(fids)}; {kept} of {len(there)} kept)"
             )
     return found, (
         f"Each column shows one run: of those whose {kept} are kept, the one whose FID "
-        f"({HEADLINE_SAMPLER}, {_extractor(content)}) is nearest to the median over all seeds. "
+        f"({view.sampler}, {view.extractor}) is nearest to the median over all seeds. "
         f"{'; '.join(named) or 'None'}."
     )
 
@@ -50,9 +49,3 @@ def _extractor(content: TableResults) -> str:
     names = content.extractors
     everywhere = [n for n in names if all(n in each.extractors for each in content.all_results)]
     return next(iter(everywhere + names), "")
-
-
-def _fids(content: TableResults, cell: Cell) -> dict[str, float]:
-    """FID of the headline sampler by run, of a cell's runs that the extractor has seen."""
-    seen = {r.run_id: r.seen(_extractor(content), "fid") for r in content.results[cell]}
-    return {run_id: float(fid[HEADLINE_SAMPLER]) for run_id, fid in seen.items() if fid}
