@@ -112,7 +112,6 @@ _OF_TABLES = (
     *("sampler", "jobs", "stop_after", "scheduler"),
 )
 _OF_DATA = ("dataset", "download", "fid_weights")
-_NO_CHECKPOINTS = {"plan", "collect", "verify", "status", "gc", "export"}
 # Options that say nothing to a command of that mode. ``--verify`` takes ``--dataset``, since a
 # run's own data have to be named again.
 _IGNORED = {
@@ -154,8 +153,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         with _terminated():
             return carry_out(_request(parser().parse_args(arguments)))
     except (KeyboardInterrupt, Terminated) as error:
-        # What is verified is trained in a folder that is gone; others of these train nothing.
-        lost = {each.partition("=")[0].removeprefix("--") for each in arguments} & _NO_CHECKPOINTS
+        # What is verified is trained in a folder that is gone; the others train nothing.
+        others = {f"--{name}" for name in MODES} - {"--force", "--retry_failed"}
+        lost = {each.partition("=")[0] for each in arguments} & others
         mode = "force" if "--force" in arguments else "run"
         by_user = isinstance(error, KeyboardInterrupt)
         what = "interrupted" if by_user else "terminated"

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from bench.device import is_out_of_memory
+from bench.errors import BenchError
 from bench.files import set_aside, write_bytes
 
 _MAGIC = b"irmae-tensors-1\n"
@@ -49,16 +50,21 @@ def load_state(path: Path, sha256: str) -> dict[str, torch.Tensor] | None:
     Returns:
         The state dict; None where there is no file, or where it is damaged or holds other weights,
         and was set aside.
+
+    Raises:
+        BenchError: memory does not suffice.
     """
     if not path.is_file():
         return None
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
         matches = state_sha256(state) == sha256
+    except PermissionError:
+        raise
     except Exception as error:
-        # Else a damaged file, which fails in many ways.
-        if isinstance(error, PermissionError) or is_out_of_memory(error):
-            raise
+        if is_out_of_memory(error):
+            what = "memory does not suffice to read it; try fewer --jobs"
+            raise BenchError(f"{path}: {what}") from error
         matches = False
     if not matches:
         set_aside(path, "damaged, or not the weights that its record names")

@@ -115,7 +115,7 @@ def main() -> None:
         pair = rng.normal(0, 0.2, (_DRAWS, count)), rng.normal(np.log(1.5), 0.2, (_DRAWS, count))
         power = worst(iter([pair]))
         shown = " | ".join(f"{rate:.0%}" for rate in power.values())
-        print(f"| power: deviations 0.2, a factor of 1.5, {count} seeds each | {shown} |")
+        print(f"| found: a factor of 1.5, {count} seeds each | {shown} |")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,6 @@
-"""Features, distances and statistics against pytorch-fid's, scikit-learn's and a package's.
+"""Features and distances against pytorch-fid's, mixtures and neighbours against scikit-learn's.
+
+Features by EfficientNet-Lite0 are compared with those by its package's own network.
 
 Inception's weights are random: no time depends on them. Mixtures are fitted, and features taken, on
 a GPU where there is one.

@@ -518,7 +518,10 @@ def test_an_unexpected_error_is_one_line_without_debug(
     [
         (["--collect"], "interrupted"),
         (["--gc"], "interrupted"),
-        (["--table", "4"], "interrupted; the same command goes on from the checkpoints"),
+        (
+            ["--table", "4", "--runs-dir", "export"],
+            "interrupted; the same command goes on from the checkpoints",
+        ),
     ],
 )
 def test_an_interrupted_command_speaks_of_checkpoints_where_it_trains(

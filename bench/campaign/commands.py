@@ -196,7 +196,7 @@ def _verify(request: Request, runs: Runs, store: Store, device: str) -> int:
     result = run_named(every_result(runs), str(request.verify))
     data = find_again(request, result.trained, store.cache)
     if identity_of(result.spec) != result.run_id:
-        raise BenchError(f"--verify {result.run_id}: its --plugin is not given, or was edited")
+        raise UsageError(f"--verify {result.run_id}: its --plugin is not given, or was edited")
     threads = int(result.trained.provenance["threads"])
     settings = replace(request.worker, device=device, threads=threads, located=(data,))
     say(f"running {result.run_id} once more on {device}, {counted(threads, 'thread')}")

@@ -72,8 +72,10 @@ def load_plugins(names: Sequence[str]) -> None:
                         source = _sha256(_files(path, getattr(new, "module", "")))
                         registry[key] = replace(new, source=source)
     tables, metrics = others[0], others[2]
-    for name in {name for table in tables.values() for name in table.metrics} - set(metrics):
-        raise unknown("metric", name, metrics)
+    for table in tables.values():
+        for name in (*table.metrics, *(claim.metric for claim in table.claims)):
+            if name not in metrics:
+                raise unknown(f"metric of {table.name}", name, metrics)
     if not _unchanged():
         raise UsageError("--plugin: a file was edited while it was loaded; try again")
     _loaded[:] = paths

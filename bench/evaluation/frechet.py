@@ -64,6 +64,9 @@ def frechet_distance(a: Gaussian, b: Gaussian) -> float:
     The trace of the root is computed as the sum of the singular values of A^1/2 B^1/2. Unlike the
     square roots of a product's eigenvalues, it is exact to rounding for rank-deficient covariances
     (fewer samples than dimensions), too. Both Gaussians are on one device.
+
+    Raises:
+        ArithmeticError: it is not a number.
     """
     difference = a.mean - b.mean
     product = a.root.T @ b.root
@@ -73,5 +76,7 @@ def frechet_distance(a: Gaussian, b: Gaussian) -> float:
         found = scipy.linalg.svd(product.cpu().numpy(), compute_uv=False, lapack_driver="gesvd")
         values = torch.from_numpy(found).to(product.device)
     traces = a.covariance.trace() + b.covariance.trace()
-    # In this order, NaN stays NaN.
-    return max((difference @ difference + traces - 2 * values.sum()).item(), 0.0)
+    distance = (difference @ difference + traces - 2 * values.sum()).item()
+    if math.isnan(distance):
+        raise ArithmeticError("the Fréchet distance is not a number")
+    return max(0.0, distance)

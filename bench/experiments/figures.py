@@ -15,16 +15,21 @@ FIGURES = {
         FigureSpec("figure2", "t-SNE of test images and of sampled images", "section3", "tsne"),
         FigureSpec("frontier", "What methods pay for a low rank", "rank-sweep", "frontier"),
         *(
-            FigureSpec(f"{kind}-{axis}", title, table, kind)
+            FigureSpec(f"{kind}-{axis}", f"{title}, by {axis}", table, kind)
             for kind, title in (
                 ("spectra", "Singular values of the codes' covariance"),
                 ("curves", "Training loss"),
-                ("ranks", "Latent rank by epoch"),
+                ("ranks", "Latent rank after every epoch"),
             )
             for axis, table in _SWEEPS.items()
         ),
         *(
-            FigureSpec(f"{kind}-{name}", title, table, kind)
+            FigureSpec(
+                f"{kind}-{name}",
+                f"{title}, by {name if name in _SWEEPS else 'method'}",
+                table,
+                kind,
+            )
             for kind, title in (
                 ("samples", "Sampled images"),
                 ("reconstructions", "Reconstructions of test images"),

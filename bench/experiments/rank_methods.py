@@ -131,7 +131,7 @@ _LABELLED = tuple(dict.fromkeys(each.setting for each in RANK_METHODS))
 
 _EXCEPTIONS = (
     "IRMAE-WD is trained by AdamW; PCA is fitted in closed form, so that its seeds differ in their "
-    "samples alone."
+    "samples alone. The setting of RRAE, AE and PCA is their rank, or bounds it."
 )
 
 RANK_TABLES = (
@@ -165,11 +165,11 @@ RANK_TABLES = (
         metrics=("rank", "effective_rank", "test_mse", "fid", "coverage"),
         notes=(
             (
-                "Behind each method is its setting, whose rank in --table rank-sweep is nearest to "
-                "that of IRMAE (l = 8) there; where the setting is the rank itself (RRAE, AE, PCA) "
-                "it is IRMAE's printed one, 8. The rule was written down before any other method "
-                "was run at the paper's settings (docs/decisions.md). "
-                f"{_SETTINGS}."
+                "The number behind each method's name is its setting: the one of four whose rank "
+                "in --table rank-sweep is nearest to that of IRMAE (l = 8). Where the setting is "
+                "the rank itself (RRAE, AE, PCA), it is 8, which the paper prints for IRMAE (l = "
+                "8). The rule was written down before any other method was run at the paper's "
+                f"settings (docs/decisions.md). Settings: {_SETTINGS}."
             ),
             _EXCEPTIONS,
         ),

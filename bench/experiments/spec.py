@@ -1,6 +1,6 @@
 """What is trained, what is measured and what a table is: frozen declarations."""
 
-# It makes the types of fields the texts that they are read by below.
+# Makes the type of a field a text, by which its values are read and checked below.
 from __future__ import annotations
 
 from collections import Counter

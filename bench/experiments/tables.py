@@ -273,12 +273,12 @@ for _name in ("table3", "table4"):
         "readings",
         f"What the latent rank depends on: epoch and threshold, by {_axis}",
         ("rank", *READINGS),
-        "Each reading: the mean rank after so many epochs, counting singular values above a share "
-        "of the largest, or those that float64's matrix_rank takes for nonzero, of the codes of "
-        "the test images that spectra by epoch are of; and whether the printed rank would be "
-        "reproduced so. The paper's word is nonzero. At l = 8 and 12 the spectrum has a wide gap, "
-        "and most thresholds give one rank; at l = 4, 2x and 4x it drops by about ten times there, "
-        "and at l = 2 it falls smoothly.",
+        "Each row: the mean rank after so many epochs, and whether it would reproduce the printed "
+        "one. Counted are singular values above that share of the largest, or those that float64's "
+        "matrix_rank takes for nonzero, which is the paper's word. At l = 8 and 12 the spectrum "
+        "has a wide gap, so that most thresholds give the same rank; at l = 4, 2x and 4x it has a "
+        "steep step near 1e-3, and at l = 2 it falls smoothly (figures spectra-depth and "
+        "spectra-variance).",
         published=_name,
     )
 for _name in ("table3", "table4", "table5", "table6", "section3", "mnist-baselines"):

@@ -159,7 +159,8 @@ class Judgement:
             claimed = all(c.difference.mean > 0 for c in self.comparisons)
             counts = [len(side) for c in self.comparisons for side in (c.below, c.above)]
             seeds = f"{span(counts)} seed{'' if max(counts) == 1 else 's'}"
-            return f"means {'as' if claimed else 'not as'} claimed, over {seeds}"
+            order = "in the claimed order" if claimed else "not in the claimed order"
+            return f"too few seeds for a verdict ({seeds}); their means are {order}"
         if self.standing is Standing.FAILS:
             deciding = zip(self.comparisons, self._refuted, strict=True)
             return "; ".join(comparison.evidence for comparison, out in deciding if out)
@@ -173,8 +174,8 @@ class Judgement:
             more = [f"and {len(left) - _NAMED} more"] if len(left) > _NAMED else []
             return "; ".join(named + more)
         closest = min(self.comparisons, key=lambda c: c.difference.interval[0])
-        which = f"closest of {len(self.comparisons)}: " if len(self.comparisons) > 1 else ""
-        return which + closest.evidence
+        which = f"nearest to failing, of {len(self.comparisons)} orders: "
+        return which * (len(self.comparisons) > 1) + closest.evidence
 
 
 @dataclass(frozen=True)
@@ -235,10 +236,9 @@ class Verdict:
         if not which or len(self.judgements) == 1:
             return self.standing
         extractors = dict.fromkeys(judgement.view.extractor for judgement in self.judgements)
-        through = " and through ".join(extractors)
         fewer = any(each.view.extractor in extractors for each in self.beside)
         enough = f" with {LEAST_SEEDS} seeds" * fewer
-        return f"{self.standing} under {which} sampler{enough}, seen through {through}"
+        return f"{self.standing} under {which} sampler{enough}, by {' and '.join(extractors)}"
 
     @property
     def _parts(self) -> list[str]:
@@ -247,7 +247,7 @@ class Verdict:
         for standing in (Standing.HOLDS, Standing.FAILS, Standing.UNDECIDED):
             views = [j.view for j in self.judgements if j.standing is standing]
             groups = itertools.groupby(views, key=lambda view: view.extractor)
-            named = [f"{', '.join(v.sampler for v in seen)} through {e}" for e, seen in groups]
+            named = [f"{', '.join(v.sampler for v in seen)} by {e}" for e, seen in groups]
             if named:
                 parts.append(f"{standing} with {' and '.join(named)}")
         return parts

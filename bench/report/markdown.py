@@ -50,7 +50,7 @@ def claims_markdown(verdicts: Sequence[Verdict]) -> str:
     lines = [
         "**Claims, judged by differences between means over seeds (95 % intervals, Welch's t)**",
         "",
-        "| Claim | Cells | Paper | Measured | Verdict | Seeds | Runs |",
+        "| Claim | Verdict | Seeds | Cells | Paper | Measured | Runs |",
         "| --- | --- | --- | --- | --- | --- | --- |",
         *map(_claim_row, verdicts),
         "",
@@ -72,15 +72,17 @@ def _claim_row(verdict: Verdict) -> str:
         shown = ", ".join(MISSING if isnan(mean) else form(mean) for mean in means)
         measured.append(f"{view}: " * bool(str(view)) + shown)
     found = [PUBLISHED.get((table.published, claim.metric, c.row, c.label)) for c in cells]
-    printed = ", ".join(f"{each.value:g}" if each else MISSING for each in found)
+    digits = 0 if metric.whole else 1
+    printed = ", ".join(f"{each.value:.{digits}f}" if each else MISSING for each in found)
     before = [
         f"{claim.statement} ({claim.source})",
+        verdict.text,
+        span(verdict.seeds),
         f"{metric.symbol} of {_names(table, cells)}",
         printed if any(found) else MISSING,
     ]
-    behind = [verdict.text, span(verdict.seeds), f"{verdict.data}, {content.setting}"]
-    texts = [*map(escape, before), "<br>".join(map(escape, measured)), *map(escape, behind)]
-    return f"| {' | '.join(texts)} |"
+    runs = escape(f"{verdict.data}, {content.setting}")
+    return f"| {' | '.join([*map(escape, before), '<br>'.join(map(escape, measured)), runs])} |"
 
 
 def _names(table: TableSpec, cells: Sequence[Cell]) -> str:

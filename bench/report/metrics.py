@@ -162,7 +162,7 @@ METRICS = {
         decimals=5,
     ),
     "distance_from_real": replace(
-        _of_images("neighbours", "Told from real", _distance_from_real),
+        _of_images("neighbours", "Distance from real", _distance_from_real),
         lower_is_better=True,
         short="distance",
     ),

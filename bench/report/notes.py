@@ -50,16 +50,17 @@ def _notes(content: TableResults, data: pd.DataFrame, printed: Sequence[Row]) ->
         )
     if data.n.max() > 1 and any(metric.whole for metric in metrics):
         result.append(
-            "Ranks are whole numbers: their standard deviation over seeds counts as at least "
-            f"{ROUNDING:g}, which it is in the long run where a rank falls equally often on two "
-            "neighbouring ones."
+            "Ranks are whole numbers, so that equal ranks in a few seeds do not mean that nothing "
+            "scatters: intervals take the standard deviation over seeds as at least "
+            f"{ROUNDING:g}, that of a rank that falls equally often on two neighbouring numbers "
+            "(three equal ranks: \N{PLUS-MINUS SIGN} 1.2)."
         )
     for name, metric in zip(content.table.metrics, metrics, strict=True):
         if metric.near and not metric.printed_as and len(beside_printed(data, name)):
             result.append(
-                f"Reproduced: yes, the whole interval is within {metric.near[0]:.0%} of the "
-                f"printed number or within {metric.near[1]:g} of it; mean only, the mean is; or "
-                "no. The margin was chosen after the printed numbers were seen."
+                f"Reproduced: yes, if the whole interval is within {metric.near[0]:.0%} of the "
+                f"printed number or within {metric.near[1]:g} of it; mean only, if the mean alone "
+                "is; else no. The margin was chosen after the printed numbers were seen."
             )
     if "effective_rank" in content.table.metrics:
         result.append(
@@ -69,8 +70,9 @@ def _notes(content: TableResults, data: pd.DataFrame, printed: Sequence[Row]) ->
     if "distance_from_real" in content.table.metrics:
         result.append(
             "Real called real, samples called samples: leave-one-out accuracy of one nearest "
-            "neighbour in the extractor's features, 0.5 where nothing tells the two apart. Told "
-            "from real: mean distance of the two from what real training images reach; 0 is best."
+            "neighbour in the extractor's features, 0.5 where nothing tells the two apart. "
+            "Distance from real: how far, on average, these two shares are from those that real "
+            "training images reach in place of samples; 0 is best."
         )
     if "kid" in content.table.metrics:
         result.append(
@@ -97,13 +99,13 @@ def _seeds_note(content: TableResults, data: pd.DataFrame, printed: Sequence[Row
         return "Measured: one seed, so no interval and nothing in bold."
     text = "Measured: mean over n seeds with its 95 % interval (Student t)"
     if data.logarithmic.any():
-        text += ", of FIDs and errors the geometric mean, its interval in brackets"
+        text += ", for FIDs and errors the geometric mean with its interval in brackets"
     if not any(METRICS[name].lower_is_better for name in content.table.metrics):
         return f"{text}."
     bold = f"the smallest mean of its row, where all columns have {LEAST_SEEDS} seeds or more"
     if not any(cell.best for row in printed for cell in row.cells):
         return f"{text}. Bold would be {bold}; there is none."
-    claims = "; whether it can be told from others, the claims say" * bool(content.table.claims)
+    claims = "; that is no test: the claims say what differs" * bool(content.table.claims)
     return f"{text}. Bold: {bold}{claims}."
 
 
@@ -270,7 +272,8 @@ def _seen_less(content: TableResults, extractor: str) -> str:
     axis = before_columns(content.table, " ")
     alike = len(by_text) == 1
     return "".join(
-        f", {'' if alike else ', '.join(labels) + ' '}of fewer seeds ({axis}{short})"
+        f", which has measured {'' if alike else ', '.join(labels) + ' of '}fewer seeds "
+        f"({axis}{short})"
         for short, labels in by_text.items()
         if short
     )

@@ -66,11 +66,22 @@ def rows(content: TableResults, data: pd.DataFrame) -> list[Row]:
                 columns = ["column", "extractor", "sampler"]
                 once = of_metric.dropna(subset="mean").drop_duplicates(columns)
                 result += _of_view(content, name, view, "", once)
-    seeds = {place: len(content.results.get(c, ())) for place, c in content.table.places.items()}
+    by_view = any(METRICS[name].by_view for name in content.table.metrics)
     for line in lines:
-        counts = [seeds.get((line, column), 0) for column in content.table.columns]
-        result.append(Row("Seeds", line, "n", [Text(str(count)) for count in counts]))
+        seeds = _seeds(content, line)
+        result.append(Row("Seeds", line, "n", seeds))
+        for extractor in content.extractors if by_view else ():
+            if (seen := _seeds(content, line, extractor)) != seeds:
+                result.append(Row(f"Seeds ({extractor})", line, "n", seen))
     return result
+
+
+def _seeds(content: TableResults, line: str, extractor: str = "") -> list[Text]:
+    """How many runs each column has, or those of them that an extractor has measured."""
+    cells = [content.table.places.get((line, column)) for column in content.table.columns]
+    runs = [content.results.get(cell, ()) if cell else () for cell in cells]
+    seen = [[run for run in each if not extractor or extractor in run.extractors] for each in runs]
+    return [Text(str(len(each))) for each in seen]
 
 
 def _printed(metric: Metric, line: str, numbers: pd.DataFrame) -> Iterator[Row]:

@@ -3,7 +3,7 @@
 Sums are ``fsum``'s, since ``sum`` rounds otherwise from Python 3.12 on.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import exp, fsum, isnan, log, nan, sqrt
 
@@ -45,7 +45,7 @@ def interval(values: Sequence[float], *, logarithmic: bool = False, least: float
     if logarithmic and n > 1 and min(values) > 0:
         inner = interval([log(value) for value in values], least=least)
         return Interval(exp(inner.mean), exp(inner.low), exp(inner.high))
-    mean = fsum(values) / n
+    mean = _sum(values) / n
     half = float(stdtrit(n - 1, 1 - TAIL)) * deviation(values, least) / sqrt(n)
     return Interval(mean, mean - half, mean + half)
 
@@ -91,9 +91,9 @@ def difference(
     sizes = [len(side) for side in sides]
     if not all(sizes):
         return Difference(nan, nan, 0)
-    below, above = (fsum(side) / len(side) for side in sides)
+    below, above = (_sum(side) / len(side) for side in sides)
     variances = [deviation(side, least) ** 2 / len(side) for side in sides]
-    return Difference(above - below, sqrt(fsum(variances)), min(sizes) - 1)
+    return Difference(above - below, sqrt(_sum(variances)), min(sizes) - 1)
 
 
 def deviation(values: Sequence[float], least: float = 0.0) -> float:
@@ -101,8 +101,16 @@ def deviation(values: Sequence[float], least: float = 0.0) -> float:
     n = len(values)
     if n < 2:
         return nan
-    mean = fsum(values) / n
-    return max(least, sqrt(fsum((value - mean) ** 2 for value in values) / (n - 1)))
+    mean = _sum(values) / n
+    return max(least, sqrt(_sum((value - mean) ** 2 for value in values) / (n - 1)))
+
+
+def _sum(values: Iterable[float]) -> float:
+    """The exact sum, rounded; NaN where infinities, as a plugin's metric may have, have none."""
+    try:
+        return fsum(values)
+    except (ValueError, OverflowError):
+        return nan
 
 
 def holm(p_values: Sequence[float], level: float) -> list[bool]:

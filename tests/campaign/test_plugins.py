@@ -176,7 +176,7 @@ def test_a_row_of_no_metric_is_refused(tmp_path: Path, capsys: pytest.CaptureFix
         "from bench.experiments.tables import register_row\nregister_row('table4', 'coverag')\n"
     )
     assert main(["--plan", "--plugin", str(plugin), *_folders(tmp_path, tmp_path)]) == 2
-    assert "unknown metric 'coverag': did you mean coverage" in capsys.readouterr().err
+    assert "unknown metric of table4 'coverag': did you mean coverage" in capsys.readouterr().err
 
 
 LOSS = """

@@ -86,7 +86,7 @@ def test_a_run_by_a_plugin_that_is_not_given_is_not_trained(
     trained = replace(made.trained, run_id=run, source="5e")
     measured = tuple(replace(record, run_id=run) for record in made.measurements)
     write(Store(tmp_path), Result(trained, measured, tmp_path / run))
-    assert main(["--verify", run, "--runs-dir", str(tmp_path)]) == 1
+    assert main(["--verify", run, "--runs-dir", str(tmp_path)]) == 2
     assert f"--verify {run}: its --plugin is not given, or was edited" in capsys.readouterr().err
 
 

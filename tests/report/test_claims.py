@@ -64,11 +64,9 @@ def test_a_claim_holds_where_every_order_does() -> None:
     ranks = {"2": [70, 68, 73], "4": [39, 41, 40], "8": [8, 7, 9], "12": [4, 4, 4]}
     rank, best, worst, _ = judge(content_of("table4", ranks))
     assert rank.standing == "holds"
-    assert (best.text, worst.text) == (
-        "does not hold under any sampler, seen through inception",
-    ) * 2
+    assert (best.text, worst.text) == ("does not hold under any sampler, by inception",) * 2
     expected = _by_scipy(ranks["12"], ranks["8"])
-    assert rank.evidence == [f"closest of 3: {CLOSEST} = {expected}, 3 seeds"]
+    assert rank.evidence == [f"nearest to failing, of 3 orders: {CLOSEST} = {expected}, 3 seeds"]
 
 
 def test_one_order_the_other_way_refutes_a_claim() -> None:
@@ -141,7 +139,7 @@ def test_a_claim_of_fids_says_on_which_sampler_it_depends() -> None:
     content = content_of(
         "table4", {"2": [20, 21, 22], "4": [10, 11, 10], "8": [40, 41, 44], "12": [80, 81, 90]}
     )
-    assert judge(content)[1].text == "holds under every sampler, seen through inception"
+    assert judge(content)[1].text == "holds under every sampler, by inception"
     for each in content.results[content.table.cells[0]]:
         each.seen("inception", "fid")["mvg"] = 1 + 0.1 * each.spec.seed
     for cell in content.table.cells[1:]:
@@ -149,8 +147,8 @@ def test_a_claim_of_fids_says_on_which_sampler_it_depends() -> None:
             each.seen("inception", "fid")["gmm4"] = 15.0 + each.spec.seed
     verdict = judge(content)[1]
     assert verdict.text == (
-        "depends: holds with gmm10 through inception; does not hold with mvg through inception; "
-        "undecided with gmm4 through inception"
+        "depends: holds with gmm10 by inception; does not hold with mvg by inception; "
+        "undecided with gmm4 by inception"
     )
     views = [f"inception, {name}" for name in ("gmm10", "gmm4", "mvg")]
     assert [line.partition(": ")[0] for line in verdict.evidence] == views
@@ -186,11 +184,11 @@ def test_what_one_extractor_has_seen_less_of_is_interim() -> None:
     values = {"1x": [1.0] * 6, "2x": [2.0] * 6, "4x": [3.0] * 6}
     made = content_of("table3", values, extractors=["inception", "classifier"])
     planned = replace(made, table=replace(made.table, seeds=6))
-    assert judge(planned)[2].text.endswith("seen through inception and through classifier")
+    assert judge(planned)[2].text.endswith("by inception and classifier")
     for cell in made.table.cells:
         for result in made.results[cell][3:]:
             result.seen("classifier", "fid").clear()
-    assert judge(planned)[2].text.endswith("through classifier (interim: 3 of 6 seeds)")
+    assert judge(planned)[2].text.endswith("and classifier (interim: 3 of 6 seeds)")
 
 
 @pytest.mark.parametrize("seeds", [1, 2])
@@ -203,9 +201,10 @@ def test_what_has_seen_too_few_runs_decides_nothing(seeds: int) -> None:
         for result in made.results[cell][seeds:]:
             result.seen("classifier", "fid").clear()
     verdict = judge(planned)[1]
-    assert verdict.text == "holds under every sampler, seen through inception"
-    assert verdict.evidence[0].startswith("inception, gmm10: closest of 2: FID(1x) / FID(2x) = 2 [")
-    said = f"means as claimed, over {seeds} to 6 seeds"
+    assert verdict.text == "holds under every sampler, by inception"
+    first = "inception, gmm10: nearest to failing, of 2 orders: FID(1x) / FID(2x) = 2 ["
+    assert verdict.evidence[0].startswith(first)
+    said = f"too few seeds for a verdict ({seeds} to 6 seeds); their means are in the claimed order"
     assert verdict.evidence[3:] == [f"classifier, {name}: {said}" for name in FITTED]
 
 
@@ -215,8 +214,11 @@ def test_a_sampler_with_too_few_seeds_is_not_one_of_every_sampler() -> None:
     for result in made.results[made.table.cells[0]][2:]:
         del result.seen("inception", "fid")["mvg"]
     verdict = judge(made)[1]
-    assert verdict.text == "holds under every sampler with 3 seeds, seen through inception"
-    assert verdict.evidence[-1] == "inception, mvg: means as claimed, over 2 to 4 seeds"
+    assert verdict.text == "holds under every sampler with 3 seeds, by inception"
+    assert verdict.evidence[-1] == (
+        "inception, mvg: too few seeds for a verdict (2 to 4 seeds); "
+        "their means are in the claimed order"
+    )
 
 
 def test_a_claim_without_numbers_of_the_sampler_that_is_shown_is_not_measured() -> None:
@@ -238,9 +240,13 @@ def test_too_few_seeds_decide_nothing() -> None:
     )
     assert (rank.standing, best.standing) == ("undecided", "undecided")
     assert rank.text == "undecided, too few seeds"
-    assert rank.evidence == ["means not as claimed, over 2 seeds"]
+    assert rank.evidence == [
+        "too few seeds for a verdict (2 seeds); their means are not in the claimed order"
+    ]
     one = {"2": [70], "4": [39, 40], "8": [8], "12": [4]}
-    assert judge(content_of("table4", one))[0].evidence == ["means as claimed, over 1 to 2 seeds"]
+    assert judge(content_of("table4", one))[0].evidence == [
+        "too few seeds for a verdict (1 to 2 seeds); their means are in the claimed order"
+    ]
     assert _standings(content_of("table4", {})) == ["not run"] * 4
 
 
@@ -279,7 +285,7 @@ def test_claims_are_judged_through_each_extractor() -> None:
     values = {"2": [4, 4, 4], "4": [1, 1, 1], "8": [2, 2, 2], "12": [8, 8, 8]}
     content = content_of("table4", values, extractors=["imagenet", "classifier"])
     _, best, worst, _ = judge(content)
-    assert best.text == "holds under every sampler, seen through imagenet and through classifier"
+    assert best.text == "holds under every sampler, by imagenet and classifier"
     assert best.evidence[0].startswith("imagenet, gmm10: ")
     third = content.table.cells[2]
     for result in content.results[third]:
@@ -288,8 +294,8 @@ def test_claims_are_judged_through_each_extractor() -> None:
     _, best, worst, _ = judge(content)
     assert best.standing == "depends"
     assert best.text == (
-        "depends: holds with gmm10, gmm4, mvg through imagenet; "
-        "does not hold with gmm10, gmm4, mvg through classifier"
+        "depends: holds with gmm10, gmm4, mvg by imagenet; "
+        "does not hold with gmm10, gmm4, mvg by classifier"
     )
     assert worst.standing == "holds"
 

@@ -172,7 +172,7 @@ def test_spectra_are_shares_of_the_largest_with_the_rank_marked(
     assert legend is not None
     assert [t.get_text() for t in legend.get_texts()] == ["32", "64", "128", "256", "512"]
     text = " ".join(str(page.get_label()).split())
-    assert "up to 6 seeds have a dash each. Seeds: 0, 1." in text
+    assert "its colour tells the column, its dashes the seed. Seeds: 0, 1." in text
 
 
 def test_curves_are_the_histories(filled: TableResults) -> None:
@@ -229,11 +229,14 @@ def test_the_figure_of_ranks_says_how_they_moved_and_when_they_were_as_printed(
         write_spectra(each.folder, np.array(spectra))
     page = run_lines.draw_ranks(FIGURES["ranks-depth"], content)
     text = " ".join(str(page.get_label()).split())
-    assert "last fifth of the epochs, mean over runs; Depth l 2: +15.0, 4: +20.0." in text
+    assert (
+        "Mean change of the rank over the last fifth of the epochs: Depth l 2: +15.0, 4: +20.0."
+        in text
+    )
     # Of 70, 39 and 8: within 7, 3.9 and 2. At l = 2 the mean is 1 + 1.5 times the epochs before.
     assert (
-        "would count as reproduced, whatever its interval; Depth l 2: 43 to 50, 4: 19 to 21, 8: 4."
-        in text
+        "within the margin of the printed rank, whatever its interval: Depth l 2: 43 to 50, "
+        "4: 19 to 21, 8: 4." in text
     )
 
 
@@ -256,7 +259,7 @@ def test_printed_ranks_are_marked_where_they_can_be_compared(tmp_path: Path) -> 
         assert bands == pytest.approx([axes.transData.transform((0, end))[1] for end in ends])
         text = str(page.get_label())
         assert ("the ranks that the paper prints" in text) == bool(printed)
-        assert ("would count as reproduced" in text) == bool(printed)
+        assert ("within the margin of the printed rank" in text) == bool(printed)
 
 
 def test_numbers_of_logarithmic_axes_are_no_formulae(filled: TableResults) -> None:

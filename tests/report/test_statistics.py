@@ -33,6 +33,7 @@ def test_intervals_are_scipys(values: list[float], logarithmic: bool) -> None:
 
 def test_sums_are_exact_in_every_version_of_python() -> None:
     assert interval([1e16, 1.0, -1e16]).mean == 1 / 3
+    assert math.isnan(interval([math.inf, -math.inf]).mean)
     assert effective_rank([1.0, 1e-16, 1e-16]) == effective_rank([1e-16, 1e-16, 1.0])
 
 

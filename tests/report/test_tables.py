@@ -57,7 +57,7 @@ def test_ranks_are_reproduced_as_a_whole_in_the_mean_or_not() -> None:
     (row,) = [each for each in rows(made, data) if each.kind == "reproduced"]
     assert [cell.text for cell in row.cells] == ["mean only", "no", "mean only", "--"]
     assert any(
-        note.text.startswith("Reproduced: yes, the whole")
+        note.text.startswith("Reproduced: yes, if the whole")
         for note in notes(made, data, rows(made, data))
     )
     # 70.3 +- 1.4 of 70; 41 +- 2.5 of 39, above 42.9; 9 +- 1.2 of 8, above 10; 5 +- 0.8 of 4.
@@ -117,8 +117,12 @@ def test_each_extractor_has_a_block_of_rows_of_its_own_numbers() -> None:
         "imagenet": 1,
         "classifier": 1,
     }
+    counts = {r.metric: [cell.text for cell in r.cells] for r in rows(content, data)}
+    assert counts["Seeds"] == ["1", "1", "1", "2"]
+    assert counts["Seeds (imagenet)"] == ["1", "1", "1", "1"]
+    assert "Seeds (inception)" not in counts
     said = " ".join(note.text for note in notes(content, data, rows(content, data)))
-    assert "weights 57934424), of fewer seeds (Depth l 12: 1 of 2)" in said
+    assert "weights 57934424), which has measured fewer seeds (Depth l 12: 1 of 2)" in said
     assert "FIDs through another network than Inception are on another scale" in said
     # Asked for by name, one is shown alone.
     alone = replace(content, display=replace(content.display, extractors=("imagenet",)))
@@ -136,7 +140,7 @@ def test_seeds_that_were_measured_before_a_metric_came_are_told() -> None:
     said = " ".join(
         note.text for note in notes(content, frame(content), rows(content, frame(content)))
     )
-    assert ", Coverage of fewer seeds (Depth l 12: 1 of 2)" in said
+    assert ", which has measured Coverage of fewer seeds (Depth l 12: 1 of 2)" in said
     assert "KID" not in said.partition("FID extractor")[2].partition("of fewer seeds")[0]
 
 
@@ -153,7 +157,7 @@ def test_an_extractor_is_told_of_the_columns_that_it_has_seen(
     assert "classifier: the classifier of mnist that the suite ships" in told
     monkeypatch.setitem(identity.METRIC_VERSIONS, "fid", 999)
     (told,) = [note for note in fid_notes(mixed) if note.startswith("FID extractors: ")]
-    assert "of fewer seeds" in told
+    assert "which has measured fewer seeds" in told
 
 
 def test_columns_without_a_printed_number_do_not_make_the_others_comparable() -> None:
@@ -250,7 +254,7 @@ def test_fids_have_intervals_that_stay_above_zero() -> None:
     assert row["mean"] == pytest.approx((70 * 7 * 700) ** (1 / 3))
     text = forms(content, frame(content))[".md"]
     assert re.search(r"FID \(inception\) +\| gmm10 +\| +70\.0 \[0\.230, 213\d\d\] \|", text)
-    assert "the geometric mean, its interval in brackets" in text
+    assert "the geometric mean with its interval in brackets" in text
 
 
 def test_differences_are_printed_in_the_papers_setting_alone() -> None:

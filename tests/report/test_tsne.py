@@ -67,7 +67,7 @@ def test_each_method_has_a_panel_with_its_numbers(filled: TableResults) -> None:
     text = " ".join(str(page.get_label()).split())
     for words in (
         "60 test images (blue), 60 samples (orange) a panel.",
-        "all seeds. AE: seed 0, FID 0.333 (median 0.333 of 1; points of 1 kept); VAE: seed 0",
+        "AE: seed 0, 0.333 (median 0.333 of 1; points of 1 kept); VAE: seed 0",
         "perplexity 30",
         "Sampler gmm10",
         "Not drawn: IRMAE (l = 8) (no run with images has a FID by that extractor).",

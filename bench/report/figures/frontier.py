@@ -52,8 +52,8 @@ def draw(figure: FigureSpec, content: TableResults) -> Figure:
         [
             (
                 "A line for each method, a point for each of its settings, in the legend's order. "
-                f"Means over {span(counts)} seeds, with 95 % intervals (Student t) where at least "
-                f"{LEAST_SEEDS} seeds have learned and no seed has failed to."
+                f"Means over {span(counts)} seeds, with 95 % intervals (Student t) of points of at "
+                f"least {LEAST_SEEDS} seeds that have all learned."
             ),
             *fid_notes(content),
         ],

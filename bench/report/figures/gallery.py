@@ -56,7 +56,9 @@ def draw(figure: FigureSpec, content: TableResults) -> Figure:
     ]
     if left_out:
         columns = ", ".join(left_out)
-        notes.append(f"Of {columns} no run has both its images cached and a FID by that extractor.")
+        notes.append(
+            f"Not shown, since images of no run with a FID by that network are kept: {columns}."
+        )
     caption(page, notes)
     return page
 
@@ -83,7 +85,7 @@ def _page(blocks: dict[str, np.ndarray]) -> Figure:
     inch = RESOLUTION / max(1, _WIDTH // widest)
     lines = [list(tiles.items())[i : i + _BLOCKS] for i in range(0, len(tiles), _BLOCKS)]
     heights = [max(tiled.shape[0] for _, tiled in line) / inch + _NAME for line in lines]
-    across = _BLOCKS * (widest / inch + _GAP) + _GAP
+    across = min(_BLOCKS, max(1, len(tiles))) * (widest / inch + _GAP) + _GAP
     down = _TITLE + sum(heights)
     page = Figure(figsize=(across, down))
     top = down - _TITLE

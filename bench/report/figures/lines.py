@@ -86,7 +86,7 @@ def draw_curves(figure: FigureSpec, content: TableResults) -> Figure:
 def draw_ranks(figure: FigureSpec, content: TableResults) -> Figure:
     """The rank of the test codes after every epoch: whether it still moves at the end.
 
-    In the paper's setting, dotted lines stand for the ranks that it prints, with their margins.
+    In the paper's setting, grey lines stand for the ranks that it prints, with their margins.
     """
     threshold = content.display.rank_threshold
     ranks: dict[str, list[int]] = {}
@@ -139,8 +139,8 @@ def _still_moving(content: TableResults, ranks: Mapping[str, Sequence[int]]) -> 
             found.append(f"{cell.name}: {signed(interval(changes).mean)}")
     if not found:
         return []
-    text = "Change over the last fifth of the epochs, mean over runs"
-    return [f"{text}; {content.table.axis} {', '.join(found)}."]
+    text = "Mean change of the rank over the last fifth of the epochs"
+    return [f"{text}: {content.table.axis} {', '.join(found)}."]
 
 
 def _printed_ranks(content: TableResults) -> dict[Cell, float]:
@@ -172,8 +172,8 @@ def _when_reproduced(
         near = [i for i, mean in enumerate(means, 1) if abs(mean - rank_) <= metric.margin(rank_)]
         found.append(f"{cell.name}: {_ranges(near) or ('none' if curves else 'not cached')}")
     return (
-        "Epochs after which the mean over runs would count as reproduced, whatever its interval; "
-        f"{content.table.axis} {', '.join(found)}."
+        "Epochs after which the mean over runs is within the margin of the printed rank, whatever "
+        f"its interval: {content.table.axis} {', '.join(found)}."
     )
 
 
@@ -207,7 +207,9 @@ def _panels(content: TableResults, draw: _DrawRun) -> tuple[Figure, Sequence[Axe
         if axes.get_legend_handles_labels()[0]:
             axes.legend(title=content.table.axis, fontsize=7, title_fontsize=7)
     shown = seeds_text(content.table, seeds)
-    notes = [f"A line for each run; up to {len(_LINES)} seeds have a dash each. Seeds: {shown}."]
+    notes = [
+        f"A line for each run: its colour tells the column, its dashes the seed. Seeds: {shown}."
+    ]
     if left_out:
         notes.append(f"Nothing to draw is cached of {', '.join(left_out)}.")
     return page, panels, notes

@@ -49,8 +49,7 @@ def draw(figure: FigureSpec, content: TableResults) -> Figure:
         if isinstance(plane, str):
             left_out.append(f"{cell.name} ({plane})")
         else:
-            count = len(plane) // 2
-            counts.append(count)
+            counts.append(count := len(plane) // 2)
             look: dict[str, Any] = {"s": 4, "alpha": 0.6, "linewidths": 0, "rasterized": True}
             axes.scatter(*plane[:count].T, color=BLUE, marker="o", label="test images", **look)
             axes.scatter(*plane[count:].T, color=ORANGE, marker="^", label="samples", **look)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from bench.experiments.spec import HEADLINE_SAMPLER, Cell
 from bench.report.frame import TableResults
 from bench.report.metrics import View
+from bench.report.notes import before_columns
 from bench.report.rows import significant
 from bench.store.records import Result
 
@@ -34,13 +35,14 @@ def typical_runs(
             middle = statistics.median(fids.values())
             run = found[cell] = min(there, key=lambda run: abs(fids[run.spec.seed] - middle))
             named.append(
-                f"{cell.name}: seed {run.spec.seed}, FID {significant(fids[run.spec.seed])} "
+                f"{cell.name}: seed {run.spec.seed}, {significant(fids[run.spec.seed])} "
                 f"(median {significant(middle)} of {len(fids)}; {kept} of {len(there)} kept)"
             )
+    axis = before_columns(content.table, " ")
     return found, (
-        f"Each column shows one run: of those whose {kept} are kept, the one whose FID "
-        f"({view.sampler}, {view.extractor}) is nearest to the median over all seeds. "
-        f"{'; '.join(named) or 'None'}."
+        f"Each column shows one run: of those whose {kept} are kept, the one whose FID is nearest "
+        "to the median of all seeds; the only one that is kept need not be typical. Its FID "
+        f"({view.sampler}, {view.extractor}): {axis}{'; '.join(named) or 'none'}."
     )
 
 
