@@ -154,8 +154,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             return carry_out(_request(parser().parse_args(arguments)))
     except (KeyboardInterrupt, Terminated) as error:
         # What is verified is trained in a folder that is gone; the others train nothing.
-        others = {f"--{name}" for name in MODES} - {"--force", "--retry_failed"}
-        lost = {each.partition("=")[0] for each in arguments} & others
+        names = {each.partition("=")[0] for each in arguments}
+        training = {"--force", "--retry-failed"}
+        alone = names & {"--claims", "--report"} and not names & {"--table", "--figure", *training}
+        lost = alone or names & {f"--{mode}" for mode in MODES} - training
         mode = "force" if "--force" in arguments else "run"
         by_user = isinstance(error, KeyboardInterrupt)
         what = "interrupted" if by_user else "terminated"

@@ -63,7 +63,7 @@ def load_state(path: Path, sha256: str) -> dict[str, torch.Tensor] | None:
         raise
     except Exception as error:
         if is_out_of_memory(error):
-            what = "memory does not suffice to read it; try fewer --jobs"
+            what = "memory does not suffice to read it; free some, or try fewer --jobs"
             raise BenchError(f"{path}: {what}") from error
         matches = False
     if not matches:

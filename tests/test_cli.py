@@ -518,6 +518,11 @@ def test_an_unexpected_error_is_one_line_without_debug(
     [
         (["--collect"], "interrupted"),
         (["--gc"], "interrupted"),
+        (["--claims"], "interrupted"),
+        (
+            ["--claims", "--table", "4"],
+            "interrupted; the same command goes on from the checkpoints",
+        ),
         (
             ["--table", "4", "--runs-dir", "export"],
             "interrupted; the same command goes on from the checkpoints",

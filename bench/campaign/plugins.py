@@ -75,7 +75,7 @@ def load_plugins(names: Sequence[str]) -> None:
     for table in tables.values():
         for name in (*table.metrics, *(claim.metric for claim in table.claims)):
             if name not in metrics:
-                raise unknown(f"metric of {table.name}", name, metrics)
+                raise UsageError(f"{table.name}: {unknown('metric', name, metrics)}")
     if not _unchanged():
         raise UsageError("--plugin: a file was edited while it was loaded; try again")
     _loaded[:] = paths

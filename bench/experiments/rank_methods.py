@@ -131,7 +131,7 @@ _LABELLED = tuple(dict.fromkeys(each.setting for each in RANK_METHODS))
 
 _EXCEPTIONS = (
     "IRMAE-WD is trained by AdamW; PCA is fitted in closed form, so that its seeds differ in their "
-    "samples alone. The setting of RRAE, AE and PCA is their rank, or bounds it."
+    "samples alone."
 )
 
 RANK_TABLES = (
@@ -168,8 +168,9 @@ RANK_TABLES = (
                 "The number behind each method's name is its setting: the one of four whose rank "
                 "in --table rank-sweep is nearest to that of IRMAE (l = 8). Where the setting is "
                 "the rank itself (RRAE, AE, PCA), it is 8, which the paper prints for IRMAE (l = "
-                "8). The rule was written down before any other method was run at the paper's "
-                f"settings (docs/decisions.md). Settings: {_SETTINGS}."
+                "8); AE 128 is the plain AE, for comparison. The rule was written down before any "
+                "other method was run at the paper's settings (docs/decisions.md). "
+                f"Settings: {_SETTINGS}."
             ),
             _EXCEPTIONS,
         ),

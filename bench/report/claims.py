@@ -174,8 +174,8 @@ class Judgement:
             more = [f"and {len(left) - _NAMED} more"] if len(left) > _NAMED else []
             return "; ".join(named + more)
         closest = min(self.comparisons, key=lambda c: c.difference.interval[0])
-        which = f"nearest to failing, of {len(self.comparisons)} orders: "
-        return which * (len(self.comparisons) > 1) + closest.evidence
+        count = len(self.comparisons)
+        return (f"nearest to failing, of {count} orders: " if count > 1 else "") + closest.evidence
 
 
 @dataclass(frozen=True)

@@ -52,8 +52,7 @@ def _notes(content: TableResults, data: pd.DataFrame, printed: Sequence[Row]) ->
         result.append(
             "Ranks are whole numbers, so that equal ranks in a few seeds do not mean that nothing "
             "scatters: intervals take the standard deviation over seeds as at least "
-            f"{ROUNDING:g}, that of a rank that falls equally often on two neighbouring numbers "
-            "(three equal ranks: \N{PLUS-MINUS SIGN} 1.2)."
+            f"{ROUNDING:g}, that of a rank that falls equally often on two neighbouring numbers."
         )
     for name, metric in zip(content.table.metrics, metrics, strict=True):
         if metric.near and not metric.printed_as and len(beside_printed(data, name)):

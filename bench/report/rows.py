@@ -77,10 +77,10 @@ def rows(content: TableResults, data: pd.DataFrame) -> list[Row]:
 
 
 def _seeds(content: TableResults, line: str, extractor: str = "") -> list[Text]:
-    """How many runs each column has, or those of them that an extractor has measured."""
+    """How many runs each column has, or those of them that have a FID by an extractor."""
     cells = [content.table.places.get((line, column)) for column in content.table.columns]
     runs = [content.results.get(cell, ()) if cell else () for cell in cells]
-    seen = [[run for run in each if not extractor or extractor in run.extractors] for each in runs]
+    seen = [[r for r in each if not extractor or r.seen(extractor, "fid")] for each in runs]
     return [Text(str(len(each))) for each in seen]
 
 

@@ -102,11 +102,12 @@ def deviation(values: Sequence[float], least: float = 0.0) -> float:
     if n < 2:
         return nan
     mean = _sum(values) / n
-    return max(least, sqrt(_sum((value - mean) ** 2 for value in values) / (n - 1)))
+    # In this order, NaN stays NaN.
+    return max(sqrt(_sum((value - mean) ** 2 for value in values) / (n - 1)), least)
 
 
 def _sum(values: Iterable[float]) -> float:
-    """The exact sum, rounded; NaN where infinities, as a plugin's metric may have, have none."""
+    """The exact sum, rounded; NaN of what has none, such as infinities of a plugin's metric."""
     try:
         return fsum(values)
     except (ValueError, OverflowError):

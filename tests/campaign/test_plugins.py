@@ -172,11 +172,16 @@ def test_a_plugins_own_error_names_its_line(
 
 def test_a_row_of_no_metric_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     plugin = tmp_path / "mine.py"
-    plugin.write_text(
-        "from bench.experiments.tables import register_row\nregister_row('table4', 'coverag')\n"
-    )
-    assert main(["--plan", "--plugin", str(plugin), *_folders(tmp_path, tmp_path)]) == 2
-    assert "unknown metric of table4 'coverag': did you mean coverage" in capsys.readouterr().err
+    imported = "from dataclasses import replace\nfrom bench.experiments.tables import *\n"
+    claims = "tuple(replace(claim, metric='coverag') for claim in TABLES['table4'].claims)"
+    for name, code in (
+        ("table4", "register_row('table4', 'coverag')\n"),
+        ("mine", f"TABLES['mine'] = replace(TABLES['table4'], name='mine', claims={claims})\n"),
+    ):
+        plugin.write_text(imported + code)
+        assert main(["--plan", "--plugin", str(plugin), *_folders(tmp_path, tmp_path)]) == 2
+        said = f"{name}: unknown metric 'coverag': did you mean coverage"
+        assert said in capsys.readouterr().err
 
 
 LOSS = """

@@ -172,7 +172,7 @@ def test_spectra_are_shares_of_the_largest_with_the_rank_marked(
     assert legend is not None
     assert [t.get_text() for t in legend.get_texts()] == ["32", "64", "128", "256", "512"]
     text = " ".join(str(page.get_label()).split())
-    assert "its colour tells the column, its dashes the seed. Seeds: 0, 1." in text
+    assert "its dashes the seed (seeds that are 6 apart share them). Seeds: 0, 1." in text
 
 
 def test_curves_are_the_histories(filled: TableResults) -> None:

@@ -64,8 +64,11 @@ def test_each_method_has_a_block_of_its_images(kind: str, filled: TableResults) 
     picture = np.asarray(image.get_array())
     assert np.array_equal(picture[:8, 9:17], first[1].transpose(1, 2, 0))
     text = " ".join(str(page.get_label()).split())
-    assert "images of no run with a FID by that network are kept: IRMAE (l = 4)." in text
-    assert "the only one that is kept need not be typical. Its FID (gmm10, " in text
+    assert (
+        "Not shown, since no images are kept of a run with a FID by that network: IRMAE (l = 4)."
+        in text
+    )
+    assert "where one is kept, it need not be typical. FIDs of the runs shown (gmm10, " in text
     assert "): AE: seed 0, 0.333 (median 0.333 of 2; images of 1 kept); VAE" in text
 
 
@@ -114,8 +117,8 @@ def test_the_run_with_the_median_fid_is_shown_of_those_that_left_images(tmp_path
     assert "2: seed 4, 52.0 (median 61.0 of 5; images of 2 kept)." in shown()
     leave_images(2)
     assert "2: seed 2, 61.0 (median 61.0 of 5; images of 3 kept)." in shown()
-    assert "Not shown, since images of no run with a FID by that network are kept: 8." in shown()
-    assert "nearest to the median of all seeds; the only one that is kept need not be" in shown()
+    assert "Not shown, since no images are kept of a run with a FID by that network: 8." in shown()
+    assert "need not be typical. FIDs of the runs shown (gmm10, inception): Depth l 2: " in shown()
 
 
 def test_fids_of_two_networks_are_not_compared(tmp_path: Path) -> None:
@@ -130,7 +133,7 @@ def test_fids_of_two_networks_are_not_compared(tmp_path: Path) -> None:
     for run in (first, second, third):
         keep_images(run, {n: np.zeros((40, 1, 8, 8), np.uint8) for n in ("originals", "samples")})
     text = str(gallery.draw(FIGURES["samples-depth"], content).get_label())
-    assert "Its FID (gmm10, classifier): " in text
+    assert "FIDs of the runs shown (gmm10, classifier): " in text
     assert "2: seed 1, 6.00 (median 6.00 of 3; images of 3 kept)." in text
 
 

@@ -34,6 +34,10 @@ def test_intervals_are_scipys(values: list[float], logarithmic: bool) -> None:
 def test_sums_are_exact_in_every_version_of_python() -> None:
     assert interval([1e16, 1.0, -1e16]).mean == 1 / 3
     assert math.isnan(interval([math.inf, -math.inf]).mean)
+    # One infinity among runs decides nothing.
+    assert math.isnan(interval([math.inf, 1.0, 2.0]).high)
+    sides = [1.0, 2.0, math.inf], [3.0, 4.0, 5.0]
+    assert math.isnan(difference(*sides, logarithmic=False).p_below_zero)
     assert effective_rank([1.0, 1e-16, 1e-16]) == effective_rank([1e-16, 1e-16, 1.0])
 
 

@@ -158,6 +158,8 @@ def test_an_extractor_is_told_of_the_columns_that_it_has_seen(
     monkeypatch.setitem(identity.METRIC_VERSIONS, "fid", 999)
     (told,) = [note for note in fid_notes(mixed) if note.startswith("FID extractors: ")]
     assert "which has measured fewer seeds" in told
+    counts = {row.label: row.cells for row in rows(mixed, frame(mixed))}
+    assert {cell.text for cell in counts["Seeds (imagenet), AE"]} == {"0"}
 
 
 def test_columns_without_a_printed_number_do_not_make_the_others_comparable() -> None:

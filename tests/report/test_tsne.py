@@ -70,7 +70,7 @@ def test_each_method_has_a_panel_with_its_numbers(filled: TableResults) -> None:
         "AE: seed 0, 0.333 (median 0.333 of 1; points of 1 kept); VAE: seed 0",
         "perplexity 30",
         "Sampler gmm10",
-        "Not drawn: IRMAE (l = 8) (no run with images has a FID by that extractor).",
+        "Not drawn: IRMAE (l = 8) (no run with images has a FID by that network).",
     ):
         assert words in text
     # What is not drawn is not described.
@@ -95,7 +95,7 @@ def test_a_column_without_a_fid_by_the_extractor_is_not_drawn(filled: TableResul
     page = tsne.draw(FIGURE, unseen)
     assert not any(axes.collections for axes in page.axes)
     text = " ".join(str(page.get_label()).split())
-    assert "Not drawn: AE (no run with images has a FID by that extractor)" in text
+    assert "Not drawn: AE (no run with images has a FID by that network)" in text
 
 
 def test_images_that_are_all_alike_are_not_embedded(filled: TableResults) -> None:

@@ -57,7 +57,7 @@ def draw(figure: FigureSpec, content: TableResults) -> Figure:
     if left_out:
         columns = ", ".join(left_out)
         notes.append(
-            f"Not shown, since images of no run with a FID by that network are kept: {columns}."
+            f"Not shown, since no images are kept of a run with a FID by that network: {columns}."
         )
     caption(page, notes)
     return page

@@ -45,7 +45,7 @@ def draw(figure: FigureSpec, content: TableResults) -> Figure:
             continue
         result = shown[cell]
         lines = _numbers(described[cell], content.extractors)
-        plane = _embedding(result) if result else "no run with images has a FID by that extractor"
+        plane = _embedding(result) if result else "no run with images has a FID by that network"
         if isinstance(plane, str):
             left_out.append(f"{cell.name} ({plane})")
         else:

@@ -38,11 +38,11 @@ def typical_runs(
                 f"{cell.name}: seed {run.spec.seed}, {significant(fids[run.spec.seed])} "
                 f"(median {significant(middle)} of {len(fids)}; {kept} of {len(there)} kept)"
             )
-    axis = before_columns(content.table, " ")
+    which = before_columns(content.table, " ") + "; ".join(named) if named else "none"
     return found, (
         f"Each column shows one run: of those whose {kept} are kept, the one whose FID is nearest "
-        "to the median of all seeds; the only one that is kept need not be typical. Its FID "
-        f"({view.sampler}, {view.extractor}): {axis}{'; '.join(named) or 'none'}."
+        "to the median of all seeds; where one is kept, it need not be typical. FIDs of the runs "
+        f"shown ({view.sampler}, {view.extractor}): {which}."
     )
 
 
