@@ -277,7 +277,7 @@ for _name in ("table3", "table4"):
         "one. Counted are singular values above that share of the largest, or those that float64's "
         "matrix_rank takes for nonzero, which is the paper's word. At l = 8 and 12 the spectrum "
         "has a wide gap, so that most thresholds give the same rank; at l = 4, 2x and 4x it drops "
-        "by about ten times within a few directions near 1e-3, and at l = 2 it falls smoothly "
+        "by ten times or more within a few directions near 1e-3, and at l = 2 it falls smoothly "
         "(figures spectra-depth and spectra-variance).",
         published=_name,
     )
