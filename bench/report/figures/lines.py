@@ -207,8 +207,8 @@ def _panels(content: TableResults, draw: _DrawRun) -> tuple[Figure, Sequence[Axe
         if axes.get_legend_handles_labels()[0]:
             axes.legend(title=content.table.axis, fontsize=7, title_fontsize=7)
     shown = seeds_text(content.table, seeds)
-    line = "A line for each run: its colour tells the column, its dashes the seed"
-    notes = [f"{line} (seeds that are {len(_LINES)} apart share them). Seeds: {shown}."]
+    text = "A line for each run: its colour tells the column, its dashes the seed"
+    notes = [f"{text} (seeds that are {len(_LINES)} apart share them). Seeds: {shown}."]
     if left_out:
         notes.append(f"Nothing to draw is cached of {', '.join(left_out)}.")
     return page, panels, notes
