@@ -149,19 +149,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the program with some arguments, or the process's own; return the exit status."""
     arguments = sys.argv[1:] if argv is None else list(argv)
     make_streams_safe()
+    request = None
     try:
         with _terminated():
-            return carry_out(_request(parser().parse_args(arguments)))
+            request = _request(parser().parse_args(arguments))
+            return carry_out(request)
     except (KeyboardInterrupt, Terminated) as error:
-        # What is verified is trained in a folder that is gone; the others train nothing.
-        names = {each.partition("=")[0] for each in arguments}
-        training = {"--force", "--retry-failed"}
-        alone = names & {"--claims", "--report"} and not names & {"--table", "--figure", *training}
-        lost = alone or names & {f"--{mode}" for mode in MODES} - training
-        mode = "force" if "--force" in arguments else "run"
         by_user = isinstance(error, KeyboardInterrupt)
         what = "interrupted" if by_user else "terminated"
-        say(what if lost else f"{what}; {going_on(mode)}")
+        # Other modes train nothing, or, to verify, in a folder that is gone.
+        if request and request.mode in ("run", "force", "retry_failed"):
+            what += f"; {going_on(request.mode)}"
+        say(what)
         return 130 if by_user else 128 + signal.SIGTERM
     except BrokenPipeError:
         # Whoever reads the output has seen enough; there is nobody left to tell.

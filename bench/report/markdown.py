@@ -11,7 +11,7 @@ from bench.report.claims import Verdict, span
 from bench.report.frame import TableResults
 from bench.report.metrics import METRICS
 from bench.report.notes import Note, title
-from bench.report.rows import MISSING, Row, Text, significant
+from bench.report.rows import MISSING, Row, Text, as_printed, significant
 from bench.report.statistics import interval
 
 
@@ -72,8 +72,7 @@ def _claim_row(verdict: Verdict) -> str:
         shown = ", ".join(MISSING if isnan(mean) else form(mean) for mean in means)
         measured.append(f"{view}: " * bool(str(view)) + shown)
     found = [PUBLISHED.get((table.published, claim.metric, c.row, c.label)) for c in cells]
-    digits = 0 if metric.whole else 1
-    printed = ", ".join(f"{each.value:.{digits}f}" if each else MISSING for each in found)
+    printed = ", ".join(as_printed(each.value, metric) if each else MISSING for each in found)
     before = [
         f"{claim.statement} ({claim.source})",
         verdict.text,

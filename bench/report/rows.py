@@ -66,22 +66,18 @@ def rows(content: TableResults, data: pd.DataFrame) -> list[Row]:
                 columns = ["column", "extractor", "sampler"]
                 once = of_metric.dropna(subset="mean").drop_duplicates(columns)
                 result += _of_view(content, name, view, "", once)
-    by_view = any(METRICS[name].by_view for name in content.table.metrics)
+    seeds = {place: len(content.results.get(c, ())) for place, c in content.table.places.items()}
+    of_samples = data[(data.extractor != "") & (data.sampler != REAL)]
+    measured = of_samples.groupby(["extractor", "row", "column"], sort=False).n.max()
     for line in lines:
-        seeds = _seeds(content, line)
-        result.append(Row("Seeds", line, "n", seeds))
-        for extractor in content.extractors if by_view else ():
-            if (seen := _seeds(content, line, extractor)) != seeds:
-                result.append(Row(f"Seeds ({extractor})", line, "n", seen))
+        counts = [seeds.get((line, column), 0) for column in content.table.columns]
+        result.append(Row("Seeds", line, "n", [Text(str(count)) for count in counts]))
+        for extractor in measured.index.unique("extractor"):
+            seen = [measured.get((extractor, line, c), 0) for c in content.table.columns]
+            if seen != counts:
+                texts = [Text(str(count)) for count in seen]
+                result.append(Row(f"Seeds ({extractor})", line, "n", texts))
     return result
-
-
-def _seeds(content: TableResults, line: str, extractor: str = "") -> list[Text]:
-    """How many runs each column has, or those of them that have a FID by an extractor."""
-    cells = [content.table.places.get((line, column)) for column in content.table.columns]
-    runs = [content.results.get(cell, ()) if cell else () for cell in cells]
-    seen = [[r for r in each if not extractor or r.seen(extractor, "fid")] for each in runs]
-    return [Text(str(len(each))) for each in seen]
 
 
 def _printed(metric: Metric, line: str, numbers: pd.DataFrame) -> Iterator[Row]:
@@ -89,8 +85,8 @@ def _printed(metric: Metric, line: str, numbers: pd.DataFrame) -> Iterator[Row]:
     for column, kind in (("paper", "paper"), ("answer", "known answer")):
         there = numbers[column].notna()
         if there.any() and not metric.printed_as:
-            texts = zip(_as_printed(numbers[column]), numbers.comparable, strict=True)
-            cells = [Text(text, grey=not like) for text, like in texts]
+            found = zip(numbers[column], numbers.comparable, strict=True)
+            cells = [Text(as_printed(value, metric), grey=not like) for value, like in found]
             remark = "" if numbers.comparable[there].any() else ", not comparable"
             yield Row(metric.label, line, kind + remark, cells)
 
@@ -184,10 +180,9 @@ def significant(value: float) -> str:
     return f"{float(rounded):.{min(5, max(0, 2 - power))}f}"
 
 
-def _as_printed(values: pd.Series) -> list[str]:
-    """Whole numbers as such, a row with others to one decimal, as the supplement has them."""
-    decimals = 0 if (values.dropna() == values.dropna().round()).all() else 1
-    return [MISSING if math.isnan(value) else f"{value:.{decimals}f}" for value in values]
+def as_printed(value: float, metric: Metric) -> str:
+    """A number of the paper: ranks are whole, others have one decimal, as the supplement's have."""
+    return MISSING if math.isnan(value) else f"{value:.{0 if metric.whole else 1}f}"
 
 
 def _measured(number: Mapping[Hashable, Any], form: _Form) -> str:
