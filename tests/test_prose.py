@@ -1,0 +1,335 @@
+"""Numbers in the sentences of README.md and docs/ are those of the runs."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from itertools import combinations, groupby
+from math import exp, log
+from pathlib import Path
+from statistics import mean, median
+
+import numpy as np
+import pytest
+
+from bench.campaign.runs import every_result
+from bench.experiments.spec import SAMPLERS
+from bench.report.display import Display
+from bench.report.statistics import deviation, difference, interval
+from bench.store.folders import Store
+from bench.store.records import Result
+
+ROOT = Path(__file__).parent.parent
+FITTED = [sampler for sampler in SAMPLERS if sampler != "prior"]
+WORDS = [
+    *("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"),
+    *("eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen"),
+]
+PLACES = ("best", "second best", "third best", "fourth best", "fifth best")
+
+DEPTHS = ("l = 2", "l = 4", "l = 8", "l = 12")
+TABLES = (*DEPTHS, "2x", "4x")
+PAGE = "docs/reproduction.md"
+
+Runs = dict[str, dict[int, Result]]
+
+
+@pytest.fixture(scope="module")
+def runs(committed: Path) -> Runs:
+    """Runs on MNIST at the paper's settings, and on faces, by their column and seed."""
+    found: Runs = {}
+    for result in every_result(Store(committed).read()):
+        spec = result.spec
+        if spec.dataset == "mnist" and spec.epochs == 50:
+            scaled = f"{spec.init_scale:g}x"
+            name = spec.method if spec.method != "irmae" else f"l = {spec.depth}"
+            name = name if spec.init_scale == 1 else scaled
+        elif spec.dataset == "celeba-10k" and spec.epochs == 40:
+            name = f"{spec.method} {spec.latent_dim}"
+        else:
+            continue
+        found.setdefault(name, {})[spec.seed] = result
+    return {name: dict(sorted(by_seed.items())) for name, by_seed in found.items()}
+
+
+def says(document: str, sentence: str) -> None:
+    """Assert that a document has a sentence, wherever its lines are broken."""
+    text = " ".join((ROOT / document).read_text(encoding="utf-8").split())
+    assert sentence in text, f"{document} does not say: {sentence}"
+
+
+def span(seeds: Iterable[int]) -> str:
+    """Seeds as documents name them: three or more in a row are "0 to 2"."""
+    parts: list[str] = []
+    for _, run in groupby(enumerate(sorted(seeds)), key=lambda pair: pair[1] - pair[0]):
+        numbers = [seed for _, seed in run]
+        long = len(numbers) > 2
+        parts += [f"{numbers[0]} to {numbers[-1]}"] if long else map(str, numbers)
+    return ", ".join(parts)
+
+
+def ranks(results: dict[int, Result]) -> dict[int, float]:
+    return {seed: Display().rank(result) for seed, result in results.items()}
+
+
+def fids(results: dict[int, Result], extractor: str, sampler: str) -> dict[int, float]:
+    """By seed, of the runs that the extractor has measured."""
+    seen = {seed: result.seen(extractor, "fid") for seed, result in results.items()}
+    return {seed: fid[sampler] for seed, fid in seen.items() if fid}
+
+
+def ratio(over: Collection[float], under: Collection[float]) -> str:
+    """The ratio of two columns' FIDs with its interval, by the suite's test."""
+    apart = difference(list(under), list(over), logarithmic=True)
+    low, high = apart.interval
+    return f"{exp(apart.mean):.2f} [{exp(low):.2f}, {exp(high):.2f}]"
+
+
+def test_seeds(runs: Runs) -> None:
+    def row(*columns: str) -> str:
+        by = [sorted(fids(runs[name], "imagenet", "gmm10")) for name in columns]
+        seeds = [sorted(runs[name]) for name in columns]
+        assert all(each == by[0] for each in by)
+        assert all(each == seeds[0] for each in seeds)
+        return f"| {span(seeds[0])} | {span(by[0]) or 'none'} |"
+
+    says(PAGE, f"| Table 4: l = 2 and 12 {row('l = 2', 'l = 12')}")
+    both = "(l = 8 is also Table 3's 1x, and IRMAE in Figure 2)"
+    says(PAGE, f"| Table 4: l = 4 and 8 {both} {row('l = 4', 'l = 8')}")
+    says(PAGE, f"| Table 3: 2x and 4x {row('2x', '4x')}")
+    says(PAGE, f"| Figure 2: AE and VAE {row('ae', 'vae')}")
+    seen = WORDS[sum(len(fids(runs[name], "imagenet", "gmm10")) for name in (*TABLES, "ae", "vae"))]
+    says("README.md", f"for {seen} runs, of a network of ImageNet (`imagenet`)")
+    says(PAGE, f"FIDs by `imagenet` of all but {seen} runs on MNIST")
+
+
+def test_runs_of_another_machine(runs: Runs) -> None:
+    """Whether they stand out: how many are the smallest or largest of their column."""
+    extremes, expected = [], 0.0
+    for name in TABLES:
+        elsewhere = [
+            seed for seed, run in runs[name].items() if run.trained.provenance["device"] != "cpu"
+        ]
+        for sampler in FITTED if elsewhere else []:
+            found = fids(runs[name], "classifier", sampler)
+            assert elsewhere == [3]
+            expected += 2 / len(found)
+            extremes += [name] if found[3] in (min(found.values()), max(found.values())) else []
+    cases = f"{len(extremes)} of 12 cases (three samplers each), where {expected:.1f} are expected"
+    says(PAGE, f"they have the smallest or largest FID of their column in {cases} by chance")
+    says(PAGE, f"{WORDS[extremes.count('4x')]} of the {WORDS[len(extremes)]} are those of 4x")
+
+
+def test_ranks(runs: Runs) -> None:
+    found = {name: ranks(runs[name]) for name in TABLES}
+    of_all = {name: interval(list(each.values()), least=0.5) for name, each in found.items()}
+    said = {name: f"{each.mean:.1f} ± {each.high - each.mean:.1f}" for name, each in of_all.items()}
+    says("README.md", f"at l = 4 ({said['l = 4']}, printed 39) and l = 8 ({said['l = 8']}, printed")
+    later = {
+        name: mean(rank for seed, rank in each.items() if seed > 2) for name, each in found.items()
+    }
+    four, eight = (f"{later[name]:.1f}" for name in ("l = 4", "l = 8"))
+    assert later["l = 4"] - 39 > 3.9
+    assert later["l = 8"] - 8 > 2
+    says(
+        "README.md", f"3 to 5, the means at l = 4 and 8 are {four} and {eight}, outside the margin"
+    )
+    says(PAGE, f"the means are {four} at l = 4 and {eight} at l = 8, which would count as")
+    more = WORDS[sum(rank in (5, 6) for rank in found["l = 12"].values())]
+    says("README.md", f"At l = 12 {more} of six seeds have rank 5 or 6 instead of 4")
+    first = {name: mean(each[seed] for seed in range(3)) for name, each in found.items()}
+    risen = [f"{later[name] - first[name]:.1f}".removesuffix(".0") for name in TABLES]
+    least, most = min(risen, key=float), max(risen, key=float)
+    assert float(least) > 0
+    says("docs/decisions.md", f"is above that of seeds 0 to 2, by {least} to {most}.")
+
+
+def test_readings() -> None:
+    def readings(table: str) -> list[list[str]]:
+        """For each epoch and threshold, the mean rank and what it would count as, by column."""
+        text = (ROOT / "tables" / f"{table}.md").read_text(encoding="utf-8")
+        lines = [line for line in text.splitlines() if line.startswith("| Epoch ")]
+        return [[cell.strip() for cell in line.strip("|").split("|")[2:]] for line in lines]
+
+    by_depth = readings("table4-readings")
+    means = [cell.partition(" ")[0] for cell in by_depth[-1]]
+    says(PAGE, f"mean ranks after 50 epochs are {', '.join(means[:-1])} and {means[-1]}")
+    answers = [[cell.partition(", ")[2] for cell in each] for each in by_depth]
+    whole = WORDS[sum("no" not in each for each in answers)]
+    assert all(each.count("yes") < 4 for each in answers)
+    says(
+        PAGE,
+        f'Of these {WORDS[len(answers)]} readings {whole} have no "no", and none has four "yes"',
+    )
+    assert all(each[0].endswith((", no", ", mean only")) for each in readings("table3-readings"))
+    literal = [cell.partition(", ")[2] for cell in readings("table3-readings")[-1]]
+    assert literal == ["no"] * 3
+
+
+def test_depths_by_imagenet(runs: Runs) -> None:
+    four, eight = "l = 4", "l = 8"
+    by_sampler = {s: {c: fids(runs[c], "imagenet", s) for c in DEPTHS} for s in FITTED}
+    against = [ratio(each[eight].values(), each[four].values()) for each in by_sampler.values()]
+    says(
+        PAGE,
+        f"FID(l = 8) / FID(l = 4) is {against[0]} by `gmm10`, {against[1]} by `gmm4` and "
+        f"{against[2]} by `mvg`",
+    )
+    says("README.md", f"FID(l = 8) / FID(l = 4) = {against[0]}")
+    for seed in by_sampler["gmm10"]["l = 12"]:
+        order = [by_sampler["gmm10"][name][seed] for name in (four, eight, "l = 2", "l = 12")]
+        assert order == sorted(order)
+        says(PAGE, f"seed {seed}: {', '.join(f'{fid:.3g}' for fid in order)}")
+        for sampler in ("gmm4", "mvg"):
+            of_seed = {name: fid[seed] for name, fid in by_sampler[sampler].items() if seed in fid}
+            assert min(of_seed, key=lambda name: of_seed[name]) == eight
+
+
+def test_images_of_seed_0(runs: Runs) -> None:
+    """Where the seed whose images are kept stands among those of its column."""
+    place = {}
+    for name in DEPTHS:
+        found = fids(runs[name], "classifier", "gmm10")
+        place[name] = sorted(found.values()).index(found[0])
+    assert place["l = 4"] == place["l = 12"] == 5
+    eight, two = PLACES[place["l = 8"]], PLACES[place["l = 2"]]
+    says(PAGE, f"of six seeds at l = 4 and 12, the {eight} at l = 8 and the {two} at l = 2")
+
+
+def test_variances(runs: Runs) -> None:
+    columns = ("l = 8", "2x", "4x")
+    for sampler in FITTED:
+        found = [fids(runs[name], "classifier", sampler) for name in columns]
+        for seed in found[1]:
+            assert found[0][seed] < found[1][seed] < found[2][seed]
+    says(
+        PAGE, f"in each of seeds {span(runs['2x'])} and under every sampler, the FID is lower at 1x"
+    )
+    for sampler in FITTED:
+        found = [fids(runs[name], "imagenet", sampler) for name in columns]
+        for seed in found[1]:
+            assert found[0][seed] < found[1][seed] < found[2][seed]
+    shown = [fids(runs[name], "imagenet", "gmm10") for name in columns]
+    for seed in shown[1]:
+        says(PAGE, ", ".join(f"{each[seed]:.3g}" for each in shown))
+
+
+def test_figure_2(runs: Runs) -> None:
+    prior = interval(list(fids(runs["vae"], "classifier", "prior").values()), logarithmic=True)
+    own = interval(list(fids(runs["l = 8"], "classifier", "gmm10").values()), logarithmic=True)
+    says(
+        PAGE,
+        f"The VAE's prior has a FID of {prior.mean:.3g}, IRMAE's `gmm10` one of {own.mean:.3g}.",
+    )
+    ours, vae = (fids(runs[name], "classifier", "gmm10") for name in ("l = 8", "vae"))
+    assert vae[0] == min(vae.values())
+    says(PAGE, f"({ours[0]:.3g}, median {median(ours.values()):.3g})")
+    says(PAGE, f"({vae[0]:.3g}, median {median(vae.values()):.3g})")
+
+
+def test_faces(runs: Runs) -> None:
+    faces = {name: each for name, each in runs.items() if " " in name and "=" not in name}
+    means, apart = [], []
+    for dim in (32, 64, 128, 256, 512):
+        pair = [faces[f"{method} {dim}"] for method in ("ae", "irmae")]
+        counts = {"ae": 0, "irmae": 0, "": 0}
+        seeds = sorted(set(pair[0]) & set(pair[1]))
+        for seed in seeds:
+            lower = {
+                "ae"
+                if fids(pair[0], "imagenet", s)[seed] < fids(pair[1], "imagenet", s)[seed]
+                else "irmae"
+                for s in FITTED
+            }
+            counts[lower.pop() if len(lower) == 1 else ""] += 1
+        says(PAGE, f"| {dim} | {' | '.join(map(str, counts.values()))} | {len(seeds)} |")
+        for each in pair:
+            found = list(fids(each, "imagenet", "gmm10").values())
+            means.append(interval(found, logarithmic=True).mean)
+            apart.append(max(found) - min(found))
+    says(
+        PAGE,
+        f"the means of the ten columns lie between {min(means):.1f} and {max(means):.1f}, and "
+        f"seeds of one column differ by up to {max(apart):.0f}",
+    )
+    of_ranks = {
+        method: [mean(ranks(faces[f"{method} {dim}"]).values()) for dim in (32, 64, 128, 256, 512)]
+        for method in ("ae", "irmae")
+    }
+    low, high = of_ranks["ae"][0], of_ranks["ae"][-1]
+    assert of_ranks["ae"] == sorted(of_ranks["ae"])
+    says(PAGE, f"rises with the dimension (means {low:.0f} to {high:.0f})")
+    low, high = min(of_ranks["irmae"]), max(of_ranks["irmae"])
+    says(PAGE, f"lies above IRMAE's (means {low:.0f} to {high:.0f})")
+
+
+def test_other_autoencoders(runs: Runs) -> None:
+    methods = ("rae", "rae-l2", "rae-gp", "rae-sn")
+    faces = {name: runs[f"{name} 512"] for name in ("wae-mmd", *methods, "irmae")}
+    for sampler in FITTED:
+        found = {name: fids(each, "imagenet", sampler) for name, each in faces.items()}
+        for seed in found["rae"]:
+            largest = max(found, key=lambda name: found[name][seed])
+            assert largest == "wae-mmd", (sampler, seed)
+            lower = [name for name in methods if found[name][seed] < found["irmae"][seed]]
+            if seed:
+                assert len(lower) == 4
+            elif sampler != "gmm10":
+                assert lower == []
+    of_wae = interval([*fids(faces["wae-mmd"], "imagenet", "prior").values()], logarithmic=True)
+    says(PAGE, f"its FID is larger still ({of_wae.mean:.0f})")
+    kids = [
+        [[run.seen("imagenet", "kid")[s] for run in faces[name].values()] for s in FITTED]
+        for name in ("wae-mmd", "rae")
+    ]
+    of_kids = [ratio(over, under) for over, under in zip(*kids, strict=True)]
+    says(
+        PAGE,
+        f"KID(WAE) / KID(RAE) is {of_kids[0]} by `gmm10`, {of_kids[1]} by `gmm4` and {of_kids[2]} "
+        "by `mvg`",
+    )
+
+
+def test_seeds_that_resemble_each_other(runs: Runs) -> None:
+    def correlation(columns: Collection[str], seeds: Iterable[int]) -> str:
+        def between(numbers: dict[str, dict[int, float]]) -> float:
+            pairs = combinations(([each[seed] for seed in seeds] for each in numbers.values()), 2)
+            return mean(float(np.corrcoef(one, other)[0, 1]) for one, other in pairs)
+
+        seeds = list(seeds)
+        of_ranks = between({name: ranks(runs[name]) for name in columns})
+        of_fids = [
+            between(
+                {
+                    name: {seed: log(fid) for seed, fid in each.items()}
+                    for name in columns
+                    for each in [fids(runs[name], "classifier", sampler)]
+                }
+            )
+            for sampler in FITTED
+        ]
+        return f"ranks {of_ranks:.2f}; log FIDs {', '.join(f'{each:.2f}' for each in of_fids)}"
+
+    common = set.intersection(*(set(runs[name]) for name in TABLES))
+    of_six = f"`paper`, seeds 0 to 5 | {correlation(DEPTHS, range(6))} |"
+    says("docs/decisions.md", of_six)
+    says("docs/decisions.md", f"when the test was chosen | {correlation(TABLES, range(3))}")
+    says("docs/decisions.md", f"| the same, seeds {span(common)} | {correlation(TABLES, common)} |")
+
+
+def test_deviations(runs: Runs) -> None:
+    def spread(columns: Collection[str]) -> list[float]:
+        result = []
+        for sampler in FITTED:
+            logs = [
+                deviation([*map(log, fids(runs[name], "classifier", sampler).values())])
+                for name in columns
+            ]
+            result.append(max(logs) / min(logs))
+        return result
+
+    without, with_ae = spread(TABLES), spread([*TABLES, "ae"])
+    says(
+        "docs/decisions.md",
+        f"({min(without):.1f} to {max(without):.1f}, by sampler), and {min(with_ae):.0f} to "
+        f"{max(with_ae):.0f} times with the AE beside them",
+    )
