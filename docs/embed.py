@@ -7,8 +7,8 @@ A document says what belongs where by the arguments that make it:
     <!-- end -->
 
 After ``--table 4, in brief`` claims stand without what is behind them, and measured numbers without
-their differences from the printed ones. After ``--claims, claims`` the table of claims is alone.
-Columns and rows in which nothing is measured are left out.
+their differences from the printed ones and the shares behind distances. After ``--claims, claims``
+the table of claims is alone. Columns and rows in which nothing is measured are left out.
 """
 
 import argparse
@@ -30,8 +30,8 @@ _BLOCK = re.compile(
     r"(<!-- run_all\.py (.*?)(, in brief|, claims)? -->\n)(.*?)(<!-- end -->)", re.DOTALL
 )
 _KEPT = ("|", "- Claim: ", "  - ")
-# In brief: what is behind a claim, and rows of differences.
-_LEFT_OUT = re.compile(r"  - |\|[^|]*\| difference")
+# In brief: what is behind a claim or a distance, and rows of differences.
+_LEFT_OUT = re.compile(r"  - |\|[^|]*\| difference|\| (Real called real|Samples called samples) ")
 
 
 def embed(text: str, runs_dir: Path) -> str:

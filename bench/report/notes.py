@@ -249,8 +249,9 @@ def _extractors_note(content: TableResults) -> str:
     text = f"FID extractors: {'; '.join(named)}." if named[1:] else f"FID extractor: {named[0]}."
     if content.extractors == ["inception"]:
         return text
-    paper = ": only their order can be held against the paper's" if content.table.published else ""
-    return f"{text} FIDs through another network than Inception are on another scale{paper}."
+    order = " and may order columns otherwise: a verdict is of the network that it names"
+    scale = f"on another scale{order if content.table.published else ''}"
+    return f"{text} FIDs through another network than Inception are {scale}."
 
 
 def _seen_less(content: TableResults, extractor: str) -> str:
