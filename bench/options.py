@@ -111,12 +111,10 @@ _OPTIONS = {
         "and figures; alone, from the runs of every table that are there",
         "--report FILE": "write claims, tables, figures and runs as one page that needs nothing "
         "beside itself (default: %(const)s); alone, of everything that is there",
-        "--extractor NAME": "network whose features FIDs compare, repeatable: "
-        "inception; imagenet (EfficientNet-Lite0, for all data); classifier (of MNIST and Shape); "
-        "auto, which is inception where its weights are at hand and imagenet elsewhere; or a "
-        "plugin's. Runs that it has not seen are measured by it, and tables show it alone "
-        "(default: the classifier where there is one, and auto where there is none or the profile "
-        "is paper or overnight; tables show every one)",
+        "--extractor NAME": "network whose features FIDs compare, repeatable: inception; imagenet; "
+        "classifier (of MNIST and Shape); auto, which is inception where its weights are at hand "
+        "and imagenet elsewhere; or a plugin's. Tables show it alone (default: docs/usage.md, "
+        "FIDs; tables show every one)",
         "--sampler": "show tables and verdicts of this sampler alone, repeatable (default: "
         "every one has a row)",
         "--rank-threshold SHARE": "count singular values above this share of the largest as the "

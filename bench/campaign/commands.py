@@ -8,13 +8,12 @@ from datetime import UTC, datetime
 from math import inf, isnan
 
 from bench.campaign.choose import Chosen, choose, find_again, requested_jobs
-from bench.campaign.plan import LACKS_WEIGHTS, Estimate, PlannedRun, State, first_looks, plan_runs
+from bench.campaign.plan import LACKS_WEIGHTS, Estimate, PlannedRun, State, plan_runs
 from bench.campaign.render import render
 from bench.campaign.request import Request
 from bench.campaign.runs import every_result, identity_of, jobs_of, result_of, seeds_shown
 from bench.data import dataset
 from bench.errors import BenchError, UsageError
-from bench.files import lock
 from bench.machine import core_count, gpu_count
 from bench.screen import counted, say, show
 from bench.store.folders import Runs, Store
@@ -64,19 +63,16 @@ def _run(request: Request, runs: Runs, store: Store, device: str) -> int:
     jobs = requested_jobs(request, chosen)
     insist = bool(request.display.extractors)
     estimate = Estimate(runs.values(), device)
-    plan = plan_runs(jobs, runs, store, estimate, insist=insist)
+    retry = request.mode == "retry_failed"
+    plan = plan_runs(jobs, runs, store, estimate, insist=insist, retry=retry)
     lines = [*absent, *_of_lost_weights(plan)]
     if request.mode == "plan":
         for line in (f"{_profiles(request, chosen)} on {device}", *lines):
             show(line)
-        _show_plan(request, plan, device, store, estimate)
+        _show_plan(request, plan, device)
         return 0
     for line in lines:
         say(line)
-    if request.mode == "retry_failed":
-        _forgive(plan, store)
-        runs = store.read()
-        plan = plan_runs(jobs, runs, store, estimate, insist=insist)
     if request.mode == "force":
         # A worker forgets a run that is forced when it begins with it, and not before.
         plan = plan_runs(jobs, Runs(store.root), store, estimate, insist=insist, since=inf)
@@ -208,15 +204,6 @@ def _verify(request: Request, runs: Runs, store: Store, device: str) -> int:
     return 1 if found else 0
 
 
-def _forgive(plan: Sequence[PlannedRun], store: Store) -> None:
-    """Have failed runs tried again, unless another process is working on them."""
-    for planned in plan:
-        if planned.state is State.FAILED:
-            with lock(store.lock_path(planned.run_id), wait=False) as held:
-                if held:
-                    store.clear_failure(planned.run_id)
-
-
 def _execute(request: Request, missing: Sequence[PlannedRun], store: Store, *, device: str) -> bool:
     """Run what is missing; tell whether all of it has come to its end."""
     # A request that finds everything cached answers without joblib and tqdm.
@@ -234,6 +221,7 @@ def _execute(request: Request, missing: Sequence[PlannedRun], store: Store, *, d
         located=tuple(map(dataset, sorted({p.job.training.dataset for p in missing}))),
         stop_at=time.time() + 60 * request.stop_after if request.stop_after else inf,
         anew_since=time.time() if request.mode == "force" else 0.0,
+        retry=request.mode == "retry_failed",
     )
     with contextlib.ExitStack() as stack:
         if request.scheduler:
@@ -242,27 +230,23 @@ def _execute(request: Request, missing: Sequence[PlannedRun], store: Store, *, d
             backend = loky(settings, jobs)
         together = min(backend.jobs, len(missing))
         seconds = sum(p.training_seconds + p.measuring_seconds for p in missing) / together
-        count = counted(len(missing), "run")
-        say(_explained(f"{count}, {together} at a time: {_duration(seconds)}"))
+        runs = counted(len(missing), "run")
+        say(f"{runs} with {counted(together, 'job')}: {_duration(seconds)}")
         bar = stack.enter_context(ProgressBar(missing, store, request.display))
         return run(missing, backend, bar)
 
 
-def _show_plan(
-    request: Request, plan: Sequence[PlannedRun], device: str, store: Store, estimate: Estimate
-) -> None:
+def _show_plan(request: Request, plan: Sequence[PlannedRun], device: str) -> None:
     left = [p for p in plan if p.state not in (State.DONE, State.FAILED)]
     width = max((len(p.run_id) for p in plan), default=0)
     for p in plan:
         show(f"  {p.run_id:{width}}  {_state(p):31}  {_rest(p)}".rstrip())
-    for through, images, seconds in first_looks(left, store, estimate):
-        show(f"  once, before: {images:,} real images of {through}  {_duration(seconds)}")
     jobs = _workers(request, device, len(left))
     counts = [f"{sum(p.state is state for p in plan)} {state}" for state in State]
     training = _duration(sum(p.training_seconds for p in left) / jobs)
     measuring = _duration(sum(p.measuring_seconds for p in left) / jobs)
     estimates = f"training {training}, measuring {measuring} with {counted(jobs, 'job')}"
-    show(_explained(f"{'; '.join(counts)}: {estimates}"))
+    show(f"{'; '.join(counts)}: {estimates}")
 
 
 def _state(planned: PlannedRun) -> str:
@@ -285,18 +269,10 @@ def _workers(request: Request, device: str, runs: int) -> int:
     return max(1, min(request.jobs or (core_count() if device == "cpu" else 1), runs))
 
 
-_UNKNOWN = "unknown time"
-
-
-def _explained(estimates: str) -> str:
-    """A line that ends in estimates, with why one of them is unknown."""
-    return f"{estimates} (no such run has ended here)" if _UNKNOWN in estimates else estimates
-
-
 def _duration(seconds: float) -> str:
-    """An estimate in words."""
+    """An estimate in words; it is unknown where no such run has ended here."""
     if isnan(seconds):
-        return _UNKNOWN
+        return "unknown time"
     if seconds < 100:
         return f"about {seconds:.0f} s"
     return f"about {seconds / 60:.0f} min" if seconds < 6000 else f"about {seconds / 3600:.1f} h"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -11,7 +10,6 @@ from math import nan
 from bench.campaign.job import Job
 from bench.campaign.runs import failure_of, measurements_of, missing_of, unseen_by
 from bench.data import dataset
-from bench.evaluation.protocol import reference_name
 from bench.experiments.spec import MeasurementSpec, TrainingSpec
 from bench.store.folders import RunFolder, Store
 
@@ -67,18 +65,25 @@ def plan_runs(
     estimate: Estimate,
     *,
     insist: bool = False,
+    retry: bool = False,
     since: float = 0.0,
 ) -> list[PlannedRun]:
     """Plan each run, in the order in which they are asked for.
 
-    No run goes on from the end of a shorter one of before ``since``: seconds since 1970.
+    No run goes on from the end of a shorter one of before ``since``: seconds since 1970. To
+    ``retry`` is to run what has failed once more.
 
     To ``insist`` is to train a run again whose weights are gone, where an extractor has not seen it
     that was asked for by name; otherwise what others have measured of it will do.
     """
-    return [
-        _planned(job, runs[job.run_id], store, estimate, insist=insist, since=since) for job in jobs
-    ]
+    plan = []
+    for job in jobs:
+        folder = runs[job.run_id]
+        if (failed := failure_of(job, folder)) and not retry:
+            plan.append(PlannedRun(job, State.FAILED, failed.reason))
+        else:
+            plan.append(_planned(job, folder, store, estimate, insist=insist, since=since))
+    return plan
 
 
 def _planned(
@@ -87,8 +92,6 @@ def _planned(
     missing = missing_of(job, folder)
     if not missing:
         return PlannedRun(job, State.DONE)
-    if failed := failure_of(job, folder):
-        return PlannedRun(job, State.FAILED, failed.reason)
     measuring = estimate.measuring(job, missing)
     if folder.trained is not None and folder.has_weights:
         return PlannedRun(job, State.TRAINED, measuring_seconds=measuring)
@@ -107,29 +110,6 @@ def _planned(
         training_seconds=estimate.training(job.training, steps),
         measuring_seconds=measuring,
     )
-
-
-def first_looks(
-    left: Iterable[PlannedRun], store: Store, estimate: Estimate
-) -> list[tuple[str, int, float]]:
-    """What extractors have to see of real images once, before any run that is left is measured.
-
-    Returns:
-        Data set and extractor in words, the number of images, and an estimate in seconds, which is
-        NaN where no finished run tells.
-    """
-    found = {}
-    for planned in left:
-        run = planned.job.training
-        for spec in planned.job.measurements:
-            through = f"{run.dataset} through {spec.extractor}"
-            data, extractor = glob.escape(run.dataset), glob.escape(spec.extractor)
-            if any(store.cache.glob(reference_name(data, extractor, "*"))):
-                continue
-            real = min(spec.fid_samples, dataset(run.dataset).train)
-            count = run.train_images + spec.test_images + real
-            found[through] = (through, count, estimate.looking(run.dataset, spec.extractor, count))
-    return list(found.values())
 
 
 def groups(jobs: Sequence[Job], device: str, together: int = 1) -> list[list[Job]]:
@@ -165,7 +145,6 @@ class Estimate:
         self._kind = device.partition(":")[0]
         self._rates: dict[tuple[str, float, str], dict[str, list[float]]] = {}
         self._measuring: dict[tuple[str, MeasurementSpec], list[float]] = {}
-        self._looking: dict[tuple[str, str], list[float]] = {}
         for folder in folders:
             if folder.trained is None:
                 continue
@@ -178,11 +157,6 @@ class Estimate:
                 if self._like(record.provenance):
                     seconds = self._measuring.setdefault((network, record.spec), [])
                     seconds.append(record.timing["seconds"])
-                    # All of its FIDs are of samples but those of real and reconstructed images.
-                    samplers = len(record.metrics["fid"]) - 2
-                    images = record.spec.test_images + samplers * record.spec.fid_samples
-                    rates = self._looking.setdefault((network, record.spec.extractor), [])
-                    rates.append(images / record.timing["seconds"])
 
     def _like(self, provenance: Mapping[str, object]) -> bool:
         return (provenance["device"] == "cpu") == (self._kind == "cpu")
@@ -197,11 +171,6 @@ class Estimate:
         # Where no run of the method tells, the methods' median: one in closed form has no steps.
         others = [median(map(mean, alike.values()))] if alike else [nan]
         return (spec.steps - steps_done) * spec.batch_size / mean(alike.get(spec.method, others))
-
-    def looking(self, name: str, extractor: str, count: int) -> float:
-        """Seconds in which an extractor sees images of a data set; NaN where no run tells."""
-        rates = self._looking.get((dataset(name).network, extractor), [nan])
-        return count * len(rates) / sum(rates)
 
     def measuring(self, job: Job, specs: Sequence[MeasurementSpec]) -> float:
         """Seconds of measuring through all these extractors; NaN where no run tells of one."""

@@ -80,7 +80,9 @@ def unseen_by(job: Job, folder: RunFolder) -> tuple[str, ...]:
 def failure_of(job: Job, folder: RunFolder) -> FailedRun | None:
     """Why training, or what is missing of the measurements, has failed; None where it has not."""
     failed, missing = folder.failure, missing_of(job, folder)
-    return failed if failed and missing and failed.measurement in (None, *missing) else None
+    # What is not trained, or no longer, has yet to be measured.
+    of = (None, *missing) if folder.trained else (None,)
+    return failed if failed and missing and failed.measurement in of else None
 
 
 def result_of(job: Job, folder: RunFolder) -> Result | None:

@@ -147,7 +147,7 @@ class _Group:
         for path, why in folder.damage.items():
             set_aside(path, why)
         left = folder.trained is None or missing_of(job, folder)
-        return bool(left) and failure_of(job, folder) is None
+        return bool(left) and (self._settings.retry or failure_of(job, folder) is None)
 
     def _has_weights(self, job: Job) -> bool:
         """Whether a run is trained and its weights are whole."""

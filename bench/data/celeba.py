@@ -1,7 +1,6 @@
 """CelebA as it is found on disks: as torchvision, Google Drive or Kaggle lay it out, or plain."""
 
 import contextlib
-import importlib.util
 import posixpath
 import re
 import zipfile
@@ -164,8 +163,6 @@ def download(data_dir: Path) -> None:
     """
     from torchvision.datasets import CelebA
 
-    if importlib.util.find_spec("gdown") is None:
-        raise BenchError("--download: torchvision fetches CelebA with gdown; pip install gdown")
     try:
         CelebA(str(data_dir), split="all", download=True)
     except Exception as error:

@@ -21,10 +21,6 @@ _SPELLING = re.compile(
 )
 # Larger than any data set of this format: EMNIST has half a gigabyte.
 MAX_BYTES = 4 << 30
-# What a file of unsigned bytes begins with.
-_BYTES = b"\0\0\x08"
-# More than any image has, and no more than NumPy takes.
-_DIMENSIONS = 8
 
 
 def find_files(folder: Path) -> dict[str, Path]:
@@ -88,8 +84,9 @@ def read(path: Path) -> Idx:
             compressed = file.read(2) == b"\x1f\x8b"
         with gzip.open(path) if compressed else path.open("rb") as file:
             head = file.read(4)
-            if head[3] > _DIMENSIONS:
-                raise BenchError(f"{path}: truncated or altered, or not an idx file of images")
+            # More dimensions than images have, or than NumPy takes, are no idx file of theirs.
+            if not head.startswith(b"\0\0\x08") or head[3] > 8:
+                raise BenchError(f"{path}: truncated or altered, or not an idx file of bytes")
             head += file.read(4 * head[3])
             shape = struct.unpack(f">{head[3]}I", head[4:])
             size = math.prod(shape)
@@ -100,8 +97,6 @@ def read(path: Path) -> Idx:
         raise BenchError(f"{path}: truncated or altered, or not an idx file ({error})") from error
     except OSError as error:
         raise BenchError(f"{path}: cannot be read ({error.strerror})") from error
-    if not head.startswith(_BYTES):
-        raise BenchError(f"{path}: truncated or altered, or not an idx file of unsigned bytes")
     if len(data) != size:
         raise BenchError(
             f"{path}: truncated or altered ({len(data)} bytes of data, its header declares {size})"

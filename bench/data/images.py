@@ -9,8 +9,6 @@ from dataclasses import dataclass
 import torch
 from torch.nn import functional as F
 
-# Images may be mapped into memory, and more than it holds.
-_CHUNK = 4_096
 # This many go through a network at once, where no gradient is taken.
 BATCH = 250
 
@@ -31,7 +29,8 @@ class Split:
     def checksum(self) -> str:
         """SHA-256 over the images, in hex."""
         digest = hashlib.sha256()
-        for part in self.images.split(_CHUNK):
+        # Images may be mapped into memory, and more than it holds.
+        for part in self.images.split(BATCH):
             digest.update(part.contiguous().numpy())
         return digest.hexdigest()
 

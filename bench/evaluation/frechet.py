@@ -10,22 +10,14 @@ import torch
 
 @dataclass(frozen=True)
 class Gaussian:
-    """Mean (d,) and unbiased covariance (d, d) of features, float64, on the features' device.
-
-    Attributes:
-        factor: (d, n) whose product with its transpose is the covariance, of n < d rows of
-            features; None of more.
-    """
+    """Mean (d,) and unbiased covariance (d, d) of features, float64, on the features' device."""
 
     mean: torch.Tensor
     covariance: torch.Tensor
-    factor: torch.Tensor | None = None
 
     @cached_property
     def root(self) -> torch.Tensor:
-        """A matrix R (d, r) with R R^T = covariance."""
-        if self.factor is not None:
-            return self.factor
+        """A matrix R (d, d) with R R^T = covariance."""
         try:
             values, vectors = torch.linalg.eigh(self.covariance)
         except RuntimeError:
@@ -39,23 +31,15 @@ class Gaussian:
 
 
 def fit(features: torch.Tensor) -> Gaussian:
-    """Mean and covariance of features (n, d) of any float type.
-
-    Raises:
-        ValueError: n is less than 2.
-    """
+    """Mean and covariance of features (n, d), n > 1, of any float type."""
     count = len(features)
-    if count < 2:
-        raise ValueError(f"a covariance needs at least two rows of features, not {count}")
     rows = features.double()
     offset = rows.mean(dim=0)
     centred = rows - offset
     # What rounding has left of the mean.
     rest = centred.sum(dim=0) / count
     covariance = (centred.T @ centred - torch.outer(rest, rest) * count) / (count - 1)
-    few = count < rows.shape[1]
-    factor = (centred - rest).T / math.sqrt(count - 1) if few else None
-    return Gaussian(offset + rest, covariance, factor)
+    return Gaussian(offset + rest, covariance)
 
 
 def frechet_distance(a: Gaussian, b: Gaussian) -> float:

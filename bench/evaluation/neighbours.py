@@ -36,14 +36,11 @@ def nearest_neighbours(real: torch.Tensor, samples: torch.Tensor) -> dict[str, f
         share of samples whose nearest other image is a sample; in [0, 1].
     """
     count = min(len(real), len(samples))
-    subsets = [each[spread(len(each), count).to(each.device)] for each in (real, samples)]
-    together = torch.cat(subsets)
-    itself = torch.arange(len(together), device=together.device)
-    is_real = _nearest(together, together, 1, itself)[1][:, 0] < count
-    return {
-        "real": is_real[:count].double().mean().item(),
-        "samples": (~is_real[count:]).double().mean().item(),
-    }
+    real, samples = (each[spread(len(each), count).to(each.device)] for each in (real, samples))
+    itself = torch.arange(count, device=real.device)
+    is_real = _nearest(real, real, 1, itself) <= _nearest(real, samples, 1)
+    is_sample = _nearest(samples, samples, 1, itself) < _nearest(samples, real, 1)
+    return {"real": is_real.double().mean().item(), "samples": is_sample.double().mean().item()}
 
 
 def radii(real: torch.Tensor) -> torch.Tensor:
@@ -73,17 +70,17 @@ def nearest_ratio(images: torch.Tensor, training: torch.Tensor) -> torch.Tensor:
     Near 1 for an image of its own, whether it lies among many or few; 0 for a copy. There are at
     least two training images.
     """
-    first, second = _nearest(images, training, 2)[0].T
+    first, second = _nearest(images, training, 2).T
     # Two that are equally near, copies of each other too, single out neither.
     return torch.where(second > 0, first / second, 1.0)
 
 
 def _nearest(
     rows: torch.Tensor, others: torch.Tensor, count: int, itself: torch.Tensor | None = None
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """The nearest of others for each row: float64 distances (n, count), rising, and their places.
+) -> torch.Tensor:
+    """Distances (n, count) of each row from the nearest of others, rising; float64.
 
-    Of those that are equally near the first comes first. A row's own place is left out.
+    A row's own place among the others is left out.
     """
     points, offset = _centred(others)
     norms = points.square().sum(dim=1)
@@ -99,36 +96,24 @@ def _nearest(
         if own is not None:
             squares.scatter_(1, own[:, None], torch.inf)
         values, places = squares.topk(among, dim=1, largest=False)
-        distances, places = _sorted(part, others, places, count)
+        distances = _distances(part, others[places], count)
         # Where rounding could hide a nearer one, all are looked at in float64.
         norm = centred.double().norm(dim=1)
         rounding = _ROUNDING * points.shape[1] ** 0.5 * farthest * (farthest + norm)
         unsure = ~(values[:, -1] + norm.square() - rounding > distances[:, -1].square())
         if among == _CANDIDATES and unsure.any():
             exact = _squares(part[unsure], others, None if own is None else own[unsure])
-            again = torch.cat([_smallest(each, count) for each in exact])
-            distances[unsure], places[unsure] = _sorted(part[unsure], others, again, count)
-        found.append((distances, places))
-    distances, places = map(torch.cat, zip(*found, strict=True))
-    return distances, places
+            places = torch.cat([each.topk(among, dim=1, largest=False).indices for each in exact])
+            distances[unsure] = _distances(part[unsure], others[places], count)
+        found.append(distances)
+    return torch.cat(found)
 
 
-def _smallest(squares: torch.Tensor, count: int) -> torch.Tensor:
-    """Places (n, k) of those that may be the smallest; where one is asked for, of the first."""
-    if count == 1:
-        return squares.argmin(dim=1, keepdim=True)
-    return squares.topk(_CANDIDATES, dim=1, largest=False).indices
-
-
-def _sorted(
-    rows: torch.Tensor, others: torch.Tensor, places: torch.Tensor, count: int
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """The ``count`` nearest of some places (n, k), with their distances, the nearest first."""
-    places = places.sort(dim=1).values
+def _distances(rows: torch.Tensor, candidates: torch.Tensor, count: int) -> torch.Tensor:
+    """The smallest distances of rows (n, d) from candidates (n, k, d), rising."""
     # The differences themselves: products lose what a copy's distance differs from zero by.
-    apart = (others[places].double() - rows[:, None].double()).norm(dim=2)
-    distances, order = apart.sort(dim=1, stable=True)
-    return distances[:, :count], places.gather(1, order[:, :count])
+    apart = (candidates.double() - rows[:, None].double()).norm(dim=2)
+    return apart.sort(dim=1).values[:, :count]
 
 
 def _centred(points: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -15,8 +15,3 @@ def components(sampler: str, codes: int) -> int:
 
 # Walks go this many standard deviations to either side of the mean code.
 WALK_DEVIATIONS = 3.0
-
-
-def reference_name(dataset: str, extractor: str, checksums: str) -> str:
-    """Cached file of what an extractor has seen of real images; with "*", a pattern of any."""
-    return f"reference-{dataset}-{extractor}-{checksums}.pt"

@@ -11,7 +11,6 @@ from bench.evaluation.extractor import Extractor
 from bench.evaluation.frechet import Gaussian, fit, frechet_distance
 from bench.evaluation.kernel_distance import kernel_distance, self_similarity
 from bench.evaluation.neighbours import coverage, nearest_neighbours, nearest_ratio, radii
-from bench.evaluation.protocol import reference_name
 from bench.experiments.spec import MeasurementSpec
 from bench.files import lock
 from bench.hashing import canonical_json, sha256
@@ -24,8 +23,6 @@ from bench.tensors import load_tensors, save_tensors
 _SUBSETS = 6
 # A sample is a copy whose ratio of distances is no larger than this quantile of test images'.
 _RARE = 0.01
-# That of all metrics when references were cached first.
-_FIRST_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -80,12 +77,11 @@ def load_reference(
     training = data.train.spread(train_images)
     declared = extractor.declared
     parts = [declared.identity, test.checksum, real.checksum, training.checksum]
-    # What is cached is part of metrics, and computed anew with them. The first ones had no version.
+    # What is cached is part of metrics, and computed anew with them.
     versions = {name: METRIC_VERSIONS[name] for name in sorted(BY_EXTRACTOR)}
-    if set(versions.values()) != {_FIRST_VERSION}:
-        parts.append(sha256(canonical_json(versions)))
+    parts.append(sha256(canonical_json(versions)))
     checksums = "-".join(part[:16] for part in parts)
-    path = cache / reference_name(name, declared.name, checksums)
+    path = cache / f"reference-{name}-{declared.name}-{checksums}.pt"
     with lock(path.with_suffix(".lock")):
         saved = load_tensors(path)
         if saved is None:
@@ -96,10 +92,7 @@ def load_reference(
         key: value.to(extractor.device) if isinstance(value, torch.Tensor) else value
         for key, value in saved.items()
     }
-    gaussian, features = Gaussian(placed.pop("mean"), placed.pop("covariance")), placed["features"]
-    # With fewer images than features, fit keeps a factor of the covariance, which is not saved.
-    few = len(features) < features.shape[1]
-    placed["gaussian"] = fit(features) if few else gaussian
+    placed["gaussian"] = Gaussian(placed.pop("mean"), placed.pop("covariance"))
     return Reference(**placed)
 
 

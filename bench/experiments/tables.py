@@ -275,10 +275,7 @@ for _name in ("table3", "table4"):
         ("rank", *READINGS),
         "Each row: the mean rank after so many epochs, and whether it would reproduce the printed "
         "one. Counted are singular values above that share of the largest, or those that float64's "
-        "matrix_rank takes for nonzero, which is the paper's word. At l = 8 and 12 the spectrum "
-        "has a wide gap, so that most thresholds give the same rank; at l = 4, 2x and 4x it drops "
-        "by ten times or more within a few directions near 1e-3, and at l = 2 it falls smoothly "
-        "(figures spectra-depth and spectra-variance).",
+        "matrix_rank takes for nonzero, which is the paper's word.",
         published=_name,
     )
 for _name in ("table3", "table4", "table5", "table6", "section3", "mnist-baselines"):

@@ -46,7 +46,7 @@ def _notes(content: TableResults, data: pd.DataFrame, printed: Sequence[Row]) ->
     if "rank" in content.table.metrics:
         result.append(
             "Latent rank: singular values of the test codes' covariance above "
-            f"{content.display.rank_threshold:g} of the largest."
+            f"{content.display.rank_threshold:g} of the largest{_of_means(content)}."
         )
     if data.n.max() > 1 and any(metric.whole for metric in metrics):
         result.append(
@@ -75,18 +75,30 @@ def _notes(content: TableResults, data: pd.DataFrame, printed: Sequence[Row]) ->
         )
     if "kid" in content.table.metrics:
         result.append(
-            "KID: kernel distance (Binkowski et al. 2018), unbiased, so that it can be below 0. "
+            "KID: kernel distance (Binkowski et al. 2018), unbiased, so that it can be below 0."
+        )
+    if "coverage" in content.table.metrics:
+        result.append(
             "Coverage: share of test images that have a sample within their five nearest other "
             "test images (Naeem et al. 2020); lost modes lower it, and 0.97 is the most that "
-            "samples can be expected to reach. Copies: share of samples whose distance from the "
-            "nearest training image, over that from the second, is below that of 99 in 100 test "
-            "images; 0.01 where nothing is copied."
+            "samples can be expected to reach."
+        )
+    if "copied" in content.table.metrics:
+        result.append(
+            "Copies: share of samples whose distance from the nearest training image, over that "
+            "from the second, is below that of 99 in 100 test images; 0.01 where nothing is copied."
         )
     if any(metric.by_view for metric in metrics):
         result += fid_notes(content)
     result += run_notes(content)
     caveats = dict.fromkeys(text for text in data.paper_caveat if text)
     return [*result, *(f"{text}." for text in caveats), *content.table.notes]
+
+
+def _of_means(content: TableResults) -> str:
+    """Which of a VAE's codes count: with noise, each direction would have a variance."""
+    noisy = any("spectrum_sampled" in result.metrics for result in content.all_results)
+    return "; of a VAE's codes without noise (its means)" if noisy else ""
 
 
 def _seeds_note(content: TableResults, data: pd.DataFrame, printed: Sequence[Row]) -> str:

@@ -35,8 +35,8 @@ def status_lines(runs: Runs, store: Store) -> Iterator[str]:
         yield f"{run_id:{width}}  {state:8}  {_megabytes(size):>9}  {note}".rstrip()
     states = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
     weights, checkpoints = (
-        _megabytes(sum(map(_bytes, store.root.glob(f"*/{name}.pt"))))
-        for name in ("weights", "checkpoint")
+        _megabytes(sum(map(_bytes, map(where, runs))))
+        for where in (store.weights, store.checkpoint)
     )
     yield (
         f"{counted(len(runs), 'run')} in {store.root}{': ' if states else ''}{states}; "
@@ -63,7 +63,9 @@ def _of_run(folder: RunFolder, store: Store, weights_of: str | None) -> Iterator
         return
     asked = weights_of is not None and fnmatch.fnmatchcase(run_id, weights_of)
     reason = "asked for by --weights-of" if asked else "its run failed"
-    if folder.has_checkpoint and (asked or not folder.trained):
+    # Where measuring failed, a damaged record can be had again from the checkpoint.
+    failed = folder.failure is not None and folder.failure.measurement is None
+    if folder.has_checkpoint and (asked or (failed and not folder.trained)):
         yield store.checkpoint(run_id), reason
     if folder.has_weights and asked:
         yield store.weights(run_id), reason
@@ -108,10 +110,10 @@ def collect_garbage(runs: Runs, store: Store, weights_of: str | None) -> Iterato
                 except OSError as error:
                     raise refused(f"cannot remove {path}", error) from error
                 removed.append(path)
-    weights = sorted(store.root.glob("*/weights.pt"))
+    weights = [path for path in map(store.weights, runs) if path.is_file()]
     for path in weights:
         yield f"{_megabytes(_bytes(path)):>9}  {path} (kept)"
-    checkpoints = len(list(store.root.glob("*/checkpoint.pt")))
+    checkpoints = sum(store.checkpoint(run_id).is_file() for run_id in runs)
     freed = _megabytes(sum(sizes[path] for path in removed))
     yield (
         f"removed {counted(len(removed), 'file')}, {freed}; kept "

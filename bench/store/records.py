@@ -100,7 +100,8 @@ class MeasurementRecord:
     @property
     def lacks(self) -> list[str]:
         """Metrics that every measurement has by now, and this one does not."""
-        return sorted(METRIC_VERSIONS.keys() - self.current.keys() - OF_SOME_METHODS)
+        wanted = METRIC_VERSIONS.keys() - (OF_SOME_METHODS - self.metrics.keys())
+        return sorted(wanted - self.current.keys())
 
     @property
     def identity(self) -> str:

@@ -3,10 +3,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench.campaign.job import Job
-from bench.campaign.plan import Estimate, State, first_looks, groups, plan_runs
+from bench.campaign.plan import Estimate, State, groups, plan_runs
 from bench.experiments.spec import TrainingSpec
 from bench.files import write_bytes
 from bench.store.folders import Runs, Store
+from bench.store.records import FailedRun
 from tests.support.results import result, write
 from tests.support.tiny import TINY, TINY_MEASUREMENT
 
@@ -43,24 +44,14 @@ def test_groups_are_of_runs_that_share_shapes_and_data() -> None:
     assert [len(group) for group in groups(_jobs([narrow] * 2), "cuda")] == [2]
 
 
-def test_a_plan_counts_the_real_images_that_extractors_see_once(tmp_path: Path) -> None:
+def test_what_is_to_be_tried_again_stays_failed_until_it_has_been(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    (job,) = _jobs([replace(SHORT, seed=1)])
-
-    def looks() -> list[tuple[str, int, float]]:
-        runs = store.read()
-        estimate = Estimate(runs.values(), "cpu")
-        return first_looks(plan_runs([job], runs, store, estimate), store, estimate)
-
-    # 64 training images, 32 test images, and 40 real ones in place of samples.
-    ((through, count, seconds),) = looks()
-    assert (through, count) == ("mnist-sample through classifier", 136)
-    assert math.isnan(seconds)
-    # A finished run had 32 reconstructions and 40 samples of three samplers seen in half a second.
-    write(store, result(SHORT))
-    assert looks() == [(through, count, 136 / 152 * 0.5)]
-    write_bytes(store.cache / "reference-mnist-sample-classifier-00.pt", b"")
-    assert looks() == []
+    job = Job(result(SHORT).run_id, SHORT, (TINY_MEASUREMENT,))
+    store.write_failure(FailedRun(job.run_id, SHORT, "no memory", "Traceback ..."))
+    estimate = Estimate([], "cpu")
+    for retry, state in ((True, State.TO_TRAIN), (False, State.FAILED)):
+        (planned,) = plan_runs([job], store.read(), store, estimate, retry=retry)
+        assert planned.state is state
 
 
 def test_a_run_that_is_forced_does_not_begin_at_the_end_of_a_shorter_one(tmp_path: Path) -> None:

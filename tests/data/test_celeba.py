@@ -1,4 +1,5 @@
 import shutil
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -152,14 +153,13 @@ def test_download_says_what_it_lacks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command = ["--table", "6", "--profile", "paper", "--download", "--data-dir", str(tmp_path)]
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "gdown", None)
     assert main([*command, "--runs-dir", str(tmp_path / "runs")]) == 1
     assert "pip install gdown" in capsys.readouterr().err.splitlines()[-1]
 
     def refuse(*arguments: object, **options: object) -> None:
         raise OSError("no network")
 
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: name)
     monkeypatch.setattr(datasets, "CelebA", refuse)
     assert main([*command, "--runs-dir", str(tmp_path / "runs")]) == 1
     line = capsys.readouterr().err.splitlines()[-1]

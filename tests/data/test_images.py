@@ -38,7 +38,7 @@ def test_images_that_are_spread_keep_their_labels(sample: LoadedData) -> None:
 
 @pytest.mark.parametrize("chunk", [2, 9])
 def test_a_checksum_is_of_every_image(monkeypatch: pytest.MonkeyPatch, chunk: int) -> None:
-    monkeypatch.setattr(module, "_CHUNK", chunk)
+    monkeypatch.setattr(module, "BATCH", chunk)
     images = torch.arange(20, dtype=torch.uint8).view(5, 1, 2, 2)
     expected = hashlib.sha256(bytes(range(20))).hexdigest()
     assert Split(images, torch.empty(5, 0)).checksum == expected

@@ -40,6 +40,20 @@ def test_where_all_images_are_equal_a_real_ones_distance_counts(value: float) ->
     assert nearest_neighbours(equal, equal.clone()) == {"real": 1.0, "samples": 0.0}
 
 
+@pytest.mark.parametrize("dimensions", [2, 3, 16])
+def test_of_many_that_are_equally_near_a_real_one_counts(dimensions: int) -> None:
+    """More than are looked at closely: whole numbers repeat, so that most images have copies."""
+    generator = torch.Generator().manual_seed(0)
+    real, samples = torch.randn(2, 400, dimensions, generator=generator).round()
+    within = [torch.cdist(each, each).fill_diagonal_(torch.inf).amin(1) for each in (real, samples)]
+    across = torch.cdist(real, samples)
+    expected = {
+        "real": (within[0] <= across.amin(1)).double().mean().item(),
+        "samples": (within[1] < across.amin(0)).double().mean().item(),
+    }
+    assert nearest_neighbours(real, samples) == expected
+
+
 def test_a_class_that_is_missing_shows_on_the_side_of_the_real_images() -> None:
     """One of ten distant clouds has no samples, so its real images find each other."""
     generator = torch.Generator().manual_seed(0)

@@ -134,6 +134,9 @@ def test_a_failure_of_measuring_is_of_that_measurement_alone(store: Store) -> No
     store.write_failure(FailedRun(RUN_ID, TINY, "no memory", "", TINY_MEASUREMENT))
     other = _job(measurement=replace(TINY_MEASUREMENT, fid_samples=50))
     assert [_plan(store, job)[0].state for job in (_job(), other)] == [State.FAILED, State.TRAINED]
+    # What is to be trained again says nothing of measuring.
+    (store.folder(RUN_ID) / "training.json").unlink()
+    assert _plan(store, _job())[0].state is State.TO_TRAIN
 
 
 def test_plan_knows_each_state(store: Store) -> None:

@@ -103,8 +103,21 @@ def test_gc_leaves_what_is_not_the_suites(store: Store, capsys: pytest.CaptureFi
     ]
     for path in foreign:
         write_bytes(path, b"theirs")
-    _lines(store, "--gc", "--weights-of", "*", capsys=capsys)
+    lines = _lines(store, "--gc", "--weights-of", "*", capsys=capsys)
+    assert "exp1" not in "".join(lines)
+    assert lines[-1].endswith("the weights of 0 runs (--weights-of PATTERN removes both)")
+    assert "weights 0.0 MB" in _lines(store, "--status", capsys=capsys)[-1]
     assert [path for path in foreign if not path.exists()] == []
+
+
+def test_a_checkpoint_from_which_a_damaged_record_can_be_made_again_stays(
+    store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    size = RESULT.measurements[0].spec
+    store.write_failure(FailedRun("damaged-00000000", TINY, "out of memory", "", size))
+    write_bytes(store.checkpoint("damaged-00000000"), b"whole")
+    _lines(store, "--gc", capsys=capsys)
+    assert store.checkpoint("damaged-00000000").exists()
 
 
 def test_weights_are_listed_and_go_only_when_they_are_named(

@@ -23,9 +23,5 @@ def adamw(parameters: Iterable[nn.Parameter], spec: TrainingSpec) -> torch.optim
 
 
 METHOD = Method(
-    "irmae-wd",
-    "Zeng et al., arXiv:2305.01090",
-    squared_error,
-    optimizer=adamw,
-    graph_safe=True,
+    "irmae-wd", "Zeng et al., arXiv:2305.01090", squared_error, optimizer=adamw, graph_safe=True
 )

@@ -80,10 +80,5 @@ def fit_directions(
 
 
 METHOD = Method(
-    "pca",
-    "Pearson 1901",
-    nothing,
-    adapt=replace_networks,
-    fit=fit_directions,
-    graph_safe=True,
+    "pca", "Pearson 1901", nothing, adapt=replace_networks, fit=fit_directions, graph_safe=True
 )

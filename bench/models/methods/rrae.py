@@ -117,9 +117,5 @@ def fit_basis(
 
 # On a GPU, a decomposition waits for numbers, which a CUDA graph cannot.
 METHOD = Method(
-    "rrae",
-    "Mounayer et al. 2024",
-    truncated_error,
-    adapt=add_projection,
-    fit=fit_basis,
+    "rrae", "Mounayer et al. 2024", truncated_error, adapt=add_projection, fit=fit_basis
 )
