@@ -1,7 +1,7 @@
-"""Pictures prepared once: decoded and resized into one memory-mapped file of bytes.
+"""Pictures prepared once: decoded and resized into two memory-mapped files of bytes.
 
-<cache>/images-<source>/  images.npy   uint8 (n, size, size, channels), training images first
-                          index.json   what they are; its presence means that they are complete
+<cache>/images-<source>/  train.bin, test.bin  uint8 (n, size, size, channels)
+                          index.json           what they are; where it is, they are complete
 """
 
 from __future__ import annotations
@@ -9,15 +9,12 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-import shutil
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
 from tqdm import tqdm
 
 from bench.data.pictures import BadPictureError, File, Form, Source
@@ -32,7 +29,7 @@ if TYPE_CHECKING:
     from bench.data.images import LoadedData
 
 # Raised when anything here changes what a prepared image is.
-VERSION = 2
+VERSION = 3
 # More bad pictures than this are not an accident of a few files.
 MAX_BAD_SHARE = 0.01
 _CHUNK = 256
@@ -46,7 +43,7 @@ class Index:
 
     Attributes:
         key: hash of the source's files and of what was made of them.
-        train: number of training images, which come first.
+        train: number of training images.
         test: number of test images.
         digest: SHA-256 over the SHA-256 of every picture file, in order, however it was stored.
         bad: names of the pictures that were left out, each with the reason.
@@ -157,13 +154,9 @@ def _prepare(task: Task, folder: Path) -> Index:
     if task.distinct:
         # The copy whose name comes first is taken, whichever split it is in.
         files.sort(key=lambda file: file.name)
-    taken: list[tuple[File, _Picture]] = []
+    taken: dict[bool, list[_Picture]] = {True: [], False: []}
     bad: list[tuple[str, str]] = []
-    with (
-        atomic(folder / "images.npy") as target,
-        tempfile.TemporaryFile(dir=folder) as train,
-        tempfile.TemporaryFile(dir=folder) as test,
-    ):
+    with atomic(folder / "train.bin") as train, atomic(folder / "test.bin") as test:
         for file, picture in zip(files, _pictures(task, files), strict=True):
             if picture.refused:
                 raise BenchError(
@@ -177,28 +170,21 @@ def _prepare(task: Task, folder: Path) -> Index:
                 bad.append((printable(file.name), picture.problem))
             else:
                 (train if file in training else test).write(picture.pixels)
-                taken.append((file, picture._replace(pixels=b"")))
-        taken.sort(key=lambda each: each[0] not in training)
-        trained = sum(file in training for file, _ in taken)
-        tested, repeated = len(taken) - trained, len(files) - len(taken) - len(bad)
+                taken[file in training].append(picture._replace(pixels=b""))
+        trained, tested = len(taken[True]), len(taken[False])
+        repeated = len(files) - trained - tested - len(bad)
         _require_enough(task, trained, tested, bad, repeated)
-        shape = (len(taken), task.form.size, task.form.size, task.form.channels)
-        np.lib.format.write_array_header_1_0(
-            target, {"descr": "|u1", "fortran_order": False, "shape": shape}
-        )
-        for part in (train, test):
-            part.seek(0)
-            shutil.copyfileobj(part, target)
+    pictures = taken[True] + taken[False]
     index = Index(
         key=task.key,
         train=trained,
         test=tested,
-        digest=sha256("".join(picture.digest for _, picture in taken)),
+        digest=sha256("".join(picture.digest for picture in pictures)),
         bad=tuple(bad),
-        converted=sum(picture.converted for _, picture in taken),
+        converted=sum(picture.converted for picture in pictures),
         repeated=repeated,
-        checksums={"images.npy": file_sha256(folder / "images.npy")},
-        unused=sum(picture.unused for _, picture in taken),
+        checksums={name: file_sha256(folder / name) for name in ("train.bin", "test.bin")},
+        unused=sum(picture.unused for picture in pictures),
     )
     write_bytes(folder / "index.json", f"{json.dumps(asdict(index), indent=1)}\n".encode())
     if bad:
@@ -282,6 +268,7 @@ def load(dataset: Dataset, data_dir: Path) -> LoadedData:
     """
     import torch
 
+    from bench.data import NETWORKS
     from bench.data.images import LoadedData, Split
 
     if not dataset.folder:
@@ -289,18 +276,14 @@ def load(dataset: Dataset, data_dir: Path) -> LoadedData:
             f"the pictures of {dataset.name}, which finished runs tell of, are not at hand; give "
             "--data-dir for CelebA, --dataset images:FOLDER for your own"
         )
-    folder = Path(dataset.folder)
-    try:
-        # Copy on write: PyTorch takes no array that is read-only.
-        images = np.load(folder / "images.npy", mmap_mode="c")
-    except (OSError, ValueError) as error:
-        raise BenchError(f"{folder}: cannot be read ({error}); delete the folder") from error
-    if len(images) != dataset.train + dataset.test:
-        raise BenchError(f"{folder}: not the images that were prepared; delete the folder")
-    train, test = (
-        Split(part, torch.empty(len(part), 0, dtype=torch.int64))
-        for part in torch.from_numpy(images)
-        .permute(0, 3, 1, 2)
-        .split([dataset.train, dataset.test])
-    )
-    return LoadedData(train, test, f"prepared in {folder}")
+    channels, size, _ = NETWORKS[dataset.network]
+
+    def mapped(part: str, count: int) -> Split:
+        pixels = torch.from_file(
+            f"{dataset.folder}/{part}.bin", size=count * size * size * channels, dtype=torch.uint8
+        )
+        images = pixels.view(count, size, size, channels).permute(0, 3, 1, 2)
+        return Split(images, torch.empty(count, 0, dtype=torch.int64))
+
+    train, test = mapped("train", dataset.train), mapped("test", dataset.test)
+    return LoadedData(train, test, f"prepared in {dataset.folder}")
