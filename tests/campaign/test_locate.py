@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from bench.campaign.job import WorkerSettings
-from bench.campaign.locate import locate
+from bench.campaign.locate import locate, of_records
 from bench.campaign.request import Request
 from bench.cli import main
 from bench.data import celeba, dataset, register_dataset
@@ -227,3 +227,12 @@ def test_store_is_not_part_of_the_data(
     picture(tmp_path / "figures" / "of mine.png", 99)
     assert main(command) == 0
     assert set(Store(tmp_path / "runs").read()) == before
+
+
+def test_of_data_of_one_name_those_of_most_runs_are_meant() -> None:
+    of_one = result(TINY).trained
+    other = replace(of_one.data, content={"is": "other"})
+    others = [replace(of_one, data=other)] * 2
+    assert of_records(TINY.dataset, [of_one, *others]) == other
+    assert of_records(TINY.dataset, [of_one, of_one, *others[1:]]) == of_one.data
+    assert of_records("none", others) is None

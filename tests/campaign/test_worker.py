@@ -70,17 +70,19 @@ def test_a_run_of_another_process_is_trained_here_where_that_one_ends(
     jobs: tuple[list[Job], WorkerSettings],
 ) -> None:
     group, settings = jobs
-    path, taken = Store(settings.runs_dir).lock_path(group[0].run_id), threading.Event()
+    path = Store(settings.runs_dir).lock_path(group[0].run_id)
+    taken, ended = threading.Event(), threading.Event()
 
     def other() -> None:
         with lock(path):
             taken.set()
-            time.sleep(0.2)
+            ended.wait()
 
     holding = threading.Thread(target=other)
     holding.start()
     taken.wait()
     assert worker.execute(group[:1], settings) == []
+    threading.Timer(0.2, ended.set).start()
     (folder,) = worker.execute(group[:1], replace(settings, wait=True))
     holding.join()
     assert folder.measured
@@ -289,10 +291,11 @@ def _job(spec: TrainingSpec, **measurement: int) -> Job:
 
 
 def test_a_run_is_trained_and_fitted_on_its_images_and_seen_on_test_images(
-    jobs: tuple[list[Job], WorkerSettings], sample: LoadedData
+    jobs: tuple[list[Job], WorkerSettings], sample: LoadedData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, settings = jobs
-    job = _job(tiny("pca", epochs=1), test_images=512)
+    monkeypatch.setattr(worker, "_LEAST_IN_SPECTRUM", 40)
+    job = _job(tiny("pca", epochs=1), test_images=40)
     (folder,) = worker.execute([job], settings)
     state = torch.load(folder.path / "weights.pt", weights_only=True)
     mean = (sample.train.spread(64).images / 255).mean(dim=0).flatten()
@@ -300,7 +303,10 @@ def test_a_run_is_trained_and_fitted_on_its_images_and_seen_on_test_images(
     (record,) = folder.measured
     spectra = read_spectra(folder.path)
     assert spectra is not None
+    # Of forty test images spread over the split, both of them.
     np.testing.assert_allclose(spectra[-1], record.metrics["spectrum"], rtol=1e-6)
+    assert folder.trained is not None
+    assert folder.trained.spectra_images == 40
     # Of 64 training images one set of forty, as many as samples, can be made.
     assert len(record.metrics["real_images"]["fid"]) == 1
 

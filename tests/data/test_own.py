@@ -106,8 +106,10 @@ def test_palettes_are_grey_where_their_colours_are(tmp_path: Path) -> None:
 def test_own_pictures_take_the_nearest_preset(
     tmp_path: Path, size: tuple[int, int], mode: str, network: str, shape: tuple[int, ...]
 ) -> None:
-    for index in range(30):
-        photograph(tmp_path / "My Cats" / f"{index % 3}" / f"{index}.png", index, size, mode)
+    # The first ones are of another preset.
+    for index in range(-2, 30):
+        other = ("L" if mode == "RGB" else "RGB") if index < 0 else mode
+        photograph(tmp_path / "My Cats" / f"{index % 3}" / f"{index}.png", index + 2, size, other)
     found = declare(f"images:{tmp_path / 'My Cats'}", tmp_path / "cache", make=True)
     assert (found.name, found.network) == ("my-cats", network)
     data = loaded(found)

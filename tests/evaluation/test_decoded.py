@@ -7,6 +7,11 @@ from bench.models.networks import initial_model
 from tests.support.tiny import tiny
 
 
+def test_bytes_are_the_nearest_ones() -> None:
+    shown = as_bytes(torch.tensor([-1, 0.4 / 255, 0.6 / 255, 2]))
+    assert shown.tolist() == [0, 0, 1, 255]
+
+
 def test_interpolations_are_straight_and_end_at_the_images() -> None:
     model = initial_model(tiny("irmae", seed=1)).eval()
     codes = np.random.default_rng(0).normal(size=(30, 8)).astype(np.float32)

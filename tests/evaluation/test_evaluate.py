@@ -93,6 +93,8 @@ def test_evaluation_is_in_fp32_whatever_pytorch_would_do(
         seen.update(_in_tf32())
         return PIXELS.network(images)
 
+    for part in (model.encoder, model.decoder):
+        part.register_forward_hook(lambda *_: seen.update(_in_tf32()))
     with arithmetic("tf32", torch.device("cuda")):
         measured(model, TINY, data, extractor=replace(PIXELS, network=network), cache=tmp_path)
         assert _in_tf32() == {True}

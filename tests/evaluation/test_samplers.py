@@ -34,6 +34,9 @@ def test_a_sampler_keeps_the_directions_above_a_millionth_of_the_largest_varianc
 def test_samplers_have_the_components_that_they_are_named_after() -> None:
     fitted = [fit_sampler(name, clusters(0), 0).mixture for name in FITTED]
     assert [mixture.n_components for mixture in fitted if mixture] == [10, 4, 1]
+    names = ("covariance_type", "reg_covar", "tol", "max_iter", "n_init")
+    protocol = {tuple(getattr(mixture, name) for name in names) for mixture in fitted if mixture}
+    assert protocol == {("full", 1e-6, 1e-3, 100, 1)}
 
 
 def test_mixture_has_scikit_learns_likelihood() -> None:

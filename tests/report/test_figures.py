@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
+from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -21,6 +22,7 @@ from bench.report.figures import lines as run_lines
 from bench.report.figures.style import styles
 from bench.report.figures.write import write_figure
 from bench.report.frame import TableResults
+from bench.report.statistics import interval
 from bench.store.folders import write_spectra
 from tests.support.results import NOWHERE, everywhere
 from tests.support.results import content as content_of
@@ -313,3 +315,15 @@ def test_the_frontier_has_a_line_for_each_method_and_a_point_for_each_setting() 
     assert any(labels)
     assert not any("$" in label for label in labels)
     assert "Means over 2 seeds" in str(page.get_label())
+
+
+def test_a_point_of_the_frontier_has_the_intervals_of_three_seeds() -> None:
+    fids = [40.0, 44.0, 43.0]
+    made = content_of("rank-sweep", everywhere("rank-sweep", fids))
+    (bars, *_) = frontier.draw(FIGURES["frontier"], made).axes[0].containers
+    assert isinstance(bars, ErrorbarContainer)
+    wide, high = bars.lines[2]
+    of_ranks, of_fids = interval(fids), interval(fids, logarithmic=True)
+    for arms, axis, expected in ((wide, 0, of_ranks), (high, 1, of_fids)):
+        ends = arms.get_segments()[0][:, axis].tolist()
+        assert ends == pytest.approx([expected.low, expected.high])
