@@ -77,6 +77,84 @@ def graphs(monkeypatch: pytest.MonkeyPatch) -> list[ReplayedGraph]:
     return made
 
 
+class OrderedStream:
+    """A stream that knows what is sure to be done before what it does next."""
+
+    current: OrderedStream
+    ready = "handed over"
+
+    def __init__(self, device: object = None) -> None:
+        self.done: set[str] = set()
+
+    def wait_stream(self, other: OrderedStream) -> None:
+        self.done |= other.done
+
+    @contextlib.contextmanager
+    def entered(self) -> Iterator[None]:
+        before, OrderedStream.current = OrderedStream.current, self
+        try:
+            yield
+        finally:
+            OrderedStream.current = before
+
+
+class OrderedGraph:
+    """A graph whose capture begins and ends on one stream, as CUDA's must."""
+
+    def register_generator_state(self, generator: torch.Generator) -> None:
+        pass
+
+    def replay(self) -> None:
+        pass
+
+    @contextlib.contextmanager
+    def capture(self, stream: OrderedStream) -> Iterator[None]:
+        stream.done, OrderedStream.ready = {"captured"}, "captured"
+        with stream.entered():
+            yield
+        OrderedStream.ready = "handed over"
+        assert {"captured", "step 0", "step 1", "step 2"} <= stream.done
+
+
+@pytest.mark.parametrize("failing", [None, 1])
+def test_no_step_begins_before_its_images_are_there_or_is_still_running_after(
+    sample: LoadedData, monkeypatch: pytest.MonkeyPatch, failing: int | None
+) -> None:
+    """Streams wait for each other, eager and captured, also where a run fails."""
+    patches = {
+        "Stream": OrderedStream,
+        "current_stream": lambda device: OrderedStream.current,
+        "stream": OrderedStream.entered,
+        "CUDAGraph": OrderedGraph,
+        "graph": OrderedGraph.capture,
+    }
+    for name, value in patches.items():
+        monkeypatch.setattr(torch.cuda, name, value)
+    default = OrderedStream()
+    monkeypatch.setattr(OrderedStream, "current", default, raising=False)
+    runs = [RunInTraining(spec, CPU) for spec in DEPTHS]
+
+    def step(run: RunInTraining, images: torch.Tensor, chosen: torch.Tensor) -> None:
+        stream = OrderedStream.current
+        assert OrderedStream.ready in stream.done
+        stream.done.add(f"step {runs.index(run)}")
+        if runs.index(run) == failing:
+            raise ArithmeticError
+
+    monkeypatch.setattr(RunInTraining, "take_step", step)
+    monkeypatch.setattr(RunInTraining, "step_eagerly", step)
+    together = GraphedRuns(runs, sample.train.images, [])
+    # Three steps are eager, and the fourth one is captured.
+    for _ in range(4 if failing is None else 1):
+        default.done = {"handed over"}
+        with contextlib.suppress(ArithmeticError):
+            together.advance()
+        ran = range(3) if failing is None else range(failing + 1)
+        if together._graph is None:
+            assert default.done == {"handed over", *(f"step {index}" for index in ran)}
+    assert (together._graph is None) == (failing is not None)
+
+
 def _alone(spec: TrainingSpec, images: torch.Tensor, diary: Diary | None = None) -> RunInTraining:
     run = RunInTraining(spec, CPU)
     with mock.patch.object(side_by_side, "_graph_safe", return_value=False):
