@@ -143,6 +143,8 @@ def _damage(runs_dir: Path, chance: random.Random) -> str | None:
 def _hit(process: subprocess.Popen[str], chance: random.Random) -> str | None:
     """Send a signal to a runner, or to it and its workers; None where it has ended."""
     number = chance.choice(SIGNALS)
+    if process.poll() is not None:
+        return None
     try:
         if chance.random() < 0.5:
             os.killpg(process.pid, number)
@@ -150,7 +152,7 @@ def _hit(process: subprocess.Popen[str], chance: random.Random) -> str | None:
             process.send_signal(number)
     except ProcessLookupError:
         return None
-    return number.name if process.poll() is None or number is signal.SIGKILL else None
+    return number.name
 
 
 def _wait_for_weights(runs_dir: Path) -> None:

@@ -6,10 +6,13 @@ import re
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from bench.report.statistics import difference
 from bench.store.folders import Store
 from benchmarks import startup
+from benchmarks.error_rates import careful
 from benchmarks.faults import run_campaign
 
 ROOT = Path(__file__).parent.parent
@@ -30,6 +33,16 @@ def test_what_make_benchmarks_names_is_there() -> None:
     for name in (*SMALL, "faults"):
         assert callable(importlib.import_module(f"benchmarks.{name}").main)
     assert Store(startup.RECORDS).read()
+
+
+def test_the_test_whose_errors_are_counted_is_the_suites() -> None:
+    rows, others = (np.random.default_rng(0).normal(size=(20, count)) for count in (3, 6))
+    found = [
+        difference(list(a), list(b), logarithmic=False) for a, b in zip(rows, others, strict=True)
+    ]
+    statistics, degrees = careful(rows, others)
+    assert [each.mean / each.error for each in found] == pytest.approx(statistics)
+    assert [each.degrees for each in found] == degrees.tolist()
 
 
 @pytest.mark.slow
