@@ -2,11 +2,16 @@ import math
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from bench.campaign.job import Job
-from bench.campaign.plan import Estimate, State, groups, plan_runs
-from bench.experiments.spec import TrainingSpec
+from bench.campaign.plan import LACKS_WEIGHTS, Estimate, PlannedRun, State, groups, plan_runs
+from bench.data import dataset
+from bench.experiments.spec import MeasurementSpec, TrainingSpec
 from bench.files import write_bytes
+from bench.store import identity
 from bench.store.folders import Runs, Store
+from bench.store.identity import run_id
 from bench.store.records import FailedRun
 from tests.support.results import result, write
 from tests.support.tiny import TINY, TINY_MEASUREMENT
@@ -83,3 +88,153 @@ def test_a_method_in_closed_form_shortens_no_other_methods_estimate(tmp_path: Pa
 def test_runs_of_other_images_are_never_trained_together() -> None:
     for other in (replace(SHORT, train_images=32), replace(SHORT, dataset="mnist")):
         assert len(groups(_jobs([SHORT, other]), "cuda")) == 2
+
+
+FINGERPRINT = dataset(TINY.dataset).fingerprint
+RUN_ID = run_id(TINY, FINGERPRINT)
+RESULT = result()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "runs")
+
+
+def _plan(store: Store, *jobs: Job, insist: bool = False) -> list[PlannedRun]:
+    runs = store.read()
+    return plan_runs(jobs, runs, store, Estimate(runs.values(), "cpu"), insist=insist)
+
+
+def _job(spec: TrainingSpec = TINY, measurement: MeasurementSpec = TINY_MEASUREMENT) -> Job:
+    return Job(run_id(spec, FINGERPRINT), spec, (measurement,))
+
+
+def test_a_failure_is_shown_until_a_record_replaces_it(store: Store) -> None:
+    store.write_failure(FailedRun(RUN_ID, TINY, "loss became nan", "Traceback ..."))
+    (planned,) = _plan(store, _job())
+    assert (planned.state, planned.reason) == (State.FAILED, "loss became nan")
+    write(store, RESULT)
+    (planned,) = _plan(store, _job())
+    assert planned.state is State.DONE
+    assert store.read_folder(RUN_ID).failure is None
+
+
+def test_a_failure_of_measuring_is_of_that_measurement_alone(store: Store) -> None:
+    store.write_trained(RESULT.trained)
+    write_bytes(store.weights(RUN_ID), b"")
+    store.write_failure(FailedRun(RUN_ID, TINY, "no memory", "", TINY_MEASUREMENT))
+    other = _job(measurement=replace(TINY_MEASUREMENT, fid_samples=50))
+    assert [_plan(store, job)[0].state for job in (_job(), other)] == [State.FAILED, State.TRAINED]
+    # What is to be trained again says nothing of measuring.
+    (store.folder(RUN_ID) / "training.json").unlink()
+    assert _plan(store, _job())[0].state is State.TO_TRAIN
+
+
+def test_plan_knows_each_state(store: Store) -> None:
+    failed, started, fresh, trained = (replace(TINY, seed=seed) for seed in (1, 2, 3, 4))
+    write(store, RESULT)
+    store.write_failure(FailedRun(_job(failed).run_id, failed, "why", ""))
+    write_bytes(store.checkpoint(_job(started).run_id), b"")
+    write_bytes(store.history(_job(started).run_id), b'{"step": 7}\n')
+    store.write_trained(result(trained).trained)
+    write_bytes(store.weights(_job(trained).run_id), b"")
+    jobs = [_job(spec) for spec in (TINY, failed, started, fresh, trained)]
+    plan = _plan(store, *jobs)
+    assert [p.state for p in plan] == ["done", "failed", "started", "to train", State.TRAINED]
+    assert (plan[1].reason, plan[2].steps_done) == ("why", 7)
+    assert plan[0].training_seconds == 0 < plan[2].training_seconds < plan[3].training_seconds
+    # 12 steps of 16 images at the 640 images/s of the finished runs, which were measured in 0.5 s.
+    assert plan[3].training_seconds == pytest.approx(12 * 16 / 640)
+    assert [p.measuring_seconds for p in plan] == [0, 0, 0.5, 0.5, 0.5]
+    assert plan[4].training_seconds == 0
+
+
+def test_estimates_are_of_runs_of_the_same_precision(store: Store) -> None:
+    fast = result(replace(TINY, precision="bf16", seed=5))
+    timing = fast.trained.timing | {"images_per_second": 1e6}
+    write(store, RESULT, replace(fast, trained=replace(fast.trained, timing=timing)))
+    both = _plan(store, _job(replace(TINY, seed=9)), _job(replace(TINY, precision="bf16", seed=9)))
+    assert [p.training_seconds for p in both] == pytest.approx([192 / 640, 192 / 1e6])
+
+
+def test_estimates_are_of_runs_that_were_trained_on_one_kind_of_device(store: Store) -> None:
+    fast = result(replace(TINY, seed=5))
+    both_kinds = replace(
+        fast.trained,
+        timing=fast.trained.timing | {"images_per_second": 1e6},
+        earlier=[fast.trained.provenance | {"device": "a GPU", "from_step": 0}],
+    )
+    write(store, RESULT, replace(fast, trained=both_kinds))
+    (planned,) = _plan(store, _job(replace(TINY, seed=9)))
+    assert planned.training_seconds == pytest.approx(192 / 640)
+
+
+def test_a_run_without_its_weights_is_measured_anew_by_training_it_again(store: Store) -> None:
+    write(store, RESULT)
+    other = _job(measurement=replace(TINY_MEASUREMENT, fid_samples=50))
+    (planned,) = _plan(store, other)
+    assert (planned.state, planned.reason) == (State.TO_TRAIN, LACKS_WEIGHTS)
+    write_bytes(store.weights(RUN_ID), b"")
+    (planned,) = _plan(store, other)
+    assert planned.state is State.TRAINED
+
+
+def test_a_measurement_by_other_weights_of_the_extractor_does_not_count(store: Store) -> None:
+    (record,) = RESULT.measurements
+    other = replace(record, extractor=record.extractor | {"checksum": "ab" * 32})
+    write(store, replace(RESULT, measurements=(other,)))
+    assert [p.state for p in _plan(store, _job())] == [State.TO_TRAIN]
+    write(store, RESULT)
+    assert [p.state for p in _plan(store, _job())] == [State.DONE]
+
+
+def test_a_run_is_measured_through_every_extractor_that_is_asked_for(store: Store) -> None:
+    """Where its weights are gone, what others have seen will do, unless one insists."""
+    write(store, RESULT)
+    both = tuple(replace(TINY_MEASUREMENT, extractor=name) for name in ("classifier", "imagenet"))
+    job = replace(_job(), measurements=both)
+    (planned,) = _plan(store, job)
+    assert (planned.state, planned.unmeasured) == (State.DONE, ("imagenet",))
+    (planned,) = _plan(store, job, insist=True)
+    assert (planned.state, planned.reason) == (State.TO_TRAIN, LACKS_WEIGHTS)
+    write_bytes(store.weights(RUN_ID), b"")
+    (planned,) = _plan(store, job)
+    assert planned.state is State.TRAINED
+    write(store, result(extractors=["imagenet"]))
+    (planned,) = _plan(store, job, insist=True)
+    assert (planned.state, planned.unmeasured) == (State.DONE, ())
+
+
+def test_a_metric_that_comes_later_leaves_measurements_valid(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is measured where the weights are at hand; one whose code changes no longer counts."""
+    write(store, RESULT)
+    monkeypatch.setitem(identity.METRIC_VERSIONS, "sharpness", 3)
+    folder = store.read_folder(RUN_ID)
+    assert folder.measured == RESULT.measurements
+    assert folder.measured[0].lacks == ["sharpness"]
+    for insist in (False, True):
+        assert [p.state for p in _plan(store, _job(), insist=insist)] == [State.DONE]
+    write_bytes(store.weights(RUN_ID), b"")
+    assert [p.state for p in _plan(store, _job())] == [State.TRAINED]
+    assert identity.other_versions() == {"sharpness": 3}
+    later = replace(
+        RESULT.measurements[0],
+        metrics=RESULT.measurements[0].metrics | {"sharpness": 0.1},
+        versions={"sharpness": 3},
+    )
+    store.write_measured(later)
+    assert [p.state for p in _plan(store, _job())] == [State.DONE]
+    monkeypatch.setitem(identity.METRIC_VERSIONS, "fid", 3)
+    (record,) = store.read_folder(RUN_ID).measured
+    assert record.lacks == ["fid"]
+    assert "fid" not in record.current
+    assert record.current["test_mse"] == RESULT.metrics["test_mse"]
+
+
+def test_records_of_data_that_are_unknown_by_now_do_not_disturb_a_plan(store: Store) -> None:
+    spec = replace(TINY, dataset="holiday-pictures")
+    strange = replace(RESULT.trained, run_id=run_id(spec, FINGERPRINT), spec=spec)
+    store.write_trained(strange)
+    assert [p.state for p in _plan(store, _job())] == [State.TO_TRAIN]
