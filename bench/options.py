@@ -113,8 +113,8 @@ _OPTIONS = {
         "beside itself (default: %(const)s); alone, of everything that is there",
         "--extractor NAME": "network whose features FIDs compare, repeatable: inception; imagenet; "
         "classifier (of MNIST and Shape); auto, which is inception where its weights are at hand "
-        "and imagenet elsewhere; or a plugin's. Tables show it alone (default: docs/usage.md, "
-        "FIDs; tables show every one)",
+        "and imagenet elsewhere; or a plugin's. Runs that it has not seen are measured by it, and "
+        "tables show it alone (default: see FIDs in docs/usage.md; tables show every one)",
         "--sampler": "show tables and verdicts of this sampler alone, repeatable (default: "
         "every one has a row)",
         "--rank-threshold SHARE": "count singular values above this share of the largest as the "
@@ -142,8 +142,8 @@ _OPTIONS = {
         "--verify RUN": "run a finished run once more and say what came out otherwise (status 1), "
         "if anything",
         "--export FILE": "write every number of every finished run as a .csv, a row each",
-        "--gc": "remove checkpoints of runs that failed and temporary files that were left behind, "
-        "and list the weights that are kept",
+        "--gc": "remove checkpoints of runs whose training failed and temporary files that were "
+        "left behind, and list the weights that are kept",
         "--weights-of PATTERN": "with --gc: remove the weights and checkpoints of runs whose "
         "folders match, too; what is measured of them stays",
     },

@@ -221,7 +221,7 @@ def _execute(request: Request, missing: Sequence[PlannedRun], store: Store, *, d
         located=tuple(map(dataset, sorted({p.job.training.dataset for p in missing}))),
         stop_at=time.time() + 60 * request.stop_after if request.stop_after else inf,
         anew_since=time.time() if request.mode == "force" else 0.0,
-        retry=request.mode == "retry_failed",
+        retried_since=time.time() if request.mode == "retry_failed" else 0.0,
     )
     with contextlib.ExitStack() as stack:
         if request.scheduler:

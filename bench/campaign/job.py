@@ -36,7 +36,7 @@ class WorkerSettings:
         stop_at: no run is begun after this time, and training ends at its next checkpoint: seconds
             since 1970.
         anew_since: what was trained or measured before this time is made anew: seconds since 1970.
-        retry: run what has failed once more.
+        retried_since: what failed before this time is tried once more: seconds since 1970.
         wait: wait for a run that another process is training, instead of passing it over.
         plugin: code of the user's own, which a worker loads too.
         located: data sets that were found on this machine, which a worker registers too.
@@ -49,7 +49,7 @@ class WorkerSettings:
     fid_weights: Path | None = None
     stop_at: float = inf
     anew_since: float = 0.0
-    retry: bool = False
+    retried_since: float = 0.0
     wait: bool = False
     plugin: tuple[str, ...] = ()
     located: tuple[Dataset, ...] = ()

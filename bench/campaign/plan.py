@@ -76,29 +76,36 @@ def plan_runs(
     To ``insist`` is to train a run again whose weights are gone, where an extractor has not seen it
     that was asked for by name; otherwise what others have measured of it will do.
     """
-    plan = []
-    for job in jobs:
-        folder = runs[job.run_id]
-        if (failed := failure_of(job, folder)) and not retry:
-            plan.append(PlannedRun(job, State.FAILED, failed.reason))
-        else:
-            plan.append(_planned(job, folder, store, estimate, insist=insist, since=since))
-    return plan
+    return [
+        _planned(job, runs[job.run_id], store, estimate, insist=insist, retry=retry, since=since)
+        for job in jobs
+    ]
 
 
 def _planned(
-    job: Job, folder: RunFolder, store: Store, estimate: Estimate, *, insist: bool, since: float
+    job: Job,
+    folder: RunFolder,
+    store: Store,
+    estimate: Estimate,
+    *,
+    insist: bool,
+    retry: bool,
+    since: float,
 ) -> PlannedRun:
     missing = missing_of(job, folder)
     if not missing:
         return PlannedRun(job, State.DONE)
-    measuring = estimate.measuring(job, missing)
-    if folder.trained is not None and folder.has_weights:
-        return PlannedRun(job, State.TRAINED, measuring_seconds=measuring)
+    has_weights = folder.trained is not None and folder.has_weights
     unseen = unseen_by(job, folder)
+    will_do = measurements_of(folder, job.measurements[0]) and not (unseen and insist)
     # Nothing is trained again for a metric that came later.
-    if measurements_of(folder, job.measurements[0]) and not (unseen and insist):
+    if will_do and not has_weights:
         return PlannedRun(job, State.DONE, unmeasured=unseen)
+    if (failed := failure_of(job, folder)) and not retry:
+        return PlannedRun(job, State.FAILED, failed.reason)
+    measuring = estimate.measuring(job, missing)
+    if has_weights:
+        return PlannedRun(job, State.TRAINED, measuring_seconds=measuring)
     steps = store.steps_done(job.run_id) if folder.has_checkpoint else 0
     if not steps and (shorter := store.shorter(job.run_id, job.training, since)):
         steps = store.steps_done(shorter)

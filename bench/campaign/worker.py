@@ -123,6 +123,9 @@ class _Group:
         if self._settings.anew_since:
             for job in self._jobs:
                 self._store.forget(job.run_id, self._settings.anew_since)
+        if self._settings.retried_since:
+            for job in self._jobs:
+                self._store.forget_failure(job.run_id, self._settings.retried_since)
         left = [job for job in self._jobs if self._is_left(job)]
         # Measurements read the kept weights, also of a run that was trained just now, so that their
         # numbers do not depend on when they are made.
@@ -147,7 +150,7 @@ class _Group:
         for path, why in folder.damage.items():
             set_aside(path, why)
         left = folder.trained is None or missing_of(job, folder)
-        return bool(left) and (self._settings.retry or failure_of(job, folder) is None)
+        return bool(left) and failure_of(job, folder) is None
 
     def _has_weights(self, job: Job) -> bool:
         """Whether a run is trained and its weights are whole."""

@@ -279,9 +279,10 @@ def load(dataset: Dataset, data_dir: Path) -> LoadedData:
     channels, size, _ = NETWORKS[dataset.network]
 
     def mapped(part: str, count: int) -> Split:
-        pixels = torch.from_file(
-            f"{dataset.folder}/{part}.bin", size=count * size * size * channels, dtype=torch.uint8
-        )
+        path, wanted = Path(dataset.folder) / f"{part}.bin", count * size * size * channels
+        if not path.is_file() or path.stat().st_size != wanted:
+            raise BenchError(f"{path}: not what was prepared; give the same command again")
+        pixels = torch.from_file(str(path), size=wanted, dtype=torch.uint8)
         images = pixels.view(count, size, size, channels).permute(0, 3, 1, 2)
         return Split(images, torch.empty(count, 0, dtype=torch.int64))
 

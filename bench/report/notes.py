@@ -98,7 +98,7 @@ def _notes(content: TableResults, data: pd.DataFrame, printed: Sequence[Row]) ->
 def _of_means(content: TableResults) -> str:
     """Which of a VAE's codes count: with noise, each direction would have a variance."""
     noisy = any("spectrum_sampled" in result.metrics for result in content.all_results)
-    return "; of a VAE's codes without noise (its means)" if noisy else ""
+    return "; for a VAE, of its codes without noise (the means)" if noisy else ""
 
 
 def _seeds_note(content: TableResults, data: pd.DataFrame, printed: Sequence[Row]) -> str:

@@ -27,6 +27,7 @@ import time
 import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -180,7 +181,7 @@ class Store:
     def write_trained(self, record: TrainingRecord) -> None:
         """Write a training record, last of its files, which makes the run trained."""
         _write_checked(self.folder(record.run_id) / "training.json", asdict(record))
-        self.clear_failure(record.run_id)
+        self.forget_failure(record.run_id)
 
     def write_measured(self, record: MeasurementRecord) -> None:
         """Write a measurement, and clear an earlier failure of it or of training."""
@@ -188,7 +189,7 @@ class Store:
         _write_checked(path, asdict(record))
         failed = self._read(record.run_id, "failure.json", FailedRun, {})
         if failed is None or failed.measurement in (None, record.spec):
-            self.clear_failure(record.run_id)
+            self.forget_failure(record.run_id)
 
     def write_failure(self, failed: FailedRun) -> None:
         """Note that a run failed; it is shown, and repeated only on demand."""
@@ -213,9 +214,11 @@ class Store:
         for path in (folder / "training.json", *folder.glob("tsne-*")):
             path.unlink(missing_ok=True)
 
-    def clear_failure(self, run_id: str) -> None:
-        """Remove what would keep a failed run from being tried again."""
-        (self.folder(run_id) / "failure.json").unlink(missing_ok=True)
+    def forget_failure(self, run_id: str, before: float = inf) -> None:
+        """Remove what would keep a failed run from being tried again, if it is of before a time."""
+        path = self.folder(run_id) / "failure.json"
+        if path.exists() and not _is_of_after(before, path):
+            path.unlink(missing_ok=True)
 
     def lock_path(self, run_id: str) -> Path:
         """The lock that whoever works on a run holds."""

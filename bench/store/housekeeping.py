@@ -11,7 +11,7 @@ from bench.screen import counted
 from bench.store.folders import RunFolder, Runs, Store
 
 # Of what the suite writes below a runs folder.
-_ENDINGS = (".bin", ".json", ".jsonl", ".npz", ".pt")
+_ENDINGS = (".bin", ".json", ".jsonl", ".npy", ".npz", ".pt")
 
 
 def status_lines(runs: Runs, store: Store) -> Iterator[str]:

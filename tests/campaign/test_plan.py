@@ -119,6 +119,17 @@ def test_a_failure_is_shown_until_a_record_replaces_it(store: Store) -> None:
     assert store.read_folder(RUN_ID).failure is None
 
 
+def test_what_cannot_be_measured_again_without_weights_is_no_failure(store: Store) -> None:
+    """One extractor has seen a run, another one failed, and the weights are gone."""
+    other = replace(TINY_MEASUREMENT, extractor="imagenet")
+    write(store, RESULT)
+    store.write_failure(FailedRun(RUN_ID, TINY, "no memory", "", other))
+    job = Job(RUN_ID, TINY, (TINY_MEASUREMENT, other))
+    (planned,) = _plan(store, job)
+    assert (planned.state, planned.unmeasured) == (State.DONE, ("imagenet",))
+    assert _plan(store, job, insist=True)[0].state is State.FAILED
+
+
 def test_a_failure_of_measuring_is_of_that_measurement_alone(store: Store) -> None:
     store.write_trained(RESULT.trained)
     write_bytes(store.weights(RUN_ID), b"")
@@ -230,6 +241,10 @@ def test_a_metric_that_comes_later_leaves_measurements_valid(
     (record,) = store.read_folder(RUN_ID).measured
     assert record.lacks == ["fid"]
     assert "fid" not in record.current
+    # A VAE has a spectrum that others never have.
+    monkeypatch.setitem(identity.METRIC_VERSIONS, "spectrum_sampled", 3)
+    of_vae = replace(record, metrics=record.metrics | {"spectrum_sampled": [1.0]})
+    assert (record.lacks, of_vae.lacks) == (["fid"], ["fid", "spectrum_sampled"])
     assert record.current["test_mse"] == RESULT.metrics["test_mse"]
 
 

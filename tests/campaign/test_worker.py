@@ -1,6 +1,7 @@
 """A run that fails, or a GPU that fails while a run is measured: what is lost and what is not."""
 
 import gc
+import os
 import re
 import sys
 import threading
@@ -78,7 +79,7 @@ def test_a_run_of_another_process_is_trained_here_where_that_one_ends(
             taken.set()
             ended.wait()
 
-    holding = threading.Thread(target=other)
+    holding = threading.Thread(target=other, daemon=True)
     holding.start()
     taken.wait()
     assert worker.execute(group[:1], settings) == []
@@ -98,6 +99,25 @@ def test_a_gpu_that_fails_in_measuring_costs_no_weights(
         with pytest.raises(BenchError, match="the GPU failed while measuring"):
             worker.execute(group, settings)
     _are_trained_and_only_measured(group, settings, monkeypatch)
+
+
+def test_a_run_is_tried_once_more_by_each_command_that_asks_for_it(
+    jobs: tuple[list[Job], WorkerSettings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    group, settings = jobs
+    store, run_id = Store(settings.runs_dir), group[0].run_id
+    tries = mock.Mock(side_effect=ArithmeticError("loss is nan"))
+    monkeypatch.setattr(checkpoint, "resume", tries)
+    worker.execute(group[:1], settings)
+    failure = store.folder(run_id) / "failure.json"
+    os.utime(failure, (1, 1))
+    asked = replace(settings, retried_since=2.0)
+    for _ in range(2):
+        # A failure of after the command's beginning is its own, or another's.
+        worker.execute(group[:1], asked)
+    assert tries.call_count == 2
+    worker.execute(group[:1], replace(asked, stop_at=0.0, retried_since=time.time() + 9))
+    assert failure.exists()
 
 
 def test_memory_that_is_short_in_measuring_is_tried_again_by_the_next_command(
@@ -303,7 +323,7 @@ def test_a_run_is_trained_and_fitted_on_its_images_and_seen_on_test_images(
     (record,) = folder.measured
     spectra = read_spectra(folder.path)
     assert spectra is not None
-    # Of forty test images spread over the split, both of them.
+    # The spectrum of the last epoch and the measured one are of the same forty test images.
     np.testing.assert_allclose(spectra[-1], record.metrics["spectrum"], rtol=1e-6)
     assert folder.trained is not None
     assert folder.trained.spectra_images == 40

@@ -109,7 +109,8 @@ def test_own_pictures_take_the_nearest_preset(
     # The first ones are of another preset.
     for index in range(-2, 30):
         other = ("L" if mode == "RGB" else "RGB") if index < 0 else mode
-        photograph(tmp_path / "My Cats" / f"{index % 3}" / f"{index}.png", index + 2, size, other)
+        folder = tmp_path / "My Cats" / f"{max(index, 0) % 3}"
+        photograph(folder / f"{index}.png", index + 2, size, other)
     found = declare(f"images:{tmp_path / 'My Cats'}", tmp_path / "cache", make=True)
     assert (found.name, found.network) == ("my-cats", network)
     data = loaded(found)

@@ -1,7 +1,7 @@
 import json
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -99,6 +99,17 @@ def test_a_damaged_cache_is_made_again_and_a_whole_one_is_kept(
     images.write_bytes(bytes(content))
     assert checksums(loaded(declare_celeba(original, tmp_path))) == checksum
     assert "preparing 54 pictures" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("change", [Path.unlink, lambda path: path.write_bytes(b"0" * 10**6)])
+def test_prepared_files_that_were_lost_or_changed_meanwhile_are_an_error(
+    original: Path, tmp_path: Path, change: Callable[[Path], object]
+) -> None:
+    found = declare_celeba(original, tmp_path)
+    assert found is not None
+    change(next(tmp_path.glob("images-*/test.bin")))
+    with pytest.raises(BenchError, match=r"test\.bin: not what was prepared; give the same"):
+        found.load(tmp_path)
 
 
 def test_changed_pictures_are_other_data(data_dir: Path, tmp_path: Path) -> None:

@@ -65,8 +65,10 @@ def test_images_stay_where_they_are_when_a_gpu_has_no_room(
 def test_mapped_images_train_as_those_in_memory_do(sample: LoadedData, tmp_path: Path) -> None:
     """Prepared images are mapped into memory, pixels last, and are not copied to train on."""
     pixels = sample.train.images.permute(0, 2, 3, 1).contiguous().numpy()
-    np.save(tmp_path / "images.npy", pixels)
-    mapped = torch.from_numpy(np.load(tmp_path / "images.npy", mmap_mode="c")).permute(0, 3, 1, 2)
+    path = tmp_path / "train.bin"
+    path.write_bytes(pixels.tobytes())
+    bytes_ = torch.from_file(str(path), size=pixels.size, dtype=torch.uint8)
+    mapped = bytes_.view(pixels.shape).permute(0, 3, 1, 2)
     placed = to_device(mapped, CPU)
     assert placed.data_ptr() == mapped.data_ptr()
     ours, reference = RunInTraining(TINY, CPU), RunInTraining(TINY, CPU)
