@@ -64,10 +64,18 @@ def test_mixture_sees_clusters_that_one_gaussian_does_not() -> None:
 
 
 def test_samplers_do_not_depend_on_the_scale_of_codes() -> None:
+    """What is fitted, that is: where a direction turns round, the same draws are other codes."""
     codes = clusters(5)
     for name in FITTED:
-        small, large = (fit_sampler(name, codes * s, 0).sample(100, 0) for s in (1e-3, 1e3))
-        np.testing.assert_allclose(small * 1e6, large, rtol=1e-2, atol=10)
+        fitted = []
+        for scale in (1e-3, 1e3):
+            sampler = fit_sampler(name, codes * scale, 0)
+            assert sampler.mixture is not None
+            means = sampler.mean + sampler.mixture.means_ @ sampler.basis
+            covariances = sampler.basis.T @ sampler.mixture.covariances_ @ sampler.basis
+            fitted.append((sampler.mixture.weights_, means / scale, covariances / scale**2))
+        for small, large in zip(*fitted, strict=True):
+            np.testing.assert_allclose(small, large, rtol=1e-6, atol=1e-6 * np.abs(large).max())
 
 
 def test_samples_come_in_random_order_from_their_seed() -> None:
