@@ -11,6 +11,7 @@ from hypothesis import settings
 from bench.data import DATASETS, dataset, prepared
 from bench.data.images import LoadedData
 from bench.evaluation.extractors import REGISTERED_EXTRACTORS
+from bench.store.folders import Store
 from tests.support import report_runs as reports
 from tests.support.corner import CORNER
 
@@ -57,6 +58,12 @@ def registry() -> Iterator[None]:
     yield
     DATASETS.clear()
     DATASETS.update(declared)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    """A runs folder that has nothing."""
+    return Store(tmp_path / "runs")
 
 
 @pytest.fixture

@@ -230,8 +230,8 @@ def _execute(request: Request, missing: Sequence[PlannedRun], store: Store, *, d
             backend = loky(settings, jobs)
         together = min(backend.jobs, len(missing))
         seconds = sum(p.training_seconds + p.measuring_seconds for p in missing) / together
-        runs = counted(len(missing), "run")
-        say(f"{runs} with {counted(together, 'job')}: {_duration(seconds)}")
+        sizes = f"{counted(len(missing), 'run')} with {counted(together, 'job')}"
+        say(f"{sizes}: {_duration(seconds)}")
         bar = stack.enter_context(ProgressBar(missing, store, request.display))
         return run(missing, backend, bar)
 

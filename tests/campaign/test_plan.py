@@ -1,12 +1,11 @@
 import math
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from bench.campaign.job import Job
 from bench.campaign.plan import LACKS_WEIGHTS, Estimate, PlannedRun, State, groups, plan_runs
-from bench.data import dataset
+from bench.campaign.runs import identity_of
 from bench.experiments.spec import MeasurementSpec, TrainingSpec
 from bench.files import write_bytes
 from bench.store import identity
@@ -17,10 +16,16 @@ from tests.support.results import result, write
 from tests.support.tiny import TINY, TINY_MEASUREMENT
 
 SHORT = replace(TINY, epochs=1)
+RESULT = result()
+RUN_ID = RESULT.run_id
+
+
+def _job(spec: TrainingSpec = TINY, measurement: MeasurementSpec = TINY_MEASUREMENT) -> Job:
+    return Job(identity_of(spec), spec, (measurement,))
 
 
 def _jobs(specs: list[TrainingSpec]) -> list[Job]:
-    return [Job(spec.name, spec, (TINY_MEASUREMENT,)) for spec in specs]
+    return list(map(_job, specs))
 
 
 def test_seeds_are_trained_in_turns_so_that_every_cell_has_one_first() -> None:
@@ -49,9 +54,8 @@ def test_groups_are_of_runs_that_share_shapes_and_data() -> None:
     assert [len(group) for group in groups(_jobs([narrow] * 2), "cuda")] == [2]
 
 
-def test_what_is_to_be_tried_again_stays_failed_until_it_has_been(tmp_path: Path) -> None:
-    store = Store(tmp_path)
-    job = Job(result(SHORT).run_id, SHORT, (TINY_MEASUREMENT,))
+def test_what_is_to_be_tried_again_stays_failed_until_it_has_been(store: Store) -> None:
+    job = _job(SHORT)
     store.write_failure(FailedRun(job.run_id, SHORT, "no memory", "Traceback ..."))
     estimate = Estimate([], "cpu")
     for retry, state in ((True, State.TO_TRAIN), (False, State.FAILED)):
@@ -59,20 +63,19 @@ def test_what_is_to_be_tried_again_stays_failed_until_it_has_been(tmp_path: Path
         assert planned.state is state
 
 
-def test_a_run_that_is_forced_does_not_begin_at_the_end_of_a_shorter_one(tmp_path: Path) -> None:
-    store, longer = Store(tmp_path), replace(SHORT, epochs=2)
+def test_a_run_that_is_forced_does_not_begin_at_the_end_of_a_shorter_one(store: Store) -> None:
+    longer = replace(SHORT, epochs=2)
     short = result(SHORT)
     write(store, short)
     write_bytes(store.checkpoint(short.run_id), b"")
     write_bytes(store.history(short.run_id), b'{"step": 2, "epoch": 1, "loss": 1}\n')
-    job = Job(result(longer).run_id, longer, (TINY_MEASUREMENT,))
+    job = _job(longer)
     for since, state in ((0.0, State.STARTED), (math.inf, State.TO_TRAIN)):
-        (planned,) = plan_runs([job], Runs(tmp_path), store, Estimate([], "cpu"), since=since)
+        (planned,) = plan_runs([job], Runs(store.root), store, Estimate([], "cpu"), since=since)
         assert planned.state is state
 
 
-def test_a_method_in_closed_form_shortens_no_other_methods_estimate(tmp_path: Path) -> None:
-    store = Store(tmp_path)
+def test_a_method_in_closed_form_shortens_no_other_methods_estimate(store: Store) -> None:
     rates = {"ae": 100.0, "vae": 90.0, "pca": 1e6}
     for method, rate in rates.items():
         found = result(replace(SHORT, method=method, depth=0))
@@ -90,23 +93,9 @@ def test_runs_of_other_images_are_never_trained_together() -> None:
         assert len(groups(_jobs([SHORT, other]), "cuda")) == 2
 
 
-FINGERPRINT = dataset(TINY.dataset).fingerprint
-RUN_ID = run_id(TINY, FINGERPRINT)
-RESULT = result()
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(tmp_path / "runs")
-
-
 def _plan(store: Store, *jobs: Job, insist: bool = False) -> list[PlannedRun]:
     runs = store.read()
     return plan_runs(jobs, runs, store, Estimate(runs.values(), "cpu"), insist=insist)
-
-
-def _job(spec: TrainingSpec = TINY, measurement: MeasurementSpec = TINY_MEASUREMENT) -> Job:
-    return Job(run_id(spec, FINGERPRINT), spec, (measurement,))
 
 
 def test_a_failure_is_shown_until_a_record_replaces_it(store: Store) -> None:
@@ -250,6 +239,8 @@ def test_a_metric_that_comes_later_leaves_measurements_valid(
 
 def test_records_of_data_that_are_unknown_by_now_do_not_disturb_a_plan(store: Store) -> None:
     spec = replace(TINY, dataset="holiday-pictures")
-    strange = replace(RESULT.trained, run_id=run_id(spec, FINGERPRINT), spec=spec)
+    strange = replace(
+        RESULT.trained, run_id=run_id(spec, RESULT.trained.data.fingerprint), spec=spec
+    )
     store.write_trained(strange)
     assert [p.state for p in _plan(store, _job())] == [State.TO_TRAIN]

@@ -1,5 +1,4 @@
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -11,10 +10,10 @@ from tests.support.tiny import TINY_MEASUREMENT
 
 
 def test_of_two_measurements_of_one_size_the_later_one_counts(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The older protocol's has numbers that are current, too."""
-    store, made = Store(tmp_path), result()
+    made = result()
     (older,) = made.measurements
     monkeypatch.setitem(identity.METRIC_VERSIONS, "kid", older.protocol + 1)
     later = replace(older, protocol=older.protocol + 1, timing=older.timing | {"finished": 9})

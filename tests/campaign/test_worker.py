@@ -22,6 +22,7 @@ from threadpoolctl import threadpool_info
 
 from bench.campaign import worker
 from bench.campaign.job import Job, WorkerSettings
+from bench.campaign.runs import identity_of
 from bench.data import dataset, register_dataset
 from bench.data.images import LoadedData
 from bench.errors import BenchError
@@ -307,7 +308,7 @@ def test_what_an_extractor_does_wrong_is_named(
 
 def _job(spec: TrainingSpec, **measurement: int) -> Job:
     measured = replace(TINY_MEASUREMENT, **measurement)  # type: ignore[arg-type]
-    return Job(run_id(spec, dataset(spec.dataset).fingerprint), spec, (measured,))
+    return Job(identity_of(spec), spec, (measured,))
 
 
 def test_a_run_is_trained_and_fitted_on_its_images_and_seen_on_test_images(

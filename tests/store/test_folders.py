@@ -21,11 +21,6 @@ RUN_ID = run_id(TINY, FINGERPRINT)
 RESULT = result()
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(tmp_path / "runs")
-
-
 def test_records_come_back_as_they_were(store: Store) -> None:
     assert store.read() == {}
     write(store, RESULT)
