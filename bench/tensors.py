@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from bench.device import is_out_of_memory
-from bench.errors import BenchError
+from bench.errors import BenchError, refused
 from bench.files import set_aside, write_bytes
 
 _MAGIC = b"irmae-tensors-1\n"
@@ -27,10 +27,11 @@ def load_tensors(path: Path) -> Any | None:  # noqa: ANN401 - what save_tensors 
     Returns:
         The value; None where there is no file, or where it is damaged. These files are caches and
         checkpoints: a damaged one is set aside, and what it held is computed again.
+
+    Raises:
+        BenchError: the system refuses to read it.
     """
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
+    if (content := _content(path)) is None:
         return None
     body = content[_HEAD:]
     if content[:_HEAD] != _MAGIC + hashlib.sha256(body).digest():
@@ -52,15 +53,13 @@ def load_state(path: Path, sha256: str) -> dict[str, torch.Tensor] | None:
         and was set aside.
 
     Raises:
-        BenchError: memory does not suffice.
+        BenchError: the system refuses to read it, or memory does not suffice.
     """
-    if not path.is_file():
+    if (content := _content(path)) is None:
         return None
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
         matches = state_sha256(state) == sha256
-    except PermissionError:
-        raise
     except Exception as error:
         if is_out_of_memory(error):
             what = "memory does not suffice to read it; free some, or try fewer --jobs"
@@ -70,6 +69,16 @@ def load_state(path: Path, sha256: str) -> dict[str, torch.Tensor] | None:
         set_aside(path, "damaged, or not the weights that its record names")
         return None
     return state
+
+
+def _content(path: Path) -> bytes | None:
+    """A file's bytes, None where there is none; a disk that fails for now is no damaged file."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise refused(f"cannot read {path}", error) from error
 
 
 def _serialized(value: object) -> bytes:

@@ -1,4 +1,7 @@
+import errno
+import os
 import resource
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -60,6 +63,21 @@ def test_want_of_memory_sets_no_weights_aside(
     monkeypatch.setattr(torch, "load", full)
     with pytest.raises(BenchError, match=r"weights\.pt: memory does not suffice"):
         load_state(path, "00")
+    assert [each.name for each in tmp_path.iterdir()] == ["weights.pt"]
+
+
+@pytest.mark.parametrize("load", [load_tensors, lambda path: load_state(path, "00")])
+def test_a_disk_that_fails_for_now_sets_nothing_aside(
+    load: Callable[[Path], object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(_: Path) -> bytes:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    path = tmp_path / "weights.pt"
+    save_state(path, {"a": torch.zeros(3)})
+    monkeypatch.setattr(Path, "read_bytes", failing)
+    with pytest.raises(BenchError, match=r"cannot read .*weights\.pt: Input/output error"):
+        load(path)
     assert [each.name for each in tmp_path.iterdir()] == ["weights.pt"]
 
 
