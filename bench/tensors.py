@@ -55,11 +55,13 @@ def load_state(path: Path, sha256: str) -> dict[str, torch.Tensor] | None:
     Raises:
         BenchError: the system refuses to read it, or memory does not suffice.
     """
-    if (content := _content(path)) is None:
-        return None
     try:
+        if (content := _content(path)) is None:
+            return None
         state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
         matches = state_sha256(state) == sha256
+    except BenchError:
+        raise
     except Exception as error:
         if is_out_of_memory(error):
             what = "memory does not suffice to read it; free some, or try fewer --jobs"

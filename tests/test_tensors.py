@@ -58,9 +58,15 @@ def test_want_of_memory_sets_no_weights_aside(
     def full(*_: object, **__: object) -> None:
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
 
+    def full_at_once(_: Path) -> bytes:
+        raise MemoryError
+
     path = tmp_path / "weights.pt"
     save_state(path, {"a": torch.zeros(3)})
     monkeypatch.setattr(torch, "load", full)
+    with pytest.raises(BenchError, match=r"weights\.pt: memory does not suffice"):
+        load_state(path, "00")
+    monkeypatch.setattr(Path, "read_bytes", full_at_once)
     with pytest.raises(BenchError, match=r"weights\.pt: memory does not suffice"):
         load_state(path, "00")
     assert [each.name for each in tmp_path.iterdir()] == ["weights.pt"]
