@@ -115,10 +115,11 @@ def _sum(values: Iterable[float]) -> float:
 
 
 def holm(p_values: Sequence[float], level: float) -> list[bool]:
-    """Which hypotheses are rejected by Holm's step-down procedure (1979) at a level."""
+    """Which hypotheses are rejected by Holm's step-down procedure (1979) at a level; never NaN."""
     rejected = [False] * len(p_values)
-    for place, index in enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i])):
-        if isnan(p_values[index]) or p_values[index] > level / (len(p_values) - place):
+    values = [1.0 if isnan(p) else p for p in p_values]
+    for place, index in enumerate(sorted(range(len(values)), key=lambda i: values[i])):
+        if values[index] > level / (len(values) - place):
             break
         rejected[index] = True
     return rejected

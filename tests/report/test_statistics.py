@@ -111,6 +111,11 @@ def test_holm_by_hand() -> None:
     assert holm([0.04, 0.04, 0.01], 0.05) == [False, False, True]
 
 
+def test_holm_of_what_cannot_be_told() -> None:
+    for p_values in itertools.permutations([math.nan, 0.001, math.nan]):
+        assert holm(p_values, 0.025) == [p == 0.001 for p in p_values]
+
+
 @pytest.mark.parametrize("orders", [1, 3])
 @pytest.mark.parametrize("seeds", [3, 5])
 @pytest.mark.parametrize("metric", ["effective_rank", "rank"])
