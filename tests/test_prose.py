@@ -6,7 +6,8 @@ An assertion without a sentence holds what the document says there in words alon
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from itertools import combinations, groupby, pairwise
+from dataclasses import dataclass
+from itertools import combinations, groupby, pairwise, product
 from math import exp, log
 from pathlib import Path
 from statistics import mean, median
@@ -17,11 +18,12 @@ import pytest
 from bench.campaign.runs import every_result
 from bench.experiments.spec import SAMPLERS
 from bench.experiments.tables import TABLES
-from bench.report.claims import judge
+from bench.report.claims import Comparison, Judgement, Standing, judge
 from bench.report.display import Display
 from bench.report.frame import TableResults
+from bench.report.metrics import METRICS, View
 from bench.report.rows import significant
-from bench.report.statistics import deviation, difference, interval
+from bench.report.statistics import Difference, deviation, difference, interval
 from bench.store.folders import Store
 from bench.store.records import Result
 
@@ -100,9 +102,7 @@ def test_seeds(runs: Runs) -> None:
         assert all(each == seeds[0] for each in seeds)
         return f"| {span(seeds[0])} | {span(by[0]) or 'none'} |"
 
-    shared = "(l = 8 is also Table 3's 1x, and IRMAE in Figure 2)"
-    says(PAGE, f"| Table 4 {shared} {row(*DEPTHS)}")
-    says(PAGE, f"| Table 3: 2x and 4x {row('2x', '4x')}")
+    says(PAGE, f"| Tables 3 and 4 (l = 8 is also IRMAE in Figure 2) {row(*COLUMNS)}")
     says(PAGE, f"| Figure 2: AE and VAE {row('ae', 'vae')}")
     seen = WORDS[
         sum(len(fids(runs[name], "imagenet", "gmm10")) for name in (*COLUMNS, "ae", "vae"))
@@ -111,46 +111,50 @@ def test_seeds(runs: Runs) -> None:
     says(PAGE, f"FIDs by `imagenet` of all but {seen} runs on MNIST")
 
 
-def test_runs_of_another_machine(runs: Runs) -> None:
-    """Whether they stand out: how many are the smallest or largest of their column."""
-    extremes, expected = 0, 0.0
+def test_machines(runs: Runs) -> None:
+    """Which processor trained what: "seeds 0 to 2, and seed 3 of l = 4, l = 8, 2x and 4x"."""
+    of_amd = {"l = 4", "l = 8", "2x", "4x"}
     for name in COLUMNS:
-        elsewhere = [
-            seed for seed, run in runs[name].items() if run.trained.provenance["device"] != "cpu"
-        ]
-        for sampler in FITTED if elsewhere else []:
-            found = fids(runs[name], "classifier", sampler)
-            assert elsewhere == [3]
-            expected += 2 / len(found)
-            extremes += found[3] in (min(found.values()), max(found.values()))
-    cases = f"{extremes} of 6 cases (three samplers each), where {expected:.1f} are expected"
-    says(PAGE, f"two runs of seed 3 have the smallest or largest FID of their column in {cases}")
+        for seed, run in runs[name].items():
+            maker = "AMD" if seed < 3 or (seed == 3 and name in of_amd) else "Intel"
+            made = run.trained.provenance
+            assert (made["device"], made["cpu"].partition("(R)")[0].split()[0]) == ("cpu", maker)
+    ended_elsewhere = [seed for seed, run in runs["ae"].items() if run.trained.earlier]
+    assert ended_elsewhere == [1, 2]
 
 
 def test_runs_trained_again(runs: Runs) -> None:
     kept = every_result(Store(ROOT / "docs/retrained").read())
     older = {result.run_id: result for result in kept}
 
-    def classifier_of_table_4(replaced: Mapping[str, Result]) -> list[str]:
-        """Verdicts by the classifier, with some runs in place of others."""
+    def by_the_classifier(table: str, replaced: Mapping[str, Result]) -> list[str]:
+        """Verdicts of a table, with some runs in place of others."""
+        columns = [(cell, cell.training) for cell in TABLES[table].cells]
+        names = [
+            (cell, f"l = {run.depth}" if run.init_scale == 1 else f"{run.init_scale:g}x")
+            for cell, run in columns
+        ]
         results = {
-            cell: [replaced.get(run.run_id, run) for run in runs[f"l = {cell.label}"].values()]
-            for cell in TABLES["table4"].cells
+            cell: [replaced.get(run.run_id, run) for run in runs[name].values()]
+            for cell, name in names
         }
         display = Display(extractors=("classifier",))
-        found = judge(TableResults(TABLES["table4"], results, [], display, "paper"))
+        found = judge(TableResults(TABLES[table], results, [], display, "paper"))
         return [verdict.text for verdict in found]
 
-    assert classifier_of_table_4(older) == classifier_of_table_4({})
+    for table in ("table3", "table4"):
+        assert by_the_classifier(table, older) == by_the_classifier(table, {})
+    assert len(older) == 4
     furthest = 1.0
-    for name in ("l = 2", "l = 12"):
+    for name in ("l = 2", "l = 12", "2x", "4x"):
         after = runs[name][3]
         pair = older[after.run_id], after
         rank = "; ".join(str(Display().rank(run)) for run in pair)
         error = "; ".join(f"{run.metrics['test_mse']:.5f}" for run in pair)
         both = [[fids({3: run}, "classifier", sampler)[3] for sampler in FITTED] for run in pair]
-        fid = "; ".join(", ".join(f"{value:.3g}" for value in each) for each in both)
-        row = f"`{after.spec.name}`, `paper`, ranks {rank} | H100; Intel Xeon | {error} | likewise"
+        fid = "; ".join(", ".join(map(significant, each)) for each in both)
+        second = "AMD EPYC" if "x" in name else "Intel Xeon"
+        row = f"`{after.spec.name}`, `paper`, ranks {rank} | H100; {second} | {error} | likewise"
         says("docs/decisions.md", f"| {row}: {fid} |")
         for before, now in zip(*both, strict=True):
             furthest = max(furthest, before / now, now / before)
@@ -285,10 +289,63 @@ def test_variances(runs: Runs) -> None:
             assert found[0][seed] < found[1][seed] < found[2][seed]
     shown = [fids(runs[name], "imagenet", "gmm10") for name in columns]
     as_printed = [seed for seed in shown[1] if shown[1][seed] < shown[0][seed]]
-    assert as_printed == [5]
+    assert as_printed == [3, 5]
     assert all(shown[2][seed] > max(shown[0][seed], shown[1][seed]) for seed in shown[1])
-    for seed in shown[1]:
-        says(PAGE, ", ".join(f"{each[seed]:.3g}" for each in shown))
+    by_seed = [", ".join(significant(each[seed]) for each in shown) for seed in (3, 4, 5)]
+    says(PAGE, f"in seed 4 (1x, 2x, 4x: {by_seed[1]})")
+    says(PAGE, f"in seeds 3 and 5 ({by_seed[0]}; {by_seed[2]})")
+    says("README.md", f"FID(1x) / FID(2x) = {ratio(shown[0].values(), shown[1].values())}")
+
+
+@dataclass(frozen=True)
+class Paired(Comparison):
+    """Two cells whose runs of one seed are compared with each other."""
+
+    @property
+    def difference(self) -> Difference:
+        logs = [log(above / below) for below, above in zip(self.below, self.above, strict=True)]
+        return Difference(mean(logs), deviation(logs) / len(logs) ** 0.5, len(logs) - 1)
+
+
+def test_what_a_paired_test_would_change(runs: Runs) -> None:
+    labels = {f"table4 {name.removeprefix('l = ')}": name for name in DEPTHS}
+    labels |= {"table3 1x": "l = 8", "table3 2x": "2x", "table3 4x": "4x"}
+    changed, count = {}, 0
+    claims = [(name, claim) for name in ("table3", "table4") for claim in TABLES[name].claims]
+    views = [View(*view) for view in product(("imagenet", "classifier"), FITTED)]
+    for (name, claim), view in product(claims, views):
+        if claim.metric != "fid":
+            continue
+
+        columns = {}
+        for label in TABLES[name].columns:
+            said = labels[f"{name} {label}"]
+            columns[label] = said, [*fids(runs[said], view.extractor, view.sampler).values()]
+        pairs = [(columns[low], columns[high]) for (_, low), (_, high) in claim.orders]
+        usual, paired = (
+            [kind(METRICS["fid"], low[0], high[0], low[1], high[1]) for low, high in pairs]
+            for kind in (Comparison, Paired)
+        )
+        before, after = (Judgement(view, orders).standing for orders in (usual, paired))
+        count += 1
+        if before is not after:
+            least = min(paired, key=lambda order: order.difference.p_below_zero)
+            changed[claim.statement, str(view)] = (before, after, least)
+    best, worst = "The FID is best at", "The FID is worst at l = 12"
+    depth, scale, deep = (
+        changed.pop(key)
+        for key in (
+            (f"{best} l = 4", "imagenet, mvg"),
+            (f"{best} 2x", "imagenet, gmm4"),
+            (worst, "imagenet, gmm10"),
+        )
+    )
+    assert (count, changed) == (30, {})
+    assert depth[:2] == scale[:2] == (Standing.FAILS, Standing.UNDECIDED)
+    assert deep[:2] == (Standing.UNDECIDED, Standing.HOLDS)
+    ps = [each[2].difference.p_below_zero for each in (depth, scale)]
+    says("docs/decisions.md", f"(p = {ps[0]:.4f} and {ps[1]:.4f}, where Holm's correction asks for")
+    says("docs/decisions.md", f"({deep[2].evidence.removesuffix(', 3 seeds')})")
 
 
 def test_figure_2(runs: Runs) -> None:
@@ -373,6 +430,32 @@ def test_other_autoencoders(runs: Runs) -> None:
         f"KID(WAE) / KID(RAE) is {of_kids[0]} by `gmm10`, {of_kids[1]} by `gmm4` and {of_kids[2]} "
         "by `mvg`",
     )
+
+
+def test_early_and_late_seeds(runs: Runs) -> None:
+    """Of how many columns and samplers all FIDs of one half of the seeds are above the other's."""
+    every = [fids(runs[name], "classifier", sampler) for name in COLUMNS for sampler in FITTED]
+
+    def apart(half: Collection[int]) -> int:
+        sides = [
+            ([each[seed] for seed in half], [each[seed] for seed in each if seed not in half])
+            for each in every
+        ]
+        return sum(min(a) > max(b) or min(b) > max(a) for a, b in sides)
+
+    halves = [each for each in combinations(range(6), 3) if 0 in each]
+    others = [apart(each) for each in halves if each != (0, 1, 2)]
+    found = apart((0, 1, 2))
+    assert found > max(others)
+    of_all = f"in {found} of {len(every)} cases (six columns, three samplers), where"
+    says("docs/decisions.md", f"{of_all} {len(every) / len(halves):.1f} are expected")
+    nine = f"the other {WORDS[len(others)]} ways to halve six seeds have"
+    says("docs/decisions.md", f"{nine} {min(others)} to {max(others)}")
+    parts = []
+    for seeds in (range(3), range(3, 6)):
+        two, twelve = (fids(runs[name], "classifier", "gmm10") for name in ("l = 2", "l = 12"))
+        parts.append(exp(mean(log(twelve[seed] / two[seed]) for seed in seeds)))
+    says("docs/decisions.md", f"{parts[0]:.2f} over seeds 0 to 2 and {parts[1]:.2f} over the later")
 
 
 def test_seeds_that_resemble_each_other(runs: Runs) -> None:
