@@ -26,6 +26,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.campaign.runs import every_result
+from bench.experiments.profiles import PROFILES
 from bench.experiments.published import PUBLISHED
 from bench.experiments.spec import FITTED, ClaimSpec, Place, TableSpec, TrainingSpec
 from bench.experiments.tables import TABLES
@@ -112,15 +113,11 @@ class Simulation:
 
 def measured(results: Sequence[Result], training: TrainingSpec) -> list[Result]:
     """Finished runs of a column: at the paper's settings, or on faces."""
-
-    def declared(spec: TrainingSpec) -> TrainingSpec:
-        images = spec.train_images
-        if spec.dataset == "celeba":
-            faces, epochs, width = "celeba-10k", 40, 1 / 8
-            spec = replace(spec, dataset=faces, epochs=epochs, width=width)
-        return replace(spec, seed=0, train_images=2 if spec.dataset == "celeba-10k" else images)
-
-    return [each for each in results if declared(each.spec) == declared(training)]
+    if training.dataset == "celeba":
+        training, _ = PROFILES["overnight"].apply(replace(training, dataset="celeba-10k"))
+    # How many of the faces are trained on is known where they lie.
+    images = training.train_images
+    return [r for r in results if replace(r.spec, seed=0, train_images=images) == training]
 
 
 def drawn(
