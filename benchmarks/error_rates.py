@@ -42,22 +42,18 @@ def pooled(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return (b.mean(axis=1) - a.mean(axis=1)) / error, np.full(len(a), n + m - 2.0)
 
 
-def welch(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Welch's t with his degrees of freedom."""
+def welch(a: np.ndarray, b: np.ndarray, least: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
+    """Welch's t with his degrees of freedom; ranks have a least standard deviation."""
     n, m = a.shape[1], b.shape[1]
-    parts = a.var(axis=1, ddof=1) / n, b.var(axis=1, ddof=1) / m
+    parts = [np.maximum(each.var(axis=1, ddof=1), least**2) / each.shape[1] for each in (a, b)]
     total = parts[0] + parts[1]
     degrees = total**2 / (parts[0] ** 2 / (n - 1) + parts[1] ** 2 / (m - 1))
     return (b.mean(axis=1) - a.mean(axis=1)) / np.sqrt(total), degrees
 
 
 def careful(a: np.ndarray, b: np.ndarray, least: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
-    """Welch's t with the degrees of freedom of the column that has fewer seeds: the suite's.
-
-    Ranks have a least standard deviation.
-    """
-    variances = (np.maximum(each.var(axis=1, ddof=1), least**2) / each.shape[1] for each in (a, b))
-    statistic = (b.mean(axis=1) - a.mean(axis=1)) / np.sqrt(sum(variances))
+    """Welch's t with the degrees of freedom of the column that has fewer seeds: the suite's."""
+    statistic, _ = welch(a, b, least)
     return statistic, np.full(len(a), min(a.shape[1], b.shape[1]) - 1.0)
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from bench.campaign.runs import every_result
-from bench.experiments.spec import SAMPLERS
+from bench.experiments.spec import SAMPLERS, TrainingSpec
 from bench.experiments.tables import TABLES
 from bench.report.claims import Comparison, Judgement, Standing, judge
 from bench.report.display import Display
@@ -43,6 +43,12 @@ PAGE = "docs/reproduction.md"
 Runs = dict[str, dict[int, Result]]
 
 
+def column(spec: TrainingSpec) -> str:
+    """What a column on MNIST is called here; 1x is that of l = 8."""
+    name = spec.method if spec.method != "irmae" else f"l = {spec.depth}"
+    return name if spec.init_scale == 1 else f"{spec.init_scale:g}x"
+
+
 @pytest.fixture(scope="module")
 def runs(committed: Path) -> Runs:
     """Runs on MNIST at the paper's settings, and on faces, by their column and seed."""
@@ -50,9 +56,7 @@ def runs(committed: Path) -> Runs:
     for result in every_result(Store(committed).read()):
         spec = result.spec
         if spec.dataset == "mnist" and spec.epochs == 50:
-            scaled = f"{spec.init_scale:g}x"
-            name = spec.method if spec.method != "irmae" else f"l = {spec.depth}"
-            name = name if spec.init_scale == 1 else scaled
+            name = column(spec)
         elif spec.dataset == "celeba-10k" and spec.epochs == 40:
             name = f"{spec.method} {spec.latent_dim}"
         else:
@@ -129,14 +133,9 @@ def test_runs_trained_again(runs: Runs) -> None:
 
     def by_the_classifier(table: str, replaced: Mapping[str, Result]) -> list[str]:
         """Verdicts of a table, with some runs in place of others."""
-        columns = [(cell, cell.training) for cell in TABLES[table].cells]
-        names = [
-            (cell, f"l = {run.depth}" if run.init_scale == 1 else f"{run.init_scale:g}x")
-            for cell, run in columns
-        ]
         results = {
-            cell: [replaced.get(run.run_id, run) for run in runs[name].values()]
-            for cell, name in names
+            cell: [replaced.get(run.run_id, run) for run in runs[column(cell.training)].values()]
+            for cell in TABLES[table].cells
         }
         display = Display(extractors=("classifier",))
         found = judge(TableResults(TABLES[table], results, [], display, "paper"))
@@ -308,20 +307,17 @@ class Paired(Comparison):
 
 
 def test_what_a_paired_test_would_change(runs: Runs) -> None:
-    labels = {f"table4 {name.removeprefix('l = ')}": name for name in DEPTHS}
-    labels |= {"table3 1x": "l = 8", "table3 2x": "2x", "table3 4x": "4x"}
     changed, count = {}, 0
     claims = [(name, claim) for name in ("table3", "table4") for claim in TABLES[name].claims]
     views = [View(*view) for view in product(("imagenet", "classifier"), FITTED)]
     for (name, claim), view in product(claims, views):
         if claim.metric != "fid":
             continue
-
         columns = {}
-        for label in TABLES[name].columns:
-            said = labels[f"{name} {label}"]
-            columns[label] = said, [*fids(runs[said], view.extractor, view.sampler).values()]
-        pairs = [(columns[low], columns[high]) for (_, low), (_, high) in claim.orders]
+        for place, cell in TABLES[name].places.items():
+            said = column(cell.training)
+            columns[place] = said, [*fids(runs[said], view.extractor, view.sampler).values()]
+        pairs = [(columns[low], columns[high]) for low, high in claim.orders]
         usual, paired = (
             [kind(METRICS["fid"], low[0], high[0], low[1], high[1]) for low, high in pairs]
             for kind in (Comparison, Paired)
