@@ -24,6 +24,7 @@ from torchvision.transforms.v2.functional import to_pil_image
 
 from bench.data import dataset
 from bench.data.images import to_float
+from bench.device import use_threads
 from bench.evaluation.extractor import Extractor, three_channels
 from bench.evaluation.extractors import declared_extractor, imagenet, inception
 from bench.evaluation.frechet import Gaussian, fit, frechet_distance
@@ -83,8 +84,9 @@ def _inputs(images: torch.Tensor, device: torch.device) -> torch.Tensor:
     return three_channels(to_float(images.to(device)))
 
 
-def imagenet_of(count: int, rounds: int, device: torch.device) -> Comparison:
+def imagenet_of(count: int, rounds: int, device: torch.device, threads: int) -> Comparison:
     """Features of digits by EfficientNet-Lite0, against its package's own network."""
+    use_threads(threads)
     data = dataset("mnist-sample")
     images = data.load(Path("data")).test.images[:count]
     extractor = Extractor.load(declared_extractor("imagenet", data), device)
@@ -107,7 +109,9 @@ def imagenet_of(count: int, rounds: int, device: torch.device) -> Comparison:
     expected = theirs()
     difference = np.abs(ours() - expected).max() / np.abs(expected).max()
     print(f"relative difference of EfficientNet-Lite0's features: {difference:.1e}")
-    name = f"EfficientNet-Lite0's features of {len(images):,} images on {device}"
+    name = (
+        f"EfficientNet-Lite0's features of {len(images):,} images on {device}, threads: {threads}"
+    )
     return compare(name, "images/s", work=len(images), baseline=theirs, suite=ours, rounds=rounds)
 
 
@@ -146,7 +150,9 @@ def main() -> None:
 
     results = [
         features_of(100, arguments.rounds, device),
-        imagenet_of(200, arguments.rounds, device),
+        # A worker has one.
+        imagenet_of(200, arguments.rounds, device, 1),
+        imagenet_of(200, arguments.rounds, device, core_count()),
         compare(
             f"distance at {DIMENSIONS:,} dimensions",
             "distances/h",

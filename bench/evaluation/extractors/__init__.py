@@ -82,8 +82,8 @@ def declared_extractor(
         return DeclaredExtractor(name, "Inception", 2048, inception_weights.SHA256, load, 50)
     if name == "imagenet":
         load = functools.partial(_load, name, _IMAGENET)
-        # With more than eight images at once, the network's maps do not fit a CPU's caches.
-        return DeclaredExtractor(name, "EfficientNet-Lite0 of ImageNet", 1280, _IMAGENET, load, 8)
+        # With more images at once, the network's maps do not fit a CPU's caches.
+        return DeclaredExtractor(name, "EfficientNet-Lite0 of ImageNet", 1280, _IMAGENET, load, 4)
     if name == "classifier":
         if not has_classifier(data):
             raise UsageError(

@@ -62,3 +62,17 @@ def test_images_reach_the_network_as_those_that_it_was_trained_on(
         maps = package.eval().extract_features((255 * resized - 127) / 128)
     found = Extractor.load(SPEC, CPU).features([images])
     np.testing.assert_allclose(found, maps.mean(dim=(2, 3)), atol=1e-4)
+
+
+@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="PyTorch without oneDNN")
+def test_every_convolution_is_onednns_in_one_thread_too() -> None:
+    """Each worker has one thread, and PyTorch's own convolution takes up to twice as long."""
+    extractor, threads = Extractor.load(SPEC, CPU), torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as seen:
+            extractor.features([torch.rand(2, 1, 32, 32)])
+    finally:
+        torch.set_num_threads(threads)
+    counts = {each.key: each.count for each in seen.key_averages()}
+    assert counts["aten::mkldnn_convolution"] == counts["aten::conv2d"] > 40
