@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import combinations, groupby, pairwise, product
-from math import exp, log
+from math import ceil, exp, log
 from pathlib import Path
 from statistics import mean, median
 
@@ -24,7 +24,7 @@ from bench.report.frame import TableResults
 from bench.report.metrics import METRICS, View
 from bench.report.rows import significant
 from bench.report.statistics import Difference, deviation, difference, interval
-from bench.store.folders import Store
+from bench.store.folders import Store, read_history
 from bench.store.records import Result
 
 ROOT = Path(__file__).parent.parent
@@ -65,6 +65,15 @@ def runs(committed: Path) -> Runs:
     return {name: dict(sorted(by_seed.items())) for name, by_seed in found.items()}
 
 
+@pytest.fixture(scope="module")
+def longer(committed: Path) -> dict[str, Result]:
+    """Runs of 100 epochs on MNIST, all of seed 3, by their column."""
+    found = every_result(Store(committed).read())
+    by_run = [result for result in found if result.spec.epochs == 100]
+    assert {(result.spec.dataset, result.spec.seed) for result in by_run} == {("mnist", 3)}
+    return {column(result.spec): result for result in by_run}
+
+
 def says(document: str, sentence: str) -> None:
     """Assert that a document has a sentence, wherever its lines are broken."""
     text = " ".join((ROOT / document).read_text(encoding="utf-8").split())
@@ -98,7 +107,7 @@ def ratio(over: Collection[float], under: Collection[float]) -> str:
     return f"{exp(apart.mean):.2f} [{exp(low):.2f}, {exp(high):.2f}]"
 
 
-def test_seeds(runs: Runs) -> None:
+def test_seeds(runs: Runs, longer: dict[str, Result]) -> None:
     def row(*columns: str) -> str:
         by = [sorted(fids(runs[name], "imagenet", "gmm10")) for name in columns]
         seeds = [sorted(runs[name]) for name in columns]
@@ -108,9 +117,8 @@ def test_seeds(runs: Runs) -> None:
 
     says(PAGE, f"| Tables 3 and 4 (l = 8 is also IRMAE in Figure 2) {row(*COLUMNS)}")
     says(PAGE, f"| Figure 2: AE and VAE {row('ae', 'vae')}")
-    seen = WORDS[
-        sum(len(fids(runs[name], "imagenet", "gmm10")) for name in (*COLUMNS, "ae", "vae"))
-    ]
+    of_mnist = [fids(runs[name], "imagenet", "gmm10") for name in (*COLUMNS, "ae", "vae")]
+    seen = sum(map(len, of_mnist)) + len(longer)
     says("README.md", f"for {seen} runs, of a network of ImageNet (`imagenet`)")
     says(PAGE, f"FIDs by `imagenet` of all but {seen} runs on MNIST")
 
@@ -213,6 +221,36 @@ def test_readings() -> None:
         for row in readings(table):
             numbers = [sign * float(cell.partition(" ")[0]) for cell in row]
             assert numbers == sorted(set(numbers))
+
+
+def test_convergence(runs: Runs, longer: dict[str, Result]) -> None:
+    def falls(result: Result) -> dict[int, float]:
+        """Share that is left of the mean loss of the epoch ten before, by epoch."""
+        losses: dict[int, list[float]] = {}
+        for row in read_history(result.folder):
+            losses.setdefault(ceil(row["epoch"]), []).append(row["loss"])
+        means = {epoch: mean(each) for epoch, each in losses.items()}
+        return {epoch: means[epoch] / means[epoch - 10] for epoch in means if epoch > 10}
+
+    shares = [1 - falls(result)[50] for result in runs["ae"].values()]
+    least, most = round(100 * min(shares)), round(100 * max(shares))
+    number = WORDS[len(shares)]
+    says("docs/decisions.md", f"{least} to {most} % from epoch 40 to 50 in each of {number} seeds")
+    after = falls(longer["ae"])
+    first, second = (
+        1 + max(epoch for epoch, left in after.items() if left <= rate**10) for rate in (0.99, 0.98)
+    )
+    says("docs/decisions.md", f"converges by it at epoch {first}, and would with 2 % at {second}.")
+    says(PAGE, f"it has converged from epoch {first} on")
+    ends = runs["ae"][3], longer["ae"]
+    both = [
+        [fids({3: each}, extractor, sampler)[3] for each in ends]
+        for extractor, sampler in product(("classifier", "imagenet"), FITTED)
+    ]
+    grown = [after / before for before, after in both]
+    error = ends[1].metrics["test_mse"] / ends[0].metrics["test_mse"]
+    says(PAGE, f"FIDs are {min(grown):.2f} to {max(grown):.2f} times those after 50")
+    says(PAGE, f"and its test error is {error:.2f} times")
 
 
 def test_depths_by_imagenet(runs: Runs) -> None:

@@ -31,6 +31,7 @@ EXTRA = [
     "4-ranks",
     "3-readings",
     "4-readings",
+    "4-longer",
     "section3",
     "mnist-baselines",
     "shape",

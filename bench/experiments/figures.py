@@ -14,6 +14,12 @@ FIGURES = {
         FigureSpec("figure1", "IRMAE vs AE with varying latent dimension", "table6", "sweep"),
         FigureSpec("figure2", "t-SNE of test images and of sampled images", "section3", "tsne"),
         FigureSpec("frontier", "What methods pay for a low rank", "rank-sweep", "frontier"),
+        FigureSpec(
+            "ranks-longer",
+            "Latent rank after every epoch, trained twice as long",
+            "table4-longer",
+            "ranks",
+        ),
         *(
             FigureSpec(f"{kind}-{axis}", f"{title}, by {axis}", table, kind)
             for kind, title in (

@@ -15,7 +15,8 @@ class Profile:
     Attributes:
         name: value of ``--profile``.
         summary: one line for ``--help``, tables and logs.
-        epochs: passes over the training images, or None for the spec's own.
+        epochs: passes over the training images, or None for the spec's own. A run that is declared
+            with more than the usual 50 is trained as many times longer here, too.
         train_images: at most this many training images, spread over the split, or None for all of
             the data's; a run's own number is not read.
         test_images: at most this many test images, likewise.
@@ -46,9 +47,10 @@ class Profile:
         settings["width"] = min(run.width, settings.get("width", run.width))
         train_images = settings.pop("train_images", self.train_images or data.train)
         test_images = settings.pop("test_images", self.test_images or data.test)
+        longer = max(1, run.epochs / TrainingSpec.epochs)
         shrunk = replace(
             run,
-            epochs=min(run.epochs, self.epochs or run.epochs),
+            epochs=min(run.epochs, round((self.epochs or run.epochs) * longer)),
             train_images=min(data.train, train_images),
         )
         measurement = MeasurementSpec(

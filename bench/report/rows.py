@@ -104,7 +104,8 @@ def _of_view(
     measured = [_measured(number, form) for number in records]
     reproduced = [_reproduced(number, metric) for number in records]
     if metric.printed_as:
-        measured = [f"{text}, {said}" for text, said in zip(measured, reproduced, strict=True)]
+        both = zip(measured, reproduced, strict=True)
+        measured = [text if said == MISSING else f"{text}, {said}" for text, said in both]
     label = f"{metric.label} ({view.extractor})" if view.extractor else metric.label
     yield Row(label, line, _KINDS.get(view.sampler, view.sampler), list(map(Text, measured, best)))
     if numbers.difference.notna().any() and not metric.printed_as:

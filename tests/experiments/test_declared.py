@@ -44,6 +44,16 @@ def test_table_4_varies_depth() -> None:
     assert TABLES["table4"].varies == {"depth"}
 
 
+def test_longer_runs_are_table_4s_and_the_ae_for_the_authors_number_of_epochs() -> None:
+    assert [run.depth for run in _runs("table4-longer")] == [0, 2, 4, 8, 12]
+    assert {run.epochs for run in _runs("table4-longer")} == {100}
+    in_quick = PROFILES["quick"].apply
+    assert {in_quick(run)[0].epochs for run in _runs("table4-longer")} == {14}
+    assert {in_quick(run)[0].epochs for run in _runs("table4")} == {7}
+    shorter = [replace(run, epochs=50) for run in _runs("table4-longer")]
+    assert shorter == [_runs("section3")[0], *_runs("table4")]
+
+
 def test_tables_share_runs() -> None:
     assert _runs("table3")[0] == _runs("table4")[2]
     assert _runs("table3")[1] == _runs("table3-variance")[2]
@@ -82,7 +92,8 @@ def test_settings_are_those_of_table_2() -> None:
             run = cell.training
             if run.architecture != "table1" or table in RANK_TABLES:
                 continue
-            assert (run.learning_rate, run.batch_size, run.epochs) == (1e-4, 32, 50), name
+            epochs = 100 if name == "table4-longer" else 50
+            assert (run.learning_rate, run.batch_size, run.epochs) == (1e-4, 32, epochs), name
             latent_dim, train, test = expected[run.dataset]
             assert (run.train_images, dataset(run.dataset).test) == (train, test)
             assert run.latent_dim == latent_dim or name.startswith("table6")
