@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from bench.campaign.runs import every_result
+from bench.evaluation.spectrum import rank
 from bench.experiments.spec import SAMPLERS, TrainingSpec
 from bench.experiments.tables import TABLES
 from bench.report.claims import Comparison, Judgement, Standing, judge
@@ -24,7 +25,7 @@ from bench.report.frame import TableResults
 from bench.report.metrics import METRICS, View
 from bench.report.rows import significant
 from bench.report.statistics import Difference, deviation, difference, interval
-from bench.store.folders import Store, read_history
+from bench.store.folders import Store, read_history, read_spectra
 from bench.store.records import Result
 
 ROOT = Path(__file__).parent.parent
@@ -241,7 +242,16 @@ def test_convergence(runs: Runs, longer: dict[str, Result]) -> None:
         1 + max(epoch for epoch, left in after.items() if left <= rate**10) for rate in (0.99, 0.98)
     )
     says("docs/decisions.md", f"converges by it at epoch {first}, and would with 2 % at {second}.")
-    says(PAGE, f"it has converged from epoch {first} on")
+    says(PAGE, f"converged from epoch {first} on")
+    spectra = read_spectra(longer["l = 8"].folder)
+    assert spectra is not None
+    forty, fifty, converged, whole = (rank(spectra[n - 1], 1e-3) for n in (40, 50, first, 100))
+    assert fifty == converged
+    said = f"{forty} after 40 epochs, {fifty} after 50 and {first}, and {whole} after 100"
+    says(PAGE, f"With l = 8 the rank is {said}, where up to 10 would count as the printed 8")
+    says(PAGE, f"The same seed has rank {ranks(runs['l = 8'])[3]} after 50 epochs in Table 4")
+    says("docs/decisions.md", f"has rank {fifty} after 50, where Table 4's, of a slower one, has")
+    says("README.md", f"the one run of l = 8 that has them has rank [{whole}]")
     ends = runs["ae"][3], longer["ae"]
     both = [
         [fids({3: each}, extractor, sampler)[3] for each in ends]
