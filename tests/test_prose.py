@@ -225,7 +225,7 @@ def test_readings() -> None:
 
 
 def test_convergence(runs: Runs, longer: dict[str, Result]) -> None:
-    def falls(result: Result) -> dict[int, float]:
+    def left(result: Result) -> dict[int, float]:
         """Share that is left of the mean loss of the epoch ten before, by epoch."""
         losses: dict[int, list[float]] = {}
         for row in read_history(result.folder):
@@ -233,13 +233,14 @@ def test_convergence(runs: Runs, longer: dict[str, Result]) -> None:
         means = {epoch: mean(each) for epoch, each in losses.items()}
         return {epoch: means[epoch] / means[epoch - 10] for epoch in means if epoch > 10}
 
-    shares = [1 - falls(result)[50] for result in runs["ae"].values()]
+    shares = [1 - left(result)[50] for result in runs["ae"].values()]
     least, most = round(100 * min(shares)), round(100 * max(shares))
     number = WORDS[len(shares)]
     says("docs/decisions.md", f"{least} to {most} % from epoch 40 to 50 in each of {number} seeds")
-    after = falls(longer["ae"])
+    after = left(longer["ae"])
     first, second = (
-        1 + max(epoch for epoch, left in after.items() if left <= rate**10) for rate in (0.99, 0.98)
+        1 + max(epoch for epoch, share in after.items() if share <= rate**10)
+        for rate in (0.99, 0.98)
     )
     says("docs/decisions.md", f"converges by it at epoch {first}, and would with 2 % at {second}.")
     says(PAGE, f"converged from epoch {first} on")
