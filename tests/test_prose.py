@@ -51,10 +51,15 @@ def column(spec: TrainingSpec) -> str:
 
 
 @pytest.fixture(scope="module")
-def runs(committed: Path) -> Runs:
+def results(committed: Path) -> list[Result]:
+    return every_result(Store(committed).read())
+
+
+@pytest.fixture(scope="module")
+def runs(results: list[Result]) -> Runs:
     """Runs on MNIST at the paper's settings, and on faces, by their column and seed."""
     found: Runs = {}
-    for result in every_result(Store(committed).read()):
+    for result in results:
         spec = result.spec
         if spec.dataset == "mnist" and spec.epochs == 50:
             name = column(spec)
@@ -67,12 +72,11 @@ def runs(committed: Path) -> Runs:
 
 
 @pytest.fixture(scope="module")
-def longer(committed: Path) -> dict[str, Result]:
+def longer(results: list[Result]) -> dict[str, Result]:
     """Runs of 100 epochs on MNIST, all of seed 3, by their column."""
-    found = every_result(Store(committed).read())
-    by_run = [result for result in found if result.spec.epochs == 100]
-    assert {(result.spec.dataset, result.spec.seed) for result in by_run} == {("mnist", 3)}
-    return {column(result.spec): result for result in by_run}
+    found = [result for result in results if result.spec.epochs == 100]
+    assert {(result.spec.dataset, result.spec.seed) for result in found} == {("mnist", 3)}
+    return {column(result.spec): result for result in found}
 
 
 def says(document: str, sentence: str) -> None:
