@@ -54,7 +54,7 @@ def denoising_error(
 #   fit=function        sets buffers of the model from the training images, given the model, a
 #                       function that goes through them in batches, and the spec; called after
 #                       every epoch, before codes are looked at
-#   has_prior=True      codes are drawn towards N(0, I), which is then sampled too
+#   has_prior=True      the loss pulls codes towards N(0, I), which is then sampled too
 #   graph_safe=True     the loss launches the same operations at every step, without .item() or
 #                       other decisions by numbers: on a GPU, steps of several runs are then
 #                       captured in one CUDA graph and replayed

@@ -202,10 +202,10 @@ class Verdict:
         """Name of the data set that it was judged on."""
         return self.content.table.cells[0].training.dataset
 
-    @property
-    def seeds(self) -> list[int]:
-        """Seeds of each cell, learned or not, in the view that has fewest."""
+    def seeds(self, *extractors: str) -> list[int]:
+        """Seeds of each cell, learned or not, as these extractors, or all, have seen them."""
         views = [judgement.view for judgement in self.judgements]
+        views = [view for view in views if view.extractor in (extractors or (view.extractor,))]
         values, metric = self.content.values, self.claim.metric
         return [min(len(values(metric, view, cell)) for view in views) for cell in self.cells]
 
@@ -219,9 +219,9 @@ class Verdict:
     def text(self) -> str:
         """The verdict in words."""
         judged = not self.standing.empty and self.standing is not Standing.SHOWN
-        if judged and min(self.seeds) < self.content.table.seeds:
-            return f"{self._text} (interim: {span(self.seeds)} of {self.content.table.seeds} seeds)"
-        return self._text
+        seeds, fixed = self.seeds(), self.content.table.seeds
+        interim = judged and min(seeds) < fixed
+        return self._text + f" (interim: {span(seeds)} of {fixed} seeds)" * interim
 
     @property
     def _text(self) -> str:
@@ -249,7 +249,7 @@ class Verdict:
             groups = itertools.groupby(views, key=lambda view: view.extractor)
             named = [f"{', '.join(v.sampler for v in seen)} by {e}" for e, seen in groups]
             if named:
-                parts.append(f"{standing} with {' and '.join(named)}")
+                parts.append(f"{standing} under {' and '.join(named)}")
         return parts
 
     @property
@@ -267,7 +267,7 @@ def judge(content: TableResults) -> list[Verdict]:
     places = table.places
     for claim in table.claims:
         orders = [(places[lower], places[higher]) for lower, higher in claim.orders]
-        cells = list(dict.fromkeys(itertools.chain(*orders)))
+        cells = [cell for cell in table.cells if cell in set(itertools.chain(*orders))]
         views = [view for view in content.views(claim.metric) if view.sampler != REAL] or [View()]
         values = {v: {c: content.learned(claim.metric, v, c) for c in cells} for v in views}
         compare = functools.partial(_compare, table, METRICS[claim.metric])

@@ -65,6 +65,10 @@ def _claim_row(verdict: Verdict) -> str:
     claim, content, cells = verdict.claim, verdict.content, verdict.cells
     table, metric = content.table, METRICS[claim.metric]
     form = "{:.1f}".format if metric.whole else significant
+    extractors = dict.fromkeys(judgement.view.extractor for judgement in verdict.judgements)
+    counts = {name: span(verdict.seeds(name)) for name in extractors}
+    alike = len(set(counts.values())) == 1
+    seeds = [span(verdict.seeds())] if alike else [f"{n}: {counts[n]}" for n in counts]
     measured = []
     for view in (judgement.view for judgement in verdict.judgements):
         values = [content.learned(claim.metric, view, cell) for cell in cells]
@@ -73,15 +77,16 @@ def _claim_row(verdict: Verdict) -> str:
         measured.append(f"{view}: " * bool(str(view)) + shown)
     found = [PUBLISHED.get((table.published, claim.metric, c.row, c.label)) for c in cells]
     printed = ", ".join(as_printed(each.value, metric) if each else MISSING for each in found)
-    before = [
-        f"{claim.statement} ({claim.source})",
-        verdict.text,
-        span(verdict.seeds),
-        f"{metric.symbol} of {_names(table, cells)}",
-        printed if any(found) else MISSING,
+    parts = [
+        [f"{claim.statement} ({claim.source})"],
+        [verdict.text],
+        seeds,
+        [f"{metric.symbol} of {_names(table, cells)}"],
+        [printed if any(found) else MISSING],
+        measured,
+        [f"{verdict.data}, {content.setting}"],
     ]
-    runs = escape(f"{verdict.data}, {content.setting}")
-    return f"| {' | '.join([*map(escape, before), '<br>'.join(map(escape, measured)), runs])} |"
+    return f"| {' | '.join('<br>'.join(map(escape, lines)) for lines in parts)} |"
 
 
 def _names(table: TableSpec, cells: Sequence[Cell]) -> str:

@@ -145,7 +145,7 @@ def _real_images(content: TableResults) -> str:
     cell = content.table.cells[0]
     count = min(cell.measurement.fid_samples, cell.training.train_images)
     text = f"{count:,} training images in place of samples"
-    subsets = f"mean and standard deviation over {max(counts)} disjoint sets of {text}"
+    subsets = f"mean and standard deviation (SD) over {max(counts)} disjoint sets of {text}"
     return subsets if max(counts) > 1 else text
 
 

@@ -193,7 +193,7 @@ def _measured(number: Mapping[Hashable, Any], form: _Form) -> str:
     text = form(mean)
     if not math.isnan(number["deviation"]):
         decimals = len(text.partition(".")[2])
-        text += f" \N{PLUS-MINUS SIGN} {number['deviation']:.{decimals}f}"
+        text += f" (SD {number['deviation']:.{decimals}f})"
     elif number["logarithmic"] and not math.isnan(low):
         text += f" [{form(low)}, {form(high)}]"
     elif not math.isnan(low):

@@ -147,8 +147,8 @@ def test_a_claim_of_fids_says_on_which_sampler_it_depends() -> None:
             each.seen("inception", "fid")["gmm4"] = 15.0 + each.spec.seed
     verdict = judge(content)[1]
     assert verdict.text == (
-        "depends: holds with gmm10 by inception; does not hold with mvg by inception; "
-        "undecided with gmm4 by inception"
+        "depends: holds under gmm10 by inception; does not hold under mvg by inception; "
+        "undecided under gmm4 by inception"
     )
     views = [f"inception, {name}" for name in ("gmm10", "gmm4", "mvg")]
     assert [line.partition(": ")[0] for line in verdict.evidence] == views
@@ -294,8 +294,8 @@ def test_claims_are_judged_through_each_extractor() -> None:
     _, best, worst, _ = judge(content)
     assert best.standing == "depends"
     assert best.text == (
-        "depends: holds with gmm10, gmm4, mvg by imagenet; "
-        "does not hold with gmm10, gmm4, mvg by classifier"
+        "depends: holds under gmm10, gmm4, mvg by imagenet; "
+        "does not hold under gmm10, gmm4, mvg by classifier"
     )
     assert worst.standing == "holds"
 

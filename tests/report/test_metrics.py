@@ -91,7 +91,7 @@ def test_columns_of_other_data_have_their_own_real_images() -> None:
     table = replace(made.table, cells=(first, other))
     both = replace(made, table=table, results={first: made.results[first], other: moved})
     shown = {row.kind: row.cells for row in rows(both, frame(both)) if "FID" in row.metric}
-    assert [cell.text for cell in shown["real images"]] == ["0.250", "100 ± 1"]
+    assert [cell.text for cell in shown["real images"]] == ["0.250", "100 (SD 1)"]
     # Distances from other images are not to be compared.
     assert not any(cell.best for cell in shown["gmm10"])
     assert any(

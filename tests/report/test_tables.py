@@ -454,7 +454,7 @@ def test_real_images_are_shown_by_mean_and_deviation_over_their_sets() -> None:
     assert real.deviation.tolist()[:2] == pytest.approx([statistics.stdev([6, 7.5])] * 2)
     assert real["mean"].isna().tolist() == [False, False, True, True]
     (printed,) = [row for row in rows(made, data) if row.kind == "real images"]
-    assert [cell.text for cell in printed.cells] == ["6.75 ± 1.06", "6.75 ± 1.06", "--", "--"]
+    assert [cell.text for cell in printed.cells] == ["6.75 (SD 1.06)", "6.75 (SD 1.06)", "--", "--"]
     assert any("over 2 disjoint sets" in note.text for note in notes(made, data, rows(made, data)))
 
 
