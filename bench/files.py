@@ -8,7 +8,6 @@ import hashlib
 import itertools
 import logging
 import os
-import re
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,8 +15,8 @@ from typing import IO
 
 from bench.errors import BenchError, refused
 
-# What files are called while they are written.
-_TEMPORARY = re.compile(r"\.(.+)\.[a-z0-9_]{8}\.tmp")
+# Ending of files while they are written.
+TEMPORARY = ".irmae-tmp"
 
 
 @contextlib.contextmanager
@@ -30,7 +29,7 @@ def atomic(path: Path) -> Iterator[IO[bytes]]:
     Raises:
         BenchError: the folder cannot be made or written, or the disk is full.
     """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{TEMPORARY}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("xb") as file:
@@ -55,10 +54,9 @@ def atomic(path: Path) -> Iterator[IO[bytes]]:
             temporary.unlink()
 
 
-def temporaries(folder: Path, endings: tuple[str, ...]) -> list[Path]:
-    """Files in a folder that :func:`atomic` has begun under names with these endings."""
-    found = ((path, _TEMPORARY.fullmatch(path.name)) for path in sorted(folder.glob(".*.tmp")))
-    return [path for path, match in found if match and match[1].endswith(endings)]
+def temporaries(folder: Path) -> list[Path]:
+    """Files in a folder that :func:`atomic` has begun and not yet ended."""
+    return sorted(folder.glob(f".*{TEMPORARY}"))
 
 
 def write_bytes(path: Path, content: bytes) -> None:

@@ -240,7 +240,8 @@ def _show_plan(request: Request, plan: Sequence[PlannedRun], device: str) -> Non
     left = [p for p in plan if p.state not in (State.DONE, State.FAILED)]
     width = max((len(p.run_id) for p in plan), default=0)
     for p in plan:
-        show(f"  {p.run_id:{width}}  {_state(p):31}  {_rest(p)}".rstrip())
+        state, rest = _described(p)
+        show(f"  {p.run_id:{width}}  {state:31}  {rest}".rstrip())
     jobs = _workers(request, device, len(left))
     counts = [f"{sum(p.state is state for p in plan)} {state}" for state in State]
     training = _duration(sum(p.training_seconds for p in left) / jobs)
@@ -249,20 +250,18 @@ def _show_plan(request: Request, plan: Sequence[PlannedRun], device: str) -> Non
     show(f"{'; '.join(counts)}: {estimates}")
 
 
-def _state(planned: PlannedRun) -> str:
-    if planned.state is not State.STARTED:
-        return planned.state
-    return f"started at step {planned.steps_done:,} of {planned.job.training.steps:,}"
-
-
-def _rest(planned: PlannedRun) -> str:
+def _described(planned: PlannedRun) -> tuple[str, str]:
+    """How far a run is, and what is left of it or why it failed."""
+    state: str = planned.state
     if planned.state in (State.DONE, State.FAILED):
-        return planned.reason
+        return state, planned.reason
     measuring = f"measuring {_duration(planned.measuring_seconds)}"
     if planned.state is State.TRAINED:
-        return measuring
-    reason = f" ({planned.reason})" if planned.reason else ""
-    return f"training {_duration(planned.training_seconds)}, {measuring}{reason}"
+        return state, measuring
+    if planned.state is State.STARTED:
+        state = f"started at step {planned.steps_done:,} of {planned.job.training.steps:,}"
+    reason = f" ({planned.reason})" * bool(planned.reason)
+    return state, f"training {_duration(planned.training_seconds)}, {measuring}{reason}"
 
 
 def _workers(request: Request, device: str, runs: int) -> int:

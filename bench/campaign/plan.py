@@ -70,53 +70,40 @@ def plan_runs(
 ) -> list[PlannedRun]:
     """Plan each run, in the order in which they are asked for.
 
-    No run goes on from the end of a shorter one of before ``since``: seconds since 1970. To
-    ``retry`` is to run what has failed once more.
-
-    To ``insist`` is to train a run again whose weights are gone, where an extractor has not seen it
-    that was asked for by name; otherwise what others have measured of it will do.
+    To ``insist`` is to train a run again whose weights are gone and that one of the job's
+    extractors has not seen; else what others have measured of it will do. To ``retry`` is to run
+    once more what has failed. No run goes on from the end of a shorter one of before ``since``, in
+    seconds since 1970.
     """
-    return [
-        _planned(job, runs[job.run_id], store, estimate, insist=insist, retry=retry, since=since)
-        for job in jobs
-    ]
 
+    def planned(job: Job, folder: RunFolder) -> PlannedRun:
+        missing = missing_of(job, folder)
+        if not missing:
+            return PlannedRun(job, State.DONE)
+        has_weights = folder.trained is not None and folder.has_weights
+        unseen = unseen_by(job, folder)
+        will_do = measurements_of(folder, job.measurements[0]) and not (unseen and insist)
+        # Nothing is trained again for a metric that came later.
+        if will_do and not has_weights:
+            return PlannedRun(job, State.DONE, unmeasured=unseen)
+        if (failed := failure_of(job, folder)) and not retry:
+            return PlannedRun(job, State.FAILED, failed.reason)
+        measuring = estimate.measuring(job, missing)
+        if has_weights:
+            return PlannedRun(job, State.TRAINED, measuring_seconds=measuring)
+        steps = store.steps_done(job.run_id) if folder.has_checkpoint else 0
+        if not steps and (shorter := store.shorter(job.run_id, job.training, since)):
+            steps = store.steps_done(shorter)
+        return PlannedRun(
+            job,
+            State.STARTED if steps or folder.has_checkpoint else State.TO_TRAIN,
+            LACKS_WEIGHTS if folder.trained is not None else "",
+            steps_done=steps,
+            training_seconds=estimate.training(job.training, steps),
+            measuring_seconds=measuring,
+        )
 
-def _planned(
-    job: Job,
-    folder: RunFolder,
-    store: Store,
-    estimate: Estimate,
-    *,
-    insist: bool,
-    retry: bool,
-    since: float,
-) -> PlannedRun:
-    missing = missing_of(job, folder)
-    if not missing:
-        return PlannedRun(job, State.DONE)
-    has_weights = folder.trained is not None and folder.has_weights
-    unseen = unseen_by(job, folder)
-    will_do = measurements_of(folder, job.measurements[0]) and not (unseen and insist)
-    # Nothing is trained again for a metric that came later.
-    if will_do and not has_weights:
-        return PlannedRun(job, State.DONE, unmeasured=unseen)
-    if (failed := failure_of(job, folder)) and not retry:
-        return PlannedRun(job, State.FAILED, failed.reason)
-    measuring = estimate.measuring(job, missing)
-    if has_weights:
-        return PlannedRun(job, State.TRAINED, measuring_seconds=measuring)
-    steps = store.steps_done(job.run_id) if folder.has_checkpoint else 0
-    if not steps and (shorter := store.shorter(job.run_id, job.training, since)):
-        steps = store.steps_done(shorter)
-    return PlannedRun(
-        job,
-        State.STARTED if steps or folder.has_checkpoint else State.TO_TRAIN,
-        LACKS_WEIGHTS if folder.trained is not None else "",
-        steps_done=steps,
-        training_seconds=estimate.training(job.training, steps),
-        measuring_seconds=measuring,
-    )
+    return [planned(job, runs[job.run_id]) for job in jobs]
 
 
 def groups(jobs: Sequence[Job], device: str, together: int = 1) -> list[list[Job]]:

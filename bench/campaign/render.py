@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -74,7 +74,7 @@ def render(request: Request, chosen: Sequence[Chosen], runs: Runs) -> int:
             list(drawn.values()),
             display=request.display,
             left_out=left_out,
-            others=list(_others(judged, runs)) if request.everything else [],
+            others=_latest(runs) if request.everything else [],
         )
         written.append(request.report)
     # Only after the files are written, so that a closed screen costs none of them.
@@ -111,17 +111,11 @@ def _draw(
     return {name: done for name, done in drawn.items() if done}
 
 
-def _others(contents: Sequence[TableResults], runs: Runs) -> Iterator[Result | FailedRun]:
-    """What is cached and in no table: with other settings, on data of the user's own, failed."""
-    shown = {result.run_id for content in contents for result in content.all_results}
-    shown |= {
-        run.run_id for content in contents for each in content.failed.values() for run in each
-    }
+def _latest(runs: Runs) -> list[Result | FailedRun]:
+    """Every run as it was measured last, or why it failed."""
     latest = {result.run_id: result for result in every_result(runs)}
-    for run_id, folder in runs.items():
-        record = latest.get(run_id) or folder.failure
-        if record and run_id not in shown:
-            yield record
+    found = (latest.get(run_id) or folder.failure for run_id, folder in runs.items())
+    return [record for record in found if record]
 
 
 def _content(request: Request, chosen: Chosen, runs: Runs) -> TableResults:

@@ -25,11 +25,7 @@ def run_named(results: Sequence[Result], name: str) -> Result:
         UsageError: none or several match; the message names some.
     """
     latest = {result.run_id: result for result in results}
-    found = [
-        run_id
-        for run_id, result in latest.items()
-        if name in (run_id, result.spec.name) or fnmatch.fnmatchcase(run_id, name)
-    ]
+    found = [run_id for run_id in latest if fnmatch.fnmatchcase(run_id, name)]
     if not latest:
         raise BenchError(f"--verify {name}: there are no finished runs; see --runs-dir")
     if not found:
@@ -142,15 +138,12 @@ def _compare(
 
 
 def _circumstances(before: Result, after: Result) -> Iterator[str]:
-    now = after.trained.provenance
-    for segment in (*before.trained.earlier, before.trained.provenance):
-        for name in _MADE_WITH:
-            if segment[name] != now[name]:
-                since = f"from step {segment.get('from_step', 0):,} on"
-                yield f"({since} it was made with {name} {segment[name]}, now {now[name]})"
-    for earlier, later in zip(before.measurements, after.measurements, strict=True):
-        for name in _MADE_WITH:
-            was, now_is = (record.provenance[name] for record in (earlier, later))
-            if was != now_is:
-                through = earlier.spec.extractor
-                yield f"(through {through} it was measured with {name} {was}, now {now_is})"
+    made, trained = (*before.trained.earlier, before.trained.provenance), after.trained.provenance
+    pairs = [(f"from step {s.get('from_step', 0):,} on it was made", s, trained) for s in made]
+    pairs += [
+        (f"through {old.spec.extractor} it was measured", old.provenance, new.provenance)
+        for old, new in zip(before.measurements, after.measurements, strict=True)
+    ]
+    for what, was, now in pairs:
+        for name in (each for each in _MADE_WITH if was[each] != now[each]):
+            yield f"({what} with {name} {was[name]}, now {now[name]})"

@@ -15,7 +15,7 @@ import torch
 
 from bench.campaign.job import Job, WorkerSettings
 from bench.campaign.runs import failure_of, measurements_of, missing_of
-from bench.data import dataset
+from bench.data import Dataset, dataset
 from bench.data.images import LoadedData
 from bench.device import is_out_of_memory, raise_unless_of_run, use_threads, why_unusable
 from bench.errors import BenchError, UsageError, described
@@ -57,20 +57,20 @@ def fetch(job: Job, settings: WorkerSettings) -> str:
     """
     # Nothing else is running yet.
     use_threads(core_count())
-    name, cache = job.training.dataset, Store(settings.runs_dir).cache
-    data = _load(name, settings.data_dir)
+    cache, declared = Store(settings.runs_dir).cache, dataset(job.training.dataset)
+    images = job.training.train_images
+    data = _load(declared, settings.data_dir)
     extractors = []
     for spec in job.measurements:
-        extractor = _extractor(name, spec.extractor, settings, _device(settings))
-        images = job.training.train_images
+        extractor = _extractor(job.training, spec, settings, _device(settings))
         try:
-            load_reference(name, data, spec, extractor, cache, train_images=images)
+            load_reference(declared.name, data, spec, extractor, cache, train_images=images)
         except (Exception, SystemExit) as error:
             raise_unless_of_run(error, "looking at real images", BenchError, OSError)
             raise BenchError(f"extractor {spec.extractor}: {described(error)}") from error
-        declared = extractor.declared
-        extractors.append(f"{declared.name} (weights {declared.checksum[:8]})")
-    return f"{dataset(name).description}: {data.source}; FID by {', '.join(extractors)}"
+        seen = extractor.declared
+        extractors.append(f"{seen.name} (weights {seen.checksum[:8]})")
+    return f"{declared.description}: {data.source}; FID by {', '.join(extractors)}"
 
 
 def execute(group: Sequence[Job], settings: WorkerSettings) -> list[RunFolder]:
@@ -163,7 +163,7 @@ class _Group:
         if not jobs:
             return {}
         store, first = self._store, jobs[0].training
-        data = _load(first.dataset, self._settings.data_dir)
+        data = _load(dataset(first.dataset), self._settings.data_dir)
         training = data.train.spread(first.train_images)
         in_spectrum = max(_LEAST_IN_SPECTRUM, first.train_images // _SPECTRUM_SHARE)
         test = data.test.spread(min(len(data.test.images), in_spectrum)).images
@@ -209,13 +209,14 @@ class _Group:
             gone = f"{self._store.folder(job.run_id)}: what was trained just now is gone"
             error = BenchError(folder.complaint or gone)
             return FailedRun(job.run_id, job.training, described(error), "")
-        model, name = self._trained_model(job, trained), job.training.dataset
-        data, images = _load(name, self._settings.data_dir), job.training.train_images
+        model = self._trained_model(job, trained)
+        name, images = job.training.dataset, job.training.train_images
+        data = _load(dataset(name), self._settings.data_dir)
         for spec in missing_of(job, folder):
             start = time.perf_counter()
             try:
                 evaluation = evaluation or evaluate(model, job.training, spec, data)
-                extractor = _extractor(name, spec.extractor, self._settings, self._device)
+                extractor = _extractor(job.training, spec, self._settings, self._device)
                 reference = load_reference(
                     name, data, spec, extractor, self._store.cache, train_images=images
                 )
@@ -290,30 +291,21 @@ class _Group:
         return provenance(name, self._settings.threads)
 
 
-def _load(name: str, data_dir: Path) -> LoadedData:
-    declared = dataset(name)
-    return _memo(declared.fingerprint, declared.folder, name, data_dir)
-
-
 # One run after another in a worker is of the same data, which took seconds to read or generate.
 @functools.lru_cache(maxsize=1)
-def _memo(fingerprint: str, folder: str, name: str, data_dir: Path) -> LoadedData:
-    return dataset(name).load(data_dir)
-
-
-def _extractor(
-    name: str, extractor: str, settings: WorkerSettings, device: torch.device
-) -> Extractor:
-    declared = declared_extractor(extractor, dataset(name), settings.fid_weights)
-    return _memo_extractor(declared.identity, extractor, name, settings.fid_weights, device)
+def _load(data: Dataset, data_dir: Path) -> LoadedData:
+    return data.load(data_dir)
 
 
 # Weights take a second to read and to check, and runs are measured one after another.
-@functools.lru_cache(maxsize=4)
-def _memo_extractor(
-    identity: str, extractor: str, name: str, fid_weights: Path | None, device: torch.device
+_loaded = functools.lru_cache(maxsize=4)(Extractor.load)
+
+
+def _extractor(
+    training: TrainingSpec, spec: MeasurementSpec, settings: WorkerSettings, device: torch.device
 ) -> Extractor:
-    return Extractor.load(declared_extractor(extractor, dataset(name), fid_weights), device)
+    data = dataset(training.dataset)
+    return _loaded(declared_extractor(spec.extractor, data, settings.fid_weights), device)
 
 
 def _device(settings: WorkerSettings) -> torch.device:

@@ -46,7 +46,7 @@ class Dataset:
     train: int
     test: int
     module: str
-    content: Mapping[str, str | int] = field(default_factory=dict)
+    content: Mapping[str, str | int] = field(default_factory=dict, hash=False)
     classes: tuple[int, ...] = ()
     folder: str = ""
     part_of: str = ""

@@ -13,21 +13,12 @@ MNIST_IRMAE = TrainingSpec(dataset="mnist", method="irmae", latent_dim=128, dept
 MNIST_AE = replace(MNIST_IRMAE, method="ae", depth=0)
 SHAPE_AE = TrainingSpec(dataset="shape", method="ae", latent_dim=32, train_images=50_000)
 CELEBA_IRMAE = TrainingSpec(
-    dataset="celeba",
-    method="irmae",
-    latent_dim=512,
-    depth=4,
-    train_images=162_770,
+    dataset="celeba", method="irmae", latent_dim=512, depth=4, train_images=162_770
 )
 CELEBA_AE = replace(CELEBA_IRMAE, method="ae", depth=0)
 # WAE and RAE as the RAE paper trained both (Ghosh et al. 2020, appendix).
 CELEBA_ORIGINAL = replace(
-    CELEBA_AE,
-    architecture="rae",
-    latent_dim=64,
-    learning_rate=1e-3,
-    batch_size=100,
-    epochs=70,
+    CELEBA_AE, architecture="rae", latent_dim=64, learning_rate=1e-3, batch_size=100, epochs=70
 )
 
 # The VAE's strength is that of IRMAE's official code.
@@ -63,8 +54,5 @@ def sweep(row: str, settings: TrainingSpec) -> list[Cell]:
 
 
 VARIANCES = tuple(Cell(f"{scale}x", replace(MNIST_IRMAE, init_scale=scale)) for scale in (1, 2, 4))
-AE_AND_VAE = (
-    Cell("AE", MNIST_AE),
-    Cell("VAE", replace(MNIST_AE, method="vae", parameters=VAE)),
-)
+AE_AND_VAE = (Cell("AE", MNIST_AE), Cell("VAE", replace(MNIST_AE, method="vae", parameters=VAE)))
 DEPTHS = tuple(Cell(str(depth), replace(MNIST_IRMAE, depth=depth)) for depth in (2, 4, 8, 12))

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from bench.experiments.columns import MNIST_AE, MNIST_IRMAE
-from bench.experiments.spec import Cell, ClaimSpec, Place, TableSpec, TrainingSpec
+from bench.experiments.spec import Cell, ClaimSpec, TableSpec, TrainingSpec
 
 
 @dataclass(frozen=True)
@@ -26,23 +26,9 @@ class RankMethod:
     values: tuple[float, ...]
     chosen: float
 
-    @property
-    def row(self) -> str:
-        """Its row in the sweep."""
-        return f"{self.label} ({self.setting} {', '.join(f'{value:g}' for value in self.values)})"
-
-    def called(self, value: float) -> str:
-        """The method at a value, in sentences."""
-        setting = f"(l = {value:g})" if self.setting == "depth" else f"{value:g}"
-        return f"{self.label} {setting}"
-
     def at(self, value: float) -> TrainingSpec:
         """A run with a value of the setting."""
         return self.training.with_settings({self.setting: value})
-
-    def place(self, value: float) -> Place:
-        """A value's place in the sweep."""
-        return self.row, f"{1 + self.values.index(value)}"
 
 
 def _method(
@@ -77,29 +63,22 @@ LIKE_RANKS: dict[int, dict[str, float]] = {
 _METRICS = {"fid": "FID", "test_mse": "test error"}
 
 
-def _swept() -> Iterator[Cell]:
+def _swept() -> Iterator[tuple[tuple[str, float], Cell]]:
     """A row for each method, its four values as columns."""
     for each in RANK_METHODS:
-        for value in each.values:
-            row, column = each.place(value)
-            yield Cell(column, each.at(value), row, called=each.called(value))
+        row = f"{each.label} ({each.setting} {', '.join(f'{value:g}' for value in each.values)})"
+        for column, value in enumerate(each.values, 1):
+            setting = f"(l = {value:g})" if each.setting == "depth" else f"{value:g}"
+            called = f"{each.label} {setting}"
+            yield (each.label, value), Cell(str(column), each.at(value), row, called=called)
 
 
-def _claims_of_sweep() -> Iterator[ClaimSpec]:
-    """IRMAE's FID and test error against those of each other method at a like rank."""
-    irmae, *others = RANK_METHODS
-    for (depth, values), other in itertools.product(LIKE_RANKS.items(), others):
-        if value := values.get(other.label):
-            order = (irmae.place(depth), other.place(value))
-            for metric, name in _METRICS.items():
-                low, high = irmae.called(depth), other.called(value)
-                statement = f"The {name} of {low} is below that of {high}"
-                yield ClaimSpec(statement, "asked here", metric, (order,))
-
-
+# By label and value.
+_SWEPT = dict(_swept())
 # Each method at the value that was chosen, and an AE of as many dimensions as they have.
+_CHOSEN = [_SWEPT[each.label, each.chosen] for each in RANK_METHODS]
 COMPARED = (
-    *(Cell(each.called(each.chosen), each.at(each.chosen)) for each in RANK_METHODS),
+    *(Cell(cell.called, cell.training) for cell in _CHOSEN),
     Cell(f"AE {MNIST_AE.latent_dim}", MNIST_AE),
 )
 # What authors claim in their abstracts, which name no measure, by method and metric.
@@ -107,6 +86,16 @@ _CLAIMED = {
     ("LoRAE", "fid"): "after Mazumder et al. 2024",
     ("RRAE", "test_mse"): "after Mounayer et al. 2024",
 }
+
+
+def _claims_of_sweep() -> Iterator[ClaimSpec]:
+    """IRMAE's FID and test error against those of each other method at a like rank."""
+    for depth, values in LIKE_RANKS.items():
+        for other, metric in itertools.product(values.items(), _METRICS):
+            low, high = _SWEPT["IRMAE", depth], _SWEPT[other]
+            statement = f"The {_METRICS[metric]} of {low.called} is below that of {high.called}"
+            order = ((low.row, low.label), (high.row, high.label))
+            yield ClaimSpec(statement, "asked here", metric, (order,))
 
 
 def _claims() -> Iterator[ClaimSpec]:
@@ -139,7 +128,7 @@ RANK_TABLES = (
         name="rank-sweep",
         title="How far methods reduce the rank, and at what cost",
         axis="Setting",
-        cells=tuple(_swept()),
+        cells=tuple(_SWEPT.values()),
         metrics=("rank", "fid", "test_mse", "effective_rank"),
         notes=(
             (

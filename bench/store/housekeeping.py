@@ -6,12 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bench.errors import refused
-from bench.files import is_locked, lock, temporaries
+from bench.files import TEMPORARY, is_locked, lock, temporaries
 from bench.screen import counted
 from bench.store.folders import RunFolder, Runs, Store
-
-# Of what the suite writes below a runs folder.
-_ENDINGS = (".bin", ".json", ".jsonl", ".npy", ".npz", ".pt")
 
 
 def status_lines(runs: Runs, store: Store) -> Iterator[str]:
@@ -78,7 +75,7 @@ def _garbage(runs: Runs, store: Store, weights_of: str | None) -> Iterator[tuple
     shared = (store.cache, *store.cache.glob("images-*"))
     for place in (*shared, *(folder.path for folder in runs.values())):
         # Writers hold a lock on what they write.
-        for path in temporaries(place, _ENDINGS):
+        for path in temporaries(place):
             if path.is_file() and not is_locked(path):
                 yield path, "left by a process that is gone"
 
@@ -104,7 +101,7 @@ def collect_garbage(runs: Runs, store: Store, weights_of: str | None) -> Iterato
         with lock(store.lock_path(run_id), wait=False) as held:
             # Whoever works on a run needs its files, as may whoever has ended it meanwhile.
             now = dict(_of_run(store.read_folder(run_id), store, weights_of))
-            if held and (path in now or path.suffix == ".tmp"):
+            if held and (path in now or path.suffix == TEMPORARY):
                 try:
                     path.unlink(missing_ok=True)
                 except OSError as error:

@@ -52,6 +52,10 @@ def _adam(parameters: Iterable[nn.Parameter], spec: TrainingSpec) -> torch.optim
     return torch.optim.Adam(parameters, lr=spec.learning_rate, fused=True)
 
 
+# Attributes that a checkpoint has as they are.
+_KEPT = ("step", "seconds", "side_by_side", "segments", "history", "unread")
+
+
 class RunInTraining:
     """One run in training: its model, its optimiser and how far it is.
 
@@ -63,6 +67,7 @@ class RunInTraining:
         step: optimiser steps done.
         seconds: time spent in training; runs that train at once share their time equally.
         loss: sum of the losses since the last line that forgot them, a scalar on the device.
+        unread: number of steps in that sum.
         side_by_side: largest number of runs that a GPU trained at once, this one included.
         spectra: spectrum of the test codes after each epoch so far, float64 (latent_dim,) each.
         segments: provenance of the segments of training so far, see :meth:`start_segment`.
@@ -85,23 +90,17 @@ class RunInTraining:
         self.spectra: list[np.ndarray] = []
         self.segments: list[dict[str, str | int]] = []
         self.history: list[dict[str, float]] = []
-        self._unread = 0
+        self.unread = 0
         self._order = torch.empty(0, dtype=torch.int64)
         self._epoch = -1
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the rest of the run and its history depend on."""
-        return {
+        return {name: getattr(self, name) for name in _KEPT} | {
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "step": self.step,
-            "seconds": self.seconds,
-            "side_by_side": self.side_by_side,
             "spectra": [torch.from_numpy(values) for values in self.spectra],
-            "segments": self.segments,
-            "history": self.history,
             "loss": self.loss,
-            "unread": self._unread,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -109,10 +108,9 @@ class RunInTraining:
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.loss.copy_(state["loss"])
-        self.step, self.seconds, self._unread = state["step"], state["seconds"], state["unread"]
         self.spectra = [values.numpy() for values in state["spectra"]]
-        self.side_by_side, self.segments = state["side_by_side"], state["segments"]
-        self.history = state["history"]
+        for name in _KEPT:
+            setattr(self, name, state[name])
 
     def start_segment(self, provenance: Mapping[str, str | int]) -> None:
         """Note commit, versions, hardware of the steps from here on, if they differ from before.
@@ -187,7 +185,7 @@ class RunInTraining:
     def count(self) -> None:
         """Count a step that was taken."""
         self.step += 1
-        self._unread += 1
+        self.unread += 1
 
     def record_spectrum(self, images: torch.Tensor, training: torch.Tensor) -> None:
         """Add the spectrum of the codes of test images to :attr:`spectra`.
@@ -219,14 +217,14 @@ class RunInTraining:
         Raises:
             NonFiniteLossError: the mean loss is infinite or not a number.
         """
-        loss = self.loss.item() / self._unread
+        loss = self.loss.item() / self.unread
         if not math.isfinite(loss):
             raise NonFiniteLossError(
-                f"loss became {loss} between steps {self.step - self._unread} and {self.step}; "
+                f"loss became {loss} between steps {self.step - self.unread} and {self.step}; "
                 "a smaller learning_rate may help"
             )
         epoch, seconds = round(self.step / self.spec.steps_per_epoch, 4), round(self.seconds, 3)
         self.history.append({"step": self.step, "epoch": epoch, "loss": loss, "seconds": seconds})
         if forget:
             self.loss.zero_()
-            self._unread = 0
+            self.unread = 0

@@ -164,7 +164,7 @@ def test_a_full_disk_is_one_line_and_earlier_runs_stay(runs: Store) -> None:
     assert "File too large" in line
     after = {path: path.read_bytes() for path in before}
     assert after == before
-    assert not list(runs.root.rglob(".*.tmp"))
+    assert not list(runs.root.rglob(".*.irmae-tmp"))
     # With room again, the same command ends it.
     assert main(_command(runs.root, "--seeds", "2")) == 0
     assert len(results_in(runs.root)) == 2

@@ -419,7 +419,7 @@ def test_data_that_are_others_by_now_are_loaded_anew(tmp_path: Path) -> None:
         content: dict[str, str | int] = {"generator": "shape", "version": 1, "seed": seed}
         few = replace(dataset("shape"), name="few", content=content, train=9, test=9)
         register_dataset(few, replace=True)
-        found.append(worker._load("few", tmp_path).train.checksum)
+        found.append(worker._load(few, tmp_path).train.checksum)
     assert found[0] != found[1]
 
 

@@ -66,9 +66,9 @@ def test_gc_removes_what_nothing_needs_and_lists_it_first(
     # A run that ended before its first checkpoint was whole.
     store.write_spec("begun-00000000", TINY)
     left = [
-        store.folder("begun-00000000") / ".checkpoint.pt.a1b2c3d4.tmp",
-        store.folder(RUN_ID) / ".weights.pt.a1b2c3d4.tmp",
-        store.cache / ".reference-mnist.pt.abcdefgh.tmp",
+        store.folder("begun-00000000") / ".checkpoint.pt.a1b2c3d4.irmae-tmp",
+        store.folder(RUN_ID) / ".weights.pt.a1b2c3d4.irmae-tmp",
+        store.cache / ".reference-mnist.pt.abcdefgh.irmae-tmp",
     ]
     for path in left:
         path.write_bytes(b"half")
@@ -98,8 +98,8 @@ def test_gc_leaves_what_is_not_the_suites(store: Store, capsys: pytest.CaptureFi
     """The runs folder holds another project's."""
     foreign = [
         store.root / "exp1" / "weights.pt",
-        store.root / "exp1" / ".model.pt.a1b2c3d4.tmp",
-        store.root / ".table4.tex.a1b2c3d4.tmp",
+        store.root / "exp1" / ".model.pt.a1b2c3d4.irmae-tmp",
+        store.root / ".table4.tex.a1b2c3d4.irmae-tmp",
     ]
     for path in foreign:
         write_bytes(path, b"theirs")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import importlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,7 +53,7 @@ class DeclaredExtractor:
     description: str
     dimensions: int
     checksum: str
-    load: Callable[[torch.device], Network]
+    load: Callable[[torch.device], Network] = field(compare=False)
     batch_size: int
     source: str = ""
 

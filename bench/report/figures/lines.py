@@ -113,10 +113,9 @@ def draw_ranks(figure: FigureSpec, content: TableResults) -> Figure:
     ]
     printed = _printed_ranks(content)
     if printed:
-        _mark(panels, content, printed)
         said += [
             "Grey lines: the ranks that the paper prints; shaded: what counts as reproduced.",
-            _when_reproduced(content, ranks, printed),
+            _marked(panels, content, ranks, printed),
         ]
     for axes in panels:
         axes.set_xlabel("epoch")
@@ -150,26 +149,23 @@ def _printed_ranks(content: TableResults) -> dict[Cell, float]:
     return {cells[place]: rank for place, rank in zip(places, printed.paper, strict=True)}
 
 
-def _mark(panels: Sequence[Axes], content: TableResults, printed: Mapping[Cell, float]) -> None:
-    """Mark the printed ranks, and how far from them a rank counts as reproduced."""
+def _marked(
+    panels: Sequence[Axes],
+    content: TableResults,
+    ranks: Mapping[str, Sequence[int]],
+    printed: Mapping[Cell, float],
+) -> str:
+    """Mark the printed ranks with their margins; tell after which epochs they are reproduced."""
+    found = []
     for cell, rank_ in printed.items():
         axes = panels[content.table.rows.index(cell.row)]
         margin = METRICS["rank"].margin(rank_)
         color = _look(content, cell.label)["color"]
         axes.axhline(rank_, color="#888888", linewidth=0.8, zorder=0)
         axes.axhspan(rank_ - margin, rank_ + margin, color=color, alpha=0.12, linewidth=0)
-
-
-def _when_reproduced(
-    content: TableResults, ranks: Mapping[str, Sequence[int]], printed: Mapping[Cell, float]
-) -> str:
-    """How much the number of epochs decides which of the printed ranks count as reproduced."""
-    metric = METRICS["rank"]
-    found = []
-    for cell, rank_ in printed.items():
         curves = [ranks[r.run_id] for r in content.results[cell] if r.run_id in ranks]
         means = [interval(values).mean for values in zip(*curves, strict=True)]
-        near = [i for i, mean in enumerate(means, 1) if abs(mean - rank_) <= metric.margin(rank_)]
+        near = [i for i, mean in enumerate(means, 1) if abs(mean - rank_) <= margin]
         found.append(f"{cell.name}: {_ranges(near) or ('none' if curves else 'not cached')}")
     return (
         "Epochs after which the mean over runs is within the margin of the printed rank, whatever "

@@ -22,7 +22,10 @@ def typical_runs(
         The run by column, None where what is to be drawn is at hand of no run; and a note that
         says which they are, and how typical.
     """
-    view = View(_extractor(content), HEADLINE_SAMPLER)
+    # One extractor that has seen every run, or else the first: FIDs of two are not to be compared.
+    names = content.extractors
+    everywhere = [n for n in names if all(n in each.extractors for each in content.all_results)]
+    view = View(next(iter(everywhere + names), ""), HEADLINE_SAMPLER)
     found: dict[Cell, Result | None] = {}
     named = []
     for cell, results in content.results.items():
@@ -44,10 +47,3 @@ def typical_runs(
         "to the median of all seeds; where one is kept, it need not be typical. FIDs of the runs "
         f"shown ({view.sampler}, {view.extractor}): {which}."
     )
-
-
-def _extractor(content: TableResults) -> str:
-    """One that has seen every run, or else the first; FIDs of two are not to be compared."""
-    names = content.extractors
-    everywhere = [n for n in names if all(n in each.extractors for each in content.all_results)]
-    return next(iter(everywhere + names), "")
