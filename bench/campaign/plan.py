@@ -13,8 +13,9 @@ from bench.data import dataset
 from bench.experiments.spec import MeasurementSpec, TrainingSpec
 from bench.store.folders import RunFolder, Store
 
-# Runs that a GPU trains at once, and up to which width CelebA's network leaves room for others.
+# A GPU is full with so many runs at once (docs/performance.md).
 _SIDE_BY_SIDE = 16
+# CelebA's network fills a GPU alone, unless it is as narrow as this.
 _NARROW = 1 / 8
 
 LACKS_WEIGHTS = "its weights are not here"
@@ -118,7 +119,7 @@ def groups(jobs: Sequence[Job], device: str, together: int = 1) -> list[list[Job
         return job.training.seed, -job.training.steps
 
     for job in sorted(jobs, key=rank):
-        # Steps of as many images, that take about as long.
+        # Only runs with steps of as many images, which take about as long, go together.
         shared = replace(job.training, method="", parameters=(), depth=0, init_scale=1.0, seed=0)
         alike.setdefault(shared, []).append(job)
     result = []
@@ -162,7 +163,7 @@ class Estimate:
 
         network = dataset(spec.dataset).network
         alike = self._rates.get((network, spec.width, spec.precision), {})
-        # Where no run of the method tells, the methods' median: one in closed form has no steps.
+        # Where no run of the method tells, the methods' median: PCA's rate is not one of training.
         others = [median(map(mean, alike.values()))] if alike else [nan]
         return (spec.steps - steps_done) * spec.batch_size / mean(alike.get(spec.method, others))
 

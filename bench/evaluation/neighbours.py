@@ -11,7 +11,7 @@ from bench.data.images import spread
 
 # This many rows of a matrix of distances are in memory at once, or fewer where they are long.
 _ROWS, _NUMBERS = 1_000, 2**25
-# So many of the nearest in float32 are looked at in float64. Products in float32 are off by less
+# Float32 finds so many candidates, float64 the nearest of them. Products in float32 are off by less
 # than this share of the lengths of their factors, times the root of the number of features.
 _CANDIDATES, _ROUNDING = 8, 8 * torch.finfo(torch.float32).eps
 # Naeem et al. choose five.
@@ -23,13 +23,12 @@ def nearest_neighbours(real: torch.Tensor, samples: torch.Tensor) -> dict[str, f
 
     Where both sets come from one distribution, both shares are near 0.5. Their mean would hide
     blurred samples: these lie near everything, so that real images and samples both have samples as
-    neighbours, and the mean is 0.5 again. Copies of the real images bring both shares to 0,
-    unless these repeat each other: of equal distances a real image's counts. One image that is
-    repeated brings both to 1. (Xu et al., "An empirical study on evaluation metrics
-    of generative adversarial networks", 2018.)
+    neighbours, and the mean is 0.5 again. Copies of the real images bring both shares to 0, unless
+    real images repeat each other, since ties go to the real image. One image that is repeated
+    brings both to 1. (Xu et al., "An empirical study on evaluation metrics of generative
+    adversarial networks", 2018.)
 
-    Of the larger set of features a subset is used that is spread over it, since more points would
-    lie nearer.
+    The larger set of features is thinned evenly: by its size alone it would have more neighbours.
 
     Returns:
         ``real``, the share of real images whose nearest other image is real, and ``samples``, the
@@ -67,7 +66,7 @@ def coverage(real: torch.Tensor, real_radii: torch.Tensor, samples: torch.Tensor
 def nearest_ratio(images: torch.Tensor, training: torch.Tensor) -> torch.Tensor:
     """Distance (n,) of each image from its nearest training image over that from the second.
 
-    Near 1 for an image of its own, whether it lies among many or few; 0 for a copy. There are at
+    Near 1 for a new image, whether it lies among many or few; 0 for a copy. There are at
     least two training images.
     """
     first, second = _nearest(images, training, 2).T

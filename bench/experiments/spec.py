@@ -1,6 +1,6 @@
 """What is trained, what is measured and what a table is: frozen declarations."""
 
-# Makes the type of a field a text, by which its values are read and checked below.
+# So that the types of fields are texts, by which values are read and checked below.
 from __future__ import annotations
 
 from collections import Counter
@@ -16,7 +16,7 @@ ARCHITECTURES = ("table1", "rae")
 FITTED = ("gmm10", "gmm4", "mvg")
 PRIOR = "prior"
 SAMPLERS = (*FITTED, PRIOR)
-# Whose samples are kept as images and named in logs; tables have a row for each.
+# The sampler whose samples are kept as images and named in logs; tables have a row for each.
 HEADLINE_SAMPLER = "gmm10"
 
 OVERRIDE_ALIASES = {"lr": "learning_rate"}
@@ -33,7 +33,7 @@ _NOT_SETTABLE = {
 # Marks a field that came later: while it has its default it is neither part of an identity nor
 # asked for in a record, so that what was run before stays what it was.
 ADDED = {"added": True}
-# Fields that had another name when the first identities were made: hashes still have that name.
+# Earlier names of fields, by which they are still hashed.
 _FIRST_NAMES = {"extractor": "features"}
 
 
@@ -120,7 +120,7 @@ class TrainingSpec:
     def settable(self) -> set[str]:
         """Names that :meth:`with_settings` takes: fields, and the method's own parameters."""
         names = {f.name for f in fields(self)} - {"parameters"} | set(dict(self.parameters))
-        # A depth is only of the method that has one.
+        # A method without linear layers cannot be given a depth.
         return names if self.depth else names - {"depth", "init_scale"}
 
     def with_settings(self, settings: Mapping[str, Any]) -> TrainingSpec:
@@ -332,14 +332,14 @@ class TableSpec:
         name: file name stem and value of ``--table`` (``table4``).
         title: what the table shows, one line.
         axis: what its columns vary (``Depth l``).
-        symbol: of what they vary, where sentences need one beside a number (``l``).
-        labelled: further settings whose values its labels name.
+        symbol: what stands before a column's number in sentences, such as ``l``.
+        labelled: settings that its labels name, beside what its columns vary.
         seeds: number of seeds of each cell, as it was fixed (docs/decisions.md): with fewer, a
             verdict is interim. 0 where none was fixed.
         cells: its places, row by row.
         metrics: names of rows, see :data:`bench.report.metrics.METRICS`.
         notes: footnotes that hold whatever was measured.
-        answers: right numbers by metric, where the data fix them.
+        answers: true values of metrics that the data fix, such as a rank of 7 for shapes.
         published: the table of :mod:`bench.experiments.published` whose numbers stand beside the
             measured ones; empty for none.
         claims: what the paper says of it.

@@ -1,4 +1,4 @@
-"""Whether the paper's sentences hold in what was measured: orders of cells, over seeds."""
+"""Judge the paper's claims, which are orders between cells, by what was measured over seeds."""
 
 import functools
 import itertools
@@ -13,9 +13,9 @@ from bench.report.metrics import METRICS, REAL, Metric, View
 from bench.report.statistics import TAIL, Difference, difference, holm
 from bench.screen import counted
 
-# How differences scatter cannot be told from fewer.
+# Fewer seeds say too little about how numbers scatter.
 LEAST_SEEDS = 3
-# So many orders are named of those that leave a claim undecided.
+# At most so many of the orders that leave a claim undecided are named.
 _NAMED = 4
 
 
@@ -94,7 +94,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Judgement:
-    """What becomes of a claim as one extractor sees the samples of one sampler.
+    """The verdict on a claim by one extractor and under one sampler.
 
     Attributes:
         view: extractor and sampler; empty for metrics that are not of images.
@@ -112,7 +112,7 @@ class Judgement:
 
     @property
     def standing(self) -> Standing:
-        """It takes all orders to hold a claim up, and one that is refuted refutes it.
+        """A claim holds if all its orders hold, and does not hold if one of them is refuted.
 
         Refuted is an order whose one-sided test rejects it at 2.5 % after Holm's correction for
         the number of orders, so that a claim is refuted by chance no more often than it is held up.
@@ -188,7 +188,7 @@ class Verdict:
         cells: what it is about.
         judgements: in every view that has :data:`LEAST_SEEDS` of all its cells, or, where there is
             none, in every view that has all its cells; one where it is not of images.
-        beside: what is shown beside them, and decides nothing.
+        beside: judgements that are shown, and do not count.
     """
 
     claim: ClaimSpec

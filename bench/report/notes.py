@@ -61,33 +61,7 @@ def _notes(content: TableResults, data: pd.DataFrame, printed: Sequence[Row]) ->
                 f"printed number or within {metric.near[1]:g} of it; mean only, if the mean alone "
                 "is; else no. The margin was chosen after the printed numbers were seen."
             )
-    if "effective_rank" in content.table.metrics:
-        result.append(
-            "Effective rank: exponential of the entropy of the normalised singular values (Roy "
-            "and Vetterli 2007)."
-        )
-    if "distance_from_real" in content.table.metrics:
-        result.append(
-            "Real called real, samples called samples: leave-one-out accuracy of one nearest "
-            "neighbour in the extractor's features, 0.5 where nothing tells the two apart. "
-            "Distance from real: how far, on average, these two shares are from those that real "
-            "training images reach in place of samples; 0 is best."
-        )
-    if "kid" in content.table.metrics:
-        result.append(
-            "KID: kernel distance (Binkowski et al. 2018), unbiased, so that it can be below 0."
-        )
-    if "coverage" in content.table.metrics:
-        result.append(
-            "Coverage: share of test images that have a sample within their five nearest other "
-            "test images (Naeem et al. 2020); lost modes lower it, and 0.97 is the most that "
-            "samples can be expected to reach."
-        )
-    if "copied" in content.table.metrics:
-        result.append(
-            "Copies: share of samples whose distance from the nearest training image, over that "
-            "from the second, is below that of 99 in 100 test images; 0.01 where nothing is copied."
-        )
+    result += [text for name, text in _EXPLAINED.items() if name in content.table.metrics]
     if any(metric.by_view for metric in metrics):
         result += fid_notes(content)
     result += run_notes(content)
@@ -95,8 +69,25 @@ def _notes(content: TableResults, data: pd.DataFrame, printed: Sequence[Row]) ->
     return [*result, *(f"{text}." for text in caveats), *content.table.notes]
 
 
+# What metrics are, by their names.
+_EXPLAINED = {
+    "effective_rank": "Effective rank: exponential of the entropy of the normalised singular "
+    "values (Roy and Vetterli 2007).",
+    "distance_from_real": "Real called real, samples called samples: leave-one-out accuracy of one "
+    "nearest neighbour in the extractor's features, 0.5 where nothing tells the two apart. "
+    "Distance from real: how far, on average, these two shares are from those that real training "
+    "images reach in place of samples; 0 is best.",
+    "kid": "KID: kernel distance (Binkowski et al. 2018), unbiased, so that it can be below 0.",
+    "coverage": "Coverage: share of test images that have a sample within their five nearest other "
+    "test images (Naeem et al. 2020); lost modes lower it, and 0.97 is the most that samples can "
+    "be expected to reach.",
+    "copied": "Copies: share of samples whose distance from the nearest training image, over that "
+    "from the second, is below that of 99 in 100 test images; 0.01 where nothing is copied.",
+}
+
+
 def _of_means(content: TableResults) -> str:
-    """Which of a VAE's codes count: with noise, each direction would have a variance."""
+    """Says that a VAE's rank is of its means: with noise, each direction would have a variance."""
     noisy = any("spectrum_sampled" in result.metrics for result in content.all_results)
     return "; for a VAE, of its codes without noise (the means)" if noisy else ""
 
@@ -213,9 +204,9 @@ def seeds_text(table: TableSpec, shown: Mapping[Cell, Collection[int]]) -> str:
 
 
 def _by_column(table: TableSpec, texts: Mapping[Cell, str]) -> str:
-    """A text once where all columns have the same, or else each with the names of its columns.
+    """One text where all columns share it, else each text with the names of its columns.
 
-    That of most columns stands last without them, where they are many.
+    A text that more than ten columns share stands last, as "... elsewhere".
     """
     columns: dict[str, list[Cell]] = {}
     for cell, text in texts.items():
@@ -241,10 +232,7 @@ def _names(table: TableSpec, cells: Sequence[Cell]) -> list[str]:
 
 
 def before_columns(table: TableSpec, sign: str) -> str:
-    """What stands before columns' names, with a sign behind it: a number needs its axis.
-
-    A method's name needs nothing.
-    """
+    """The axis, with a sign behind it, to stand before columns' names; empty for methods' names."""
     return "" if "method" in table.varies else f"{table.axis}{sign}"
 
 

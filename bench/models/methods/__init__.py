@@ -46,7 +46,7 @@ class Method:
         graph_safe: whether a step may be captured in a CUDA graph and replayed. The loss must then
             launch the same operations at every step: it decides nothing by numbers (no
             ``.item()``), and draws only from the generator it is given.
-        source: SHA-256 of the plugin that registered it, which fills it in.
+        source: SHA-256 of the plugin that registered it, set by the suite; empty for its own.
     """
 
     name: str

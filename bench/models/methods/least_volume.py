@@ -2,8 +2,8 @@
 
 Read: the abstract and the authors' code (IDEALLab/Least_Volume_ICLR2024: ``VolumeAE_BCE``,
 ``spectral_norm_conv``). There the error is binary cross-entropy, here the suite's mean squared
-error behind a Tanh, which is far smaller. There are leaky ReLUs, Adam with betas of 0.9 and 0.99,
-and batches of 100, too.
+error behind a Tanh, which is far smaller. Their code also has leaky ReLUs, Adam with betas of 0.9
+and 0.99, and batches of 100.
 """
 
 from typing import cast

@@ -14,7 +14,7 @@ from bench.models.networks import Autoencoder
 
 
 def cut_off(codes: torch.Tensor, probability: float, noise: torch.Generator) -> torch.Tensor:
-    """Codes (n, latent_dim), each with its dimensions from a random one on set to zero.
+    """Set the dimensions of each of the codes (n, latent_dim) from a random one on to zero.
 
     The number of dimensions that are kept is at least 1 and geometric: b + 1 with the probability
     p (1 - p)^b.
@@ -25,8 +25,8 @@ def cut_off(codes: torch.Tensor, probability: float, noise: torch.Generator) -> 
     if not 0 < probability <= 1:
         raise UsageError(f"probability={probability:g} must be above 0 and at most 1")
     uniform = torch.rand(len(codes), 1, generator=noise, device=codes.device)
-    # Of a uniform number, the logarithm has an exponential distribution; in whole steps, it is
-    # geometric. The largest number below 1 keeps it finite.
+    # The inverse of the geometric distribution function, at uniform numbers; clamped to the largest
+    # below 1, so that it stays finite.
     steps = torch.log1p(-uniform.clamp(max=1 - 2**-24)) / torch.log1p(torch.tensor(-probability))
     return codes * (torch.arange(codes.shape[1], device=codes.device) <= steps.floor())
 

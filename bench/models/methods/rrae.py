@@ -2,8 +2,8 @@
 
 Read: the abstract and the authors' code (JadM133/RRAEs: ``latent_func_strong_RRAE``,
 ``fine_tune_basis``). There the loss is the relative error of a batch, here the suite's mean squared
-error; there the basis is one of the batches' bases joined and weights are tuned for it afterwards,
-here it is that of all training codes, and no weight is changed.
+error. There the batches' bases are joined to one, for which weights are tuned afterwards; here the
+basis is that of all training codes, and no weight is tuned for it.
 """
 
 from collections.abc import Callable, Iterator
