@@ -297,13 +297,14 @@ def test_convergence(runs: Runs, longer: dict[str, Result]) -> None:
     says("docs/decisions.md", f"With 2 % the {number} AEs converge {said}.")
     says(PAGE, f"By a rule of 2 % the AE converges {said} ({number} seeds)")
     says(PAGE, f"converged from epoch {first} on, by one of 2 % from epoch {by_two[3]}")
-    found, margin = {}, METRICS["rank"].margin
+    found: dict[str, list[int]] = {}
+    margin = METRICS["rank"].margin
     for name, printed in {"l = 2": 70, "l = 8": 8}.items():
         spectra = read_spectra(longer[name].folder)
         assert spectra is not None
         found[name] = [rank(spectra[n - 1], 1e-3) for n in (by_two[3], 50, first, 100)]
-        ends = f"{printed - margin(printed):.0f} to {printed + margin(printed):.0f}"
-        says(PAGE, f"| {name} | {' | '.join(map(str, found[name]))} | {ends} |")
+        near = f"{printed - margin(printed):.0f} to {printed + margin(printed):.0f}"
+        says(PAGE, f"| {name} | {' | '.join(map(str, found[name]))} | {near} |")
         assert found[name][-1] > printed + margin(printed)
     assert found.keys() == longer.keys() - {"ae"}
     two, eight = found.values()
