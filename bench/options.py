@@ -151,25 +151,20 @@ _OPTIONS = {
 # What else argparse is told of some.
 _REPEATABLE: dict[str, Any] = {"action": "append", "default": []}
 _MORE: dict[str, dict[str, Any]] = {
-    "--table": _REPEATABLE,
-    "--figure": _REPEATABLE,
-    "--profile": {"choices": (*PROFILES, "auto"), "default": "auto"},
-    "--seeds": {"type": _positive},
-    "--runs-dir": {"type": _folder, "default": Path("runs")},
-    "--only": _REPEATABLE,
-    "--set": _REPEATABLE,
-    "--plugin": _REPEATABLE,
-    "--report": {"type": _file, "nargs": "?", "const": Path("report.html")},
-    "--extractor": _REPEATABLE,
+    **{
+        f"--{each}": _REPEATABLE
+        for each in ("table", "figure", "only", "set", "plugin", "extractor")
+    },
+    **{f"--{each}": {"type": _positive} for each in ("seeds", "jobs", "stop-after")},
+    **{f"--{each}": {"type": _file} for each in ("fid-weights", "export")},
+    **{
+        f"--{each}-dir": {"type": _folder, "default": Path(each)}
+        for each in ("runs", "data", "tables", "figures")
+    },
     "--sampler": _REPEATABLE | {"choices": SAMPLERS},
+    "--profile": {"choices": (*PROFILES, "auto"), "default": "auto"},
+    "--report": {"type": _file, "nargs": "?", "const": Path("report.html")},
     "--rank-threshold": {"type": _share, "default": RANK_THRESHOLD},
-    "--data-dir": {"type": _folder, "default": Path("data")},
-    "--tables-dir": {"type": _folder, "default": Path("tables")},
-    "--figures-dir": {"type": _folder, "default": Path("figures")},
-    "--fid-weights": {"type": _file},
     "--device": {"default": "auto"},
-    "--jobs": {"type": _positive},
-    "--stop-after": {"type": _positive},
-    "--export": {"type": _file},
     "--scheduler": {"type": _given},
 }

@@ -25,7 +25,7 @@ from torchvision.transforms.v2.functional import to_pil_image
 from bench.data import dataset
 from bench.data.images import to_float
 from bench.device import use_threads
-from bench.evaluation.extractor import Extractor, three_channels
+from bench.evaluation.extractor import Extractor
 from bench.evaluation.extractors import declared_extractor, imagenet, inception
 from bench.evaluation.frechet import Gaussian, fit, frechet_distance
 from bench.evaluation.mixture import fit_on_device
@@ -81,7 +81,7 @@ def features_of(count: int, rounds: int, device: torch.device) -> Comparison:
 
 
 def _inputs(images: torch.Tensor, device: torch.device) -> torch.Tensor:
-    return three_channels(to_float(images.to(device)))
+    return to_float(images.to(device)).expand(-1, 3, -1, -1)
 
 
 def imagenet_of(count: int, rounds: int, device: torch.device, threads: int) -> Comparison:

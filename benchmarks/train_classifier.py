@@ -14,7 +14,6 @@ from torch.nn import functional as F
 
 from bench.data import Dataset, dataset
 from bench.data.images import Split, to_float
-from bench.evaluation.extractor import three_channels
 from bench.evaluation.extractors.classifier import DIMENSIONS, Classifier
 from bench.files import file_sha256
 from bench.hashing import derive_seed
@@ -51,7 +50,7 @@ def train_classifier(train: Split, data: Dataset, steps: int = _STEPS) -> Classi
     for _ in range(steps):
         chosen = torch.randint(len(train.images), (_BATCH,), generator=order)
         optimizer.zero_grad()
-        found = scores(model, data, three_channels(to_float(train.images[chosen])))
+        found = scores(model, data, to_float(train.images[chosen]).expand(-1, 3, -1, -1))
         labels = train.labels[chosen].unbind(dim=1)
         losses = [F.cross_entropy(s, label) for s, label in zip(found, labels, strict=True)]
         torch.stack(losses).sum().backward()
@@ -63,7 +62,7 @@ def train_classifier(train: Split, data: Dataset, steps: int = _STEPS) -> Classi
 @torch.no_grad()
 def quality(model: Classifier, data: Dataset, test: Split) -> tuple[float, int]:
     """The share of all labels that are predicted correctly, and how many features are alive."""
-    images = three_channels(to_float(test.images))
+    images = to_float(test.images).expand(-1, 3, -1, -1)
     deviations = torch.cat([model(part) for part in images.split(500)]).std(dim=0)
     predicted = torch.stack([s.argmax(dim=1) for s in scores(model, data, images)], dim=1)
     alive = int((deviations > _ALIVE * deviations.max()).sum())

@@ -36,9 +36,7 @@ INCOMPLETE = 4
 def render(request: Request, chosen: Sequence[Chosen], runs: Runs) -> int:
     """Write the tables and figures, and whatever else was asked for of them.
 
-    Returns:
-        The exit status: 0, or :data:`INCOMPLETE` where a table or figure, or something of one, is
-        missing.
+    The exit status is 0, or :data:`INCOMPLETE` where a table or figure, or part of one, is missing.
     """
     from bench.report.claims import judge
     from bench.report.markdown import claims_markdown

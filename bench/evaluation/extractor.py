@@ -41,15 +41,12 @@ class Extractor:
         """
         size, expected = self.declared.batch_size, self.declared.dimensions
         parts = (part.to(self.device) for batch in batches for part in batch.split(size))
-        found = torch.cat([self.network(three_channels(p.float().clamp(0, 1))) for p in parts])
+        # A single grey channel is repeated.
+        inputs = (part.float().clamp(0, 1).expand(-1, 3, -1, -1) for part in parts)
+        found = torch.cat([self.network(each) for each in inputs])
         if found.shape[1:] != (expected,):
             raise BenchError(
                 f"extractor {self.declared.name}: features of the shape {tuple(found.shape[1:])}, "
                 f"where {expected} are declared"
             )
         return found
-
-
-def three_channels(images: torch.Tensor) -> torch.Tensor:
-    """Images (n, 3, size, size); a single grey channel is repeated."""
-    return images.expand(-1, 3, -1, -1) if images.shape[1] == 1 else images

@@ -47,10 +47,7 @@ def tidy(results: Iterable[Result], display: Display) -> pd.DataFrame:
 
 
 def export(results: Iterable[Result], display: Display, path: Path) -> int:
-    """Write the tidy table as CSV.
-
-    Returns:
-        The number of runs in it.
+    """Write the tidy table as CSV; return the number of runs in it.
 
     Raises:
         UsageError: the file's name does not end in ``.csv``.

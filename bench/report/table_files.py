@@ -27,10 +27,9 @@ def forms(content: TableResults, data: pd.DataFrame) -> dict[str, str]:
 
 
 def write_table(content: TableResults, folder: Path) -> tuple[str, list[Path]]:
-    """Write a table in every form; one without a number is not written over one that is there.
+    """Write a table in every form; return its Markdown, and the files that were written.
 
-    Returns:
-        Its Markdown, and the files that were written.
+    One without a number is not written over one that is there.
     """
     data = frame(content)
     texts = forms(content, data)

@@ -262,11 +262,7 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
 
 
 def read_arrays(path: Path, *wanted: str) -> dict[str, np.ndarray]:
-    """Arrays of a file: those wanted, since reading all takes a while.
-
-    Returns:
-        Those that are there: none of a file that is missing or damaged.
-    """
+    """Arrays of a file, those wanted alone if any are; none where it is missing or damaged."""
     import numpy as np
 
     try:
@@ -300,10 +296,9 @@ def write_spectra(folder: Path, spectra: np.ndarray) -> None:
 
 
 def read_spectra(folder: Path) -> np.ndarray | None:
-    """Singular values of the test codes' covariance after every epoch, largest first.
+    """Singular values of the test codes' covariance by epoch, float64 (epochs, latent_dim).
 
-    Returns:
-        float64 (epochs, latent_dim); None where they are not in the run's folder or damaged.
+    The largest stand first. There is None where a run's folder has none, or they are damaged.
     """
     spectra = read_arrays(folder / _SPECTRA).get("spectra")
     return None if spectra is None or spectra.ndim != 2 else spectra

@@ -37,10 +37,7 @@ class Drawn:
 def write_figure(figure: FigureSpec, content: TableResults, folder: Path) -> Drawn | None:
     """Draw a figure and write it as ``.pdf`` and ``.png``, and its caption as ``.txt``.
 
-    One that would be blank is not written, and an earlier one stays.
-
-    Returns:
-        The figure; None where it is blank.
+    One that would be blank is None and not written, and an earlier one stays.
     """
     heading = title(figure, content)
     pdf, png, text = (folder / f"{figure.name}{e}" for e in (".pdf", ".png", ".txt"))
