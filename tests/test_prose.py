@@ -143,12 +143,13 @@ def test_machines(results: list[Result], runs: Runs, longer: dict[str, Result]) 
     for result in results:
         spec = result.spec
         if spec.epochs == PROFILES["quick"].epochs or spec.method == "pca":
-            beside = spec.dataset == "mnist" and spec.method in methods
-            beside = beside and (spec.method, spec.latent_dim) != ("ae", 128)
-            name = f"{'beside' if beside else 'irmae'} {spec.name} {spec.parameters}"
+            compared = spec.dataset == "mnist" and spec.method in methods
+            plain = (spec.method, spec.latent_dim) == ("ae", 128)
+            kind = "beside" if compared and not plain else "irmae"
+            name = f"{kind} {spec.name} {spec.parameters}"
             quick.setdefault(name, {})[spec.seed] = result
     of_longer = [{result.spec.seed: result} for result in longer.values()]
-    sparse = [f"{name} {dim}" for name in ("ae", "irmae") for dim in (32, 64, 256)]
+    both = [f"{name} {dim}" for name in ("ae", "irmae") for dim in (32, 64, 256)]
     rows = {
         "Tables 3 and 4: l = 4, l = 8, 2x, 4x": [runs[c] for c in ("l = 4", "l = 8", "2x", "4x")],
         "Tables 3 and 4: l = 2, l = 12": [runs["l = 2"], runs["l = 12"]],
@@ -158,7 +159,7 @@ def test_machines(results: list[Result], runs: Runs, longer: dict[str, Result]) 
         "Table 5: WAE, RAE, IRMAE": [runs[f"{c} 512"] for c in ("wae-mmd", "rae", "irmae")],
         "Table 5: RAE-L2, RAE-GP, RAE-SN": [runs[f"rae-{c} 512"] for c in ("l2", "gp", "sn")],
         "Table 6 at 32, 64 and 256 dimensions, and IRMAE at 128": [
-            runs[name] for name in (*sparse, "irmae 128")
+            runs[name] for name in (*both, "irmae 128")
         ],
         "Table 6: AE at 128": [runs["ae 128"]],
         "Table 6 at 512": [runs["ae 512"], runs["irmae 512"]],
@@ -319,8 +320,8 @@ def test_convergence(runs: Runs, longer: dict[str, Result]) -> None:
     says(
         "docs/decisions.md", f"has rank {fifty[2]} after 50, where Table 4's, of a slower one, has"
     )
-    said = f"{listed(hundred)} in one run each of {listed(found)}".replace(", l =", ",")
-    said = said.replace("and l = ", "and ")
+    depths = listed(name.removeprefix("l = ") for name in found)
+    said = f"{listed(hundred)} in one run each of l = {depths}"
     says("README.md", f"{said}, where these runs had {listed(fifty)} after 50")
     pair = runs["ae"][3], longer["ae"]
     both = [

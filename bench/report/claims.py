@@ -202,10 +202,14 @@ class Verdict:
         """Name of the data set that it was judged on."""
         return self.content.table.cells[0].training.dataset
 
-    def seeds(self, *extractors: str) -> list[int]:
-        """Seeds of each cell, learned or not, as these extractors, or all, have seen them."""
-        views = [judgement.view for judgement in self.judgements]
-        views = [view for view in views if view.extractor in (extractors or (view.extractor,))]
+    @property
+    def extractors(self) -> list[str]:
+        """Those that it was judged by; one empty name where the metric is not of images."""
+        return list(dict.fromkeys(judgement.view.extractor for judgement in self.judgements))
+
+    def seeds(self, extractors: Collection[str]) -> list[int]:
+        """Seeds of each cell, learned or not, in the view of these extractors that has fewest."""
+        views = [j.view for j in self.judgements if j.view.extractor in extractors]
         values, metric = self.content.values, self.claim.metric
         return [min(len(values(metric, view, cell)) for view in views) for cell in self.cells]
 
@@ -219,7 +223,7 @@ class Verdict:
     def text(self) -> str:
         """The verdict in words."""
         judged = not self.standing.empty and self.standing is not Standing.SHOWN
-        seeds, fixed = self.seeds(), self.content.table.seeds
+        seeds, fixed = self.seeds(self.extractors), self.content.table.seeds
         interim = judged and min(seeds) < fixed
         return self._text + f" (interim: {span(seeds)} of {fixed} seeds)" * interim
 
@@ -235,10 +239,9 @@ class Verdict:
         which = {Standing.HOLDS: "every", Standing.FAILS: "any"}.get(self.standing)
         if not which or len(self.judgements) == 1:
             return self.standing
-        extractors = dict.fromkeys(judgement.view.extractor for judgement in self.judgements)
-        fewer = any(each.view.extractor in extractors for each in self.beside)
+        fewer = any(each.view.extractor in self.extractors for each in self.beside)
         enough = f" with {LEAST_SEEDS} seeds" * fewer
-        return f"{self.standing} under {which} sampler{enough}, by {' and '.join(extractors)}"
+        return f"{self.standing} under {which} sampler{enough}, by {' and '.join(self.extractors)}"
 
     @property
     def _parts(self) -> list[str]:
@@ -267,7 +270,8 @@ def judge(content: TableResults) -> list[Verdict]:
     places = table.places
     for claim in table.claims:
         orders = [(places[lower], places[higher]) for lower, higher in claim.orders]
-        cells = [cell for cell in table.cells if cell in set(itertools.chain(*orders))]
+        ordered = set(itertools.chain(*orders))
+        cells = [cell for cell in table.cells if cell in ordered]
         views = [view for view in content.views(claim.metric) if view.sampler != REAL] or [View()]
         values = {v: {c: content.learned(claim.metric, v, c) for c in cells} for v in views}
         compare = functools.partial(_compare, table, METRICS[claim.metric])

@@ -65,10 +65,11 @@ def _claim_row(verdict: Verdict) -> str:
     claim, content, cells = verdict.claim, verdict.content, verdict.cells
     table, metric = content.table, METRICS[claim.metric]
     form = "{:.1f}".format if metric.whole else significant
-    extractors = dict.fromkeys(judgement.view.extractor for judgement in verdict.judgements)
-    counts = {name: span(verdict.seeds(name)) for name in extractors}
-    alike = len(set(counts.values())) == 1
-    seeds = [span(verdict.seeds())] if alike else [f"{n}: {counts[n]}" for n in counts]
+    counts = {name: span(verdict.seeds([name])) for name in verdict.extractors}
+    # One count where all have seen as many.
+    seeds = list(set(counts.values()))
+    if len(seeds) > 1:
+        seeds = [f"{name}: {count}" for name, count in counts.items()]
     measured = []
     for view in (judgement.view for judgement in verdict.judgements):
         values = [content.learned(claim.metric, view, cell) for cell in cells]

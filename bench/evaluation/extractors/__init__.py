@@ -6,10 +6,9 @@ no PyTorch. A user registers further ones from a plugin.
 
 from __future__ import annotations
 
-import functools
 import importlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,6 +35,19 @@ Network = Callable[["torch.Tensor"], "torch.Tensor"]
 
 
 @dataclass(frozen=True)
+class _Loader:
+    """Loads a network of the suite's own; equal ones load the same, as partials would not be."""
+
+    module: str
+    arguments: tuple[object, ...]
+
+    def __call__(self, device: torch.device) -> Network:
+        module = importlib.import_module(f"{__name__}.{self.module}")
+        network: Network = module.load(*self.arguments, device)
+        return network
+
+
+@dataclass(frozen=True)
 class DeclaredExtractor:
     """An extractor as it is declared, before its network is loaded.
 
@@ -53,7 +65,7 @@ class DeclaredExtractor:
     description: str
     dimensions: int
     checksum: str
-    load: Callable[[torch.device], Network] = field(compare=False)
+    load: Callable[[torch.device], Network]
     batch_size: int
     source: str = ""
 
@@ -78,10 +90,10 @@ def declared_extractor(
     if name in REGISTERED_EXTRACTORS:
         return REGISTERED_EXTRACTORS[name]
     if name == "inception":
-        load = functools.partial(_load, name, fid_weights)
+        load = _Loader(name, (fid_weights,))
         return DeclaredExtractor(name, "Inception", 2048, inception_weights.SHA256, load, 50)
     if name == "imagenet":
-        load = functools.partial(_load, name, _IMAGENET)
+        load = _Loader(name, (_IMAGENET,))
         # With more images at once, the network's maps do not fit a CPU's caches.
         return DeclaredExtractor(name, "EfficientNet-Lite0 of ImageNet", 1280, _IMAGENET, load, 4)
     if name == "classifier":
@@ -91,14 +103,10 @@ def declared_extractor(
             )
         source = data.part_of or data.name
         checksum = _CLASSIFIERS[source]
-        load = functools.partial(_load, name, source, checksum)
+        load = _Loader(name, (source, checksum))
         described = f"the classifier of {source} that the suite ships"
         return DeclaredExtractor(name, described, 128, checksum, load, 500)
     raise unknown("extractor", name, [*EXTRACTORS, *REGISTERED_EXTRACTORS])
-
-
-def _load(module: str, *arguments: object) -> Network:
-    return importlib.import_module(f"{__name__}.{module}").load(*arguments)
 
 
 def has_classifier(data: Dataset) -> bool:
